@@ -1,0 +1,42 @@
+"""Fixed size: the network that never grows."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Generator
+
+from nas_bench.growth import GrowthMethod, Need, NewNeurons, Site, SiteStatistics
+
+
+@dataclass(frozen=True)
+class Fixed(GrowthMethod):
+    """The baseline that decides whether growing pays.
+
+    Attributes:
+        size: the widths it has from the start: the task's target or its seed.
+    """
+
+    name: ClassVar[str] = "fixed"
+    summary: ClassVar[str] = "a network of fixed size, trained from scratch"
+
+    size: Literal["target", "seed"] = "target"
+
+    @property
+    def starts_from(self) -> Literal["seed", "target"]:
+        """See the base class."""
+        return self.size
+
+    @property
+    def grows(self) -> bool:
+        """See the base class."""
+        return False
+
+    def needs(self, site: Site) -> Need:
+        """See the base class."""
+        return Need.NOTHING
+
+    def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
+        """No neurons."""
+        p, d = statistics.grown_weight.shape[1], statistics.outputs
+        empty = statistics.grown_weight.new_zeros(0)
+        return NewNeurons(empty.reshape(0, p), empty.reshape(0, 1, d), empty)

@@ -1,0 +1,64 @@
+"""GradMax: silent neurons that will receive the largest possible gradient."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Generator
+
+from nas_bench.growth import GrowthMethod, Need, NewNeurons, Site, SiteStatistics
+from nas_bench.growth import leading_directions as directions
+
+
+@dataclass(frozen=True)
+class GradMax(GrowthMethod):
+    """Zero fan-in, and orthonormal fan-out that maximises the gradient of the fan-in.
+
+    The gradient of α_k is σ'(0) n Ñ ω_k, so the best orthonormal ω are the leading right singular
+    vectors of Ñ, without its bias row. Batch norm removes means in training mode: behind one,
+    inputs are centred.
+
+    Attributes:
+        scale: norm of each fan-out as a fraction of the mean norm of the next layer's columns.
+
+    References:
+        GradMax: Growing Neural Networks using Gradient Information, Evci, van Merriënboer,
+        Unterthiner, Vladymyrov, Pedregosa, 2022. https://arxiv.org/abs/2201.05125
+    """
+
+    name: ClassVar[str] = "gradmax"
+    summary: ClassVar[str] = "zero fan-in, fan-out of maximal gradient"
+    reference: ClassVar[str] = "Evci et al., ICLR 2022, arXiv 2201.05125"
+
+    scale: float = 0.5
+
+    @property
+    def preserves_function(self) -> bool:
+        """See the base class."""
+        return True
+
+    @property
+    def zero_fan_in(self) -> bool:
+        """See the base class."""
+        return True
+
+    def needs(self, site: Site) -> Need:
+        """See the base class."""
+        return Need.GOAL
+
+    def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
+        """See the base class."""
+        features = slice(None, -1) if statistics.grown_bias else slice(None)
+        cross = statistics.cross_covariance
+        if statistics.batch_norm:
+            cross = cross - statistics.input_mean[:, None] * statistics.goal_sum
+        largest = statistics.input_power.sum().sqrt()  # σ₁(Ñ) ≤ √E‖b₂‖² √E‖v‖²
+        tolerance = statistics.gain_tolerance * float(largest)
+        _, gains, w = directions(cross[features], tolerance)
+        kept = min(len(gains), k)
+        columns = statistics.next_weight[:, : statistics.width].norm(dim=0)
+        fan_out = self.scale * columns.mean() * w[:, :kept].T
+        return NewNeurons(
+            fan_in=fan_out.new_zeros(kept, statistics.grown_weight.shape[1]),
+            fan_out=fan_out.reshape(kept, statistics.taps, statistics.outputs),
+            gains=gains[:kept],
+        )

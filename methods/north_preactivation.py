@@ -1,0 +1,98 @@
+"""NORTH-Preactivation: silent neurons whose pre-activities are orthogonal to all present ones."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from nas_bench.growth import (
+    GrowthMethod,
+    Need,
+    NewNeurons,
+    Site,
+    SiteStatistics,
+    gaussian,
+    with_mean_norm,
+)
+
+KERNEL_CUT = 1e-10
+GRAM_ENTRIES = 2**24  # at most this many at a time
+
+
+@dataclass(frozen=True)
+class NorthPreactivation(GrowthMethod):
+    """Random fan-in in the kernel of the present pre-activities, zero fan-out.
+
+    α = T (I − Q Q⁺) ξ with Q = Tᵀ S Wᵀ, W the present rows and ξ Gaussian: over the data, the new
+    pre-activity is orthogonal to every present one. Of many candidates those are kept whose
+    post-activity raises the effective rank of the layer's post-activities most.
+
+    Attributes:
+        candidates: how many are drawn.
+        effective: singular values above it count in the effective rank.
+
+    References:
+        When, where, and how to add new neurons to ANNs, Maile, Rachelson, Luga, Wilson, 2022.
+        https://arxiv.org/abs/2202.08539
+    """
+
+    name: ClassVar[str] = "north_preactivation"
+    summary: ClassVar[str] = "orthogonal new pre-activities, zero fan-out"
+    reference: ClassVar[str] = "Maile et al., AutoML 2022, arXiv 2202.08539"
+
+    candidates: int = 1000
+    effective: float = 0.01
+
+    @property
+    def preserves_function(self) -> bool:
+        """See the base class."""
+        return True
+
+    def needs(self, site: Site) -> Need:
+        """See the base class."""
+        return Need.INPUTS | Need.SAMPLES
+
+    def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
+        """See the base class."""
+        T, rank = self._kernel(statistics)
+        drawn = gaussian(self.candidates, T.shape[1], generator, T) @ T.T
+        fan_in = with_mean_norm(drawn, statistics) if rank else drawn[:0]
+        best = self._ranked(statistics, fan_in)[: min(k, rank)]
+        return NewNeurons(
+            fan_in=fan_in[best],
+            fan_out=fan_in.new_zeros(len(best), statistics.taps, statistics.outputs),
+            gains=fan_in.new_zeros(len(best)),
+        )
+
+    def _kernel(self, statistics: SiteStatistics) -> tuple[Tensor, int]:
+        """T (I − Q Q⁺), shape (p, rank S), and its rank."""
+        T = statistics.whitening
+        Q = T.T @ statistics.covariance @ statistics.grown_weight.T
+        norms = Q.norm(dim=0)
+        U, s, _ = torch.linalg.svd(Q[:, norms > 0] / norms[norms > 0], full_matrices=False)
+        present = U[:, s > KERNEL_CUT * s[:1]]
+        return T - T @ present @ present.T, T.shape[1] - present.shape[1]
+
+    def _ranked(self, statistics: SiteStatistics, fan_in: Tensor) -> Tensor:
+        """Candidates by effective rank with the present post-activities, ties by Σ σ."""
+        samples = statistics.samples
+        if samples is None or not len(fan_in):
+            return torch.arange(len(fan_in))
+        H = samples.hidden.flatten(0, 1)[:, : statistics.width]
+        new = statistics.activation(samples.inputs.flatten(0, 1) @ fan_in.T)
+        size = max(1, GRAM_ENTRIES // (statistics.width + 1) ** 2)
+        scores = [self._scores(H, part) for part in new.split(size, dim=1)]
+        ranks, sums = torch.cat(scores, 1)
+        by_sum = sums.argsort(descending=True, stable=True)
+        return by_sum[ranks[by_sum].argsort(descending=True, stable=True)]
+
+    def _scores(self, H: Tensor, new: Tensor) -> Tensor:
+        """Effective rank and Σ σ of [H, h]/√rows for each column h of new, shape (2, columns)."""
+        rows, m = H.shape
+        gram = H.new_empty(new.shape[1], m + 1, m + 1)
+        gram[:, :-1, :-1] = H.T @ H / rows
+        gram[:, :-1, -1] = gram[:, -1, :-1] = new.T @ H / rows
+        gram[:, -1, -1] = new.square().mean(0)
+        sigma = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
+        return torch.stack(((sigma > self.effective).sum(1), sigma.sum(1)))

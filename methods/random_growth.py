@@ -1,0 +1,71 @@
+"""Random growth: new neurons as a layer would be initialised from scratch."""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import ClassVar
+
+from torch import Generator
+
+from nas_bench.growth import (
+    GrowthMethod,
+    Need,
+    NewNeurons,
+    Site,
+    SiteStatistics,
+    gaussian,
+    random_fan_in,
+    zero_fan_out_neurons,
+)
+
+
+@dataclass(frozen=True)
+class RandomGrowth(GrowthMethod):
+    """Kaiming-normal fan-in and fan-out, with the line search that TINY has.
+
+    Attributes:
+        update: also apply TINY's δW*, the best update of the existing weights.
+        zero_fan_out: silent neurons instead, with the mean norm of the present rows.
+
+    References:
+        Growing Tiny Networks, appendix E.1.1, Verbockhaven et al., 2024.
+        https://arxiv.org/abs/2405.19816
+    """
+
+    name: ClassVar[str] = "random_growth"
+    summary: ClassVar[str] = "Kaiming-normal new neurons"
+    reference: ClassVar[str] = "Verbockhaven et al., TMLR 2024, arXiv 2405.19816, E.1.1"
+
+    update: bool = False
+    zero_fan_out: bool = False
+
+    def __post_init__(self) -> None:
+        if self.update and self.zero_fan_out:
+            raise ValueError("random_growth takes update or zero_fan_out, not both")
+
+    @property
+    def searches_amplitude(self) -> bool:
+        """See the base class."""
+        return not self.zero_fan_out
+
+    @property
+    def preserves_function(self) -> bool:
+        """See the base class."""
+        return self.zero_fan_out
+
+    def needs(self, site: Site) -> Need:
+        """See the base class."""
+        return Need.HIDDEN | Need.GOAL if self.update else Need.NOTHING
+
+    def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
+        """See the base class."""
+        if self.zero_fan_out:
+            return zero_fan_out_neurons(statistics, k, generator)
+        fan_in = random_fan_in(statistics, k, generator)
+        d, fan_in_next = statistics.outputs, statistics.width + k
+        fan_out = gaussian(k, d, generator, fan_in) * sqrt(2 / fan_in_next)
+        return NewNeurons(
+            fan_in=fan_in,
+            fan_out=fan_out[:, None],
+            gains=fan_in.new_zeros(k),
+            weight_update=statistics.weight_update if self.update else None,
+        )

@@ -1,0 +1,73 @@
+"""TINY: the neurons that best do what the existing weights cannot."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Generator
+
+from nas_bench.growth import (
+    GrowthMethod,
+    Need,
+    NewNeurons,
+    Site,
+    SiteStatistics,
+    leading_directions,
+    significance,
+)
+
+
+@dataclass(frozen=True)
+class Tiny(GrowthMethod):
+    """Optimal neurons of Proposition 3.2, from the SVD of S^{-1/2} N = Σ λ u wᵀ.
+
+    α_k = √λ_k S^{-1/2} u_k and ω_k = √λ_k w_k minimise E‖v_p − Σ ω_k α_kᵀ b₂‖², where v_p is the
+    part of the goal update that no update of the existing weights can do.
+
+    Attributes:
+        projection: take v_p for the goal (else v itself, and existing weights are not updated).
+        update: also apply δW*, the best update of the existing weights (Proposition 3.1).
+        significance: drop neurons whose gain could be chance (appendix D.3).
+
+    References:
+        Growing Tiny Networks: Spotting Expressivity Bottlenecks and Fixing Them Optimally,
+        Verbockhaven, Rudkiewicz, Chevallier, Charpiat, 2024. https://arxiv.org/abs/2405.19816
+    """
+
+    name: ClassVar[str] = "tiny"
+    summary: ClassVar[str] = "neurons that best reduce the expressivity bottleneck"
+    reference: ClassVar[str] = "Verbockhaven et al., TMLR 2024, arXiv 2405.19816"
+
+    projection: bool = True
+    update: bool = True
+    significance: bool = True
+
+    @property
+    def searches_amplitude(self) -> bool:
+        """See the base class."""
+        return True
+
+    def needs(self, site: Site) -> Need:
+        """See the base class."""
+        tokens = self.significance and site.positions > 1
+        return Need.INPUTS | Need.HIDDEN | Need.GOAL | (Need.SAMPLES if tokens else Need.NOTHING)
+
+    def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
+        """See the base class."""
+        T, N = statistics.whitening, statistics.cross_covariance
+        if self.projection:
+            N = statistics.residual_cross_covariance
+        u, gains, w = leading_directions(T.T @ N, statistics.gain_tolerance)
+        rank, threshold = len(gains), None
+        if self.significance:
+            tested = significance(statistics, gains, generator, projected=self.projection)
+            rank, threshold = min(rank, tested.significant), tested.threshold
+        kept = min(rank, k)
+        root = gains[:kept].sqrt()
+        return NewNeurons(
+            fan_in=(T @ u[:, :kept] * root).T,
+            fan_out=(w[:, :kept] * root).T.reshape(kept, statistics.taps, statistics.outputs),
+            gains=gains[:kept],
+            weight_update=statistics.weight_update if self.projection and self.update else None,
+            threshold=threshold,
+            dropped=min(len(gains), k) - kept,
+        )

@@ -1,0 +1,40 @@
+"""The growth engine: grows any traceable `nn.Module`, with or without the harness."""
+
+from nas_bench.growth.grow import GrowthEvent, grow
+from nas_bench.growth.kaiming import (
+    gaussian,
+    random_fan_in,
+    with_mean_norm,
+    zero_fan_out_neurons,
+)
+from nas_bench.growth.linalg import leading_directions, whitening
+from nas_bench.growth.measure import measure, statistics_batch
+from nas_bench.growth.method import GrowthMethod, Need, NewNeurons
+from nas_bench.growth.significance import Significance, significance
+from nas_bench.growth.sites import Refusal, Site, SiteError, Survey, find_sites, survey
+from nas_bench.growth.statistics import SiteStatistics
+
+__all__ = [
+    "GrowthEvent",
+    "GrowthMethod",
+    "Need",
+    "NewNeurons",
+    "Refusal",
+    "Significance",
+    "Site",
+    "SiteError",
+    "SiteStatistics",
+    "Survey",
+    "find_sites",
+    "gaussian",
+    "grow",
+    "leading_directions",
+    "measure",
+    "random_fan_in",
+    "significance",
+    "statistics_batch",
+    "survey",
+    "whitening",
+    "with_mean_norm",
+    "zero_fan_out_neurons",
+]

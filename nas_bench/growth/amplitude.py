@@ -1,0 +1,246 @@
+"""Sign, scale and amplitude of new neurons, searched on one fixed minibatch.
+
+Algorithm 2 of *Growing Tiny Networks* (arXiv 2405.19816), with ε = 0 and the update of the
+existing weights included in the norm.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from nas_bench.growth.capture import Batch, Captured, Loss, capture, mean_loss
+from nas_bench.growth.method import NewNeurons
+from nas_bench.growth.paths import follow, follow_linearised
+from nas_bench.growth.sites import Site, linear
+from nas_bench.growth.statistics import SiteStatistics
+
+AMPLITUDES = tuple(2.0**j for j in range(-20, 5))
+SEARCH_SAMPLES = 500
+TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class Step:
+    """A growth of one site, ready to be applied.
+
+    Attributes:
+        neurons: with their final signs and amplitudes.
+        amplitude: ε*, None if none was searched, 0 if every step made the loss worse.
+        scale: γ, None if no amplitude was searched.
+        predicted: drop of the loss at ε* to first order, on the minibatch.
+        measured: drop of the loss at ε*, on the minibatch.
+    """
+
+    neurons: NewNeurons
+    amplitude: float | None
+    scale: float | None
+    predicted: float
+    measured: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the new weights' own gradient promises: drops of the loss, ≥ 0.
+
+    Attributes:
+        predicted: to first order at ε = 1.
+        measured: at the best ε.
+    """
+
+    predicted: float
+    measured: float
+
+
+@dataclass(frozen=True)
+class Search:
+    """The fixed minibatch of training samples on which steps at one site are judged.
+
+    Attributes:
+        model: as it is before the step; left so.
+        site: that grows.
+        batch: inputs and targets.
+        loss: of (outputs, targets).
+        seen: the batch inside the model.
+    """
+
+    model: nn.Module
+    site: Site
+    batch: Batch
+    loss: Loss
+    seen: Captured
+
+    @classmethod
+    def at(
+        cls, model: nn.Module, sites: list[Site], batch: Batch, loss: Loss
+    ) -> "dict[str, Search]":
+        """One search for every site, from one forward and backward pass."""
+        seen = capture(model, sites, batch, loss, goals=True)
+        return {site.name: cls(model, site, batch, loss, seen) for site in sites}
+
+    def contribution(self, neurons: NewNeurons, *, linearised: bool = False) -> Tensor:
+        """What the neurons and the weight update add to the next layer, shape (n, …, d)."""
+        change = self._outputs(neurons, linearised=linearised)
+        if neurons.weight_update is None:
+            return change
+        hidden = self.seen.inputs[self.site.next]
+        return change + _affine(hidden, _to(neurons.weight_update, hidden), self._next_bias)
+
+    def loss_with(self, change: Tensor) -> float:
+        """Mean loss with something added to the next layer; nan counts as infinite."""
+        with torch.no_grad():
+            value = mean_loss(self.model, self.batch, self.loss, [(self.site.next, change)])
+        return math.inf if value.isnan() else float(value)
+
+    def predicted_drop(self, neurons: NewNeurons) -> float:
+        """First-order drop of the mean loss, exact also where the path has a kink at 0."""
+        return self.first_order_drop(self.contribution(neurons, linearised=True))
+
+    def first_order_drop(self, change: Tensor) -> float:
+        """First-order drop of the mean loss by a change of the next layer's outputs."""
+        goal = self.seen.goals[self.site.next]
+        return float((goal * change).double().sum()) / len(goal)
+
+    def oriented(self, neurons: NewNeurons) -> NewNeurons:
+        """Each neuron with the sign, of both its weights, that the goal update prefers.
+
+        The linear term does not depend on the sign, an activation like ReLU does, and a
+        decomposition leaves it to the machine. Ties: the largest |ω| entry is positive.
+        """
+        goal = self.seen.goals[self.site.next].flatten(0, -2).double()
+        z = self._pre_activity(neurons.fan_in).flatten(0, -2)
+        omega = neurons.fan_out.flatten(1).double()
+        wanted = goal @ omega.T
+        plus, minus = (
+            (wanted * s * follow(self.model, self.site.path, s * z).double()).sum(0)
+            for s in (1, -1)
+        )
+        largest = omega.gather(1, omega.abs().argmax(1, keepdim=True))[:, 0]
+        tie = (plus - minus).abs() <= TIE * torch.maximum(plus.abs(), minus.abs())
+        sign = torch.where(torch.where(tie, largest >= 0, plus > minus), 1.0, -1.0)
+        return replace(
+            neurons,
+            fan_in=sign[:, None] * neurons.fan_in,
+            fan_out=sign[:, None, None] * neurons.fan_out,
+        )
+
+    def probe(self, neurons: NewNeurons) -> "Probe":
+        """A line-searched step along the new weights' own gradient.
+
+        For methods that keep the function, whose growth itself changes no loss. At ε = 1 the step
+        would, to first order, change the next layer as much as its activity.
+        """
+        alpha, omega = (
+            _to(w, self.seen.outputs[self.site.next]).clone().requires_grad_()
+            for w in (neurons.fan_in, neurons.fan_out)
+        )
+
+        def change(a: Tensor, o: Tensor) -> Tensor:
+            return self.contribution(replace(neurons, fan_in=a, fan_out=o))
+
+        with torch.enable_grad():
+            value = mean_loss(
+                self.model, self.batch, self.loss, [(self.site.next, change(alpha, omega))]
+            )
+            gradients = torch.autograd.grad(value, (alpha, omega))
+        start = (alpha.detach(), omega.detach())
+
+        def after(rate: float) -> Tensor:
+            return change(*(w - rate * g for w, g in zip(start, gradients, strict=True)))
+
+        slope = sum(float(g.double().square().sum()) for g in gradients)
+        if slope == 0:
+            return Probe(0.0, 0.0)
+        size = sum(float(w.double().square().sum()) for w in start)
+        small = 1e-3 * math.sqrt(size / slope)
+        speed = float((after(small) - change(*start)).norm()) / small
+        unit = float(self.seen.outputs[self.site.next].norm()) / speed or 1.0
+        losses = [self.loss_with(after(e * unit)) for e in AMPLITUDES]
+        return Probe(unit * slope, max(0.0, float(value.detach()) - min(losses)))
+
+    @property
+    def _next_bias(self) -> bool:
+        return linear(self.model, self.site.next).bias is not None
+
+    def _pre_activity(self, fan_in: Tensor) -> Tensor:
+        x = self.seen.inputs[self.site.grown]
+        bias = linear(self.model, self.site.grown).bias is not None
+        return _affine(x, _to(fan_in, x), bias)
+
+    def _outputs(self, neurons: NewNeurons, *, linearised: bool) -> Tensor:
+        z = self._pre_activity(neurons.fan_in)
+        if linearised:
+            z = follow_linearised(self.model, self.site.path, z)
+        else:
+            z = follow(self.model, self.site.path, z, neurons.copied)
+        return z @ _to(neurons.fan_out.flatten(1), z)
+
+
+def scale(statistics: SiteStatistics, neurons: NewNeurons) -> float:
+    """γ = ‖a‖ / ‖v_new + δW* b₁‖ over the statistics batch, 1 where either norm is 0.
+
+    Both norms are quadratic in the statistics: no pass over the data.
+    """
+    Z = neurons.fan_out.flatten(1).T @ neurons.fan_in
+    step = (Z @ statistics.covariance * Z).sum()
+    if neurons.weight_update is not None:
+        update = neurons.weight_update
+        step = step + 2 * (Z @ statistics.hidden_cross * update).sum()
+        step = step + (update @ statistics.hidden_covariance * update).sum()
+    W = statistics.next_weight
+    activity = (W @ statistics.hidden_covariance * W).sum()
+    ratio = float(activity.clamp_min(0).sqrt() / step.clamp_min(0).sqrt())
+    return ratio if math.isfinite(ratio) and ratio > 0 else 1.0
+
+
+def with_amplitude(neurons: NewNeurons, factor: float) -> NewNeurons:
+    """Fan-in and fan-out times √factor, the weight update times the factor."""
+    update = neurons.weight_update
+    return replace(
+        neurons,
+        fan_in=neurons.fan_in * math.sqrt(factor),
+        fan_out=neurons.fan_out * math.sqrt(factor),
+        weight_update=None if update is None else update * factor,
+    )
+
+
+def line_search(search: Search, neurons: NewNeurons, gamma: float, *, allow_zero: bool) -> Step:
+    """Orient and scale the neurons, and give them the amplitude with the lowest loss.
+
+    ε* is the argmin over {0} ∪ {2^j, j = 4 … −20} of the loss on the minibatch, ties to the
+    smaller.
+
+    Args:
+        search: the minibatch.
+        neurons: as proposed.
+        gamma: their scale.
+        allow_zero: whether "add nothing" is a candidate.
+    """
+    oriented = search.oriented(with_amplitude(neurons, gamma))
+    losses = {
+        e: search.loss_with(search.contribution(with_amplitude(oriented, e))) for e in AMPLITUDES
+    }
+    if allow_zero:
+        losses = {0.0: search.seen.loss, **losses}
+    best = min(losses, key=_order(losses))
+    return Step(
+        neurons=with_amplitude(oriented, best),
+        amplitude=best,
+        scale=gamma,
+        predicted=best * search.predicted_drop(oriented),
+        measured=search.seen.loss - losses[best],
+    )
+
+
+def _order(losses: dict[float, float]) -> Callable[[float], tuple[float, float]]:
+    return lambda amplitude: (losses[amplitude], amplitude)
+
+
+def _affine(x: Tensor, weight: Tensor, bias: bool) -> Tensor:
+    return x @ weight[:, :-1].T + weight[:, -1] if bias else x @ weight.T
+
+
+def _to(weight: Tensor, like: Tensor) -> Tensor:
+    return weight.to(like.dtype)

@@ -1,0 +1,150 @@
+"""One forward and backward pass that shows what layers read and what the loss wants of them."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas_bench.growth.sites import Site, evaluating
+
+Loss = Callable[[Tensor, Any], Tensor]
+Batch = tuple[Tensor, Any]
+
+
+@dataclass(frozen=True)
+class Captured:
+    """One batch seen from inside the model, in eval mode.
+
+    Attributes:
+        samples: n.
+        loss: mean over the samples.
+        inputs: what each layer reads, by layer name, shape (n, …, features).
+        outputs: pre-activities of the next layers, by layer name, shape (n, …, d).
+        goals: v = −∂ℓ/∂a of the summed loss, by next layer's name; empty if not asked for.
+    """
+
+    samples: int
+    loss: float
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+    goals: dict[str, Tensor]
+
+
+def capture(
+    model: nn.Module, sites: Collection[Site], batch: Batch, loss: Loss, *, goals: bool
+) -> Captured:
+    """What the layers of the sites read and, with goals, the goal update of their next layers.
+
+    Args:
+        model: whose mode, gradients and buffers are left as they are.
+        sites: whose grown and next layers are watched.
+        batch: inputs and targets.
+        loss: of (outputs, targets), the mean over samples (or the sum, where its `reduction`
+            attribute says so).
+        goals: whether to run the backward pass.
+    """
+    inputs, targets = batch
+    read: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
+
+    def reader(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+            read[name] = arguments[0].detach()
+
+        return hook
+
+    def writer(name: str) -> Callable[..., Tensor]:
+        def hook(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            if goals and not output.requires_grad:
+                output.requires_grad_()
+            outputs[name] = output
+            return output.clone()  # a later activation may work in place
+
+        return hook
+
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(model))
+        stack.enter_context(torch.set_grad_enabled(goals))
+        for name in sorted({layer for s in sites for layer in (s.grown, s.next)}):
+            module = model.get_submodule(name)
+            stack.enter_context(_removed(module.register_forward_pre_hook(reader(name))))
+        for name in sorted({s.next for s in sites}):
+            module = model.get_submodule(name)
+            stack.enter_context(_removed(module.register_forward_hook(writer(name))))
+        value = loss(model(inputs), targets)
+        gradients = torch.autograd.grad(value, list(outputs.values())) if goals else ()
+    undo_mean = 1 if getattr(loss, "reduction", "mean") == "sum" else len(inputs)
+    return Captured(
+        samples=len(inputs),
+        loss=float(value.detach()) * undo_mean / len(inputs),
+        inputs=read,
+        outputs={name: output.detach() for name, output in outputs.items()},
+        goals={n: -undo_mean * g for n, g in zip(outputs, gradients, strict=False)},
+    )
+
+
+def mean_loss(
+    model: nn.Module, batch: Batch, loss: Loss, changes: Sequence[tuple[str, Tensor]] = ()
+) -> Tensor:
+    """Mean loss in eval mode with something added to the outputs of some layers.
+
+    Args:
+        model: left as it is.
+        batch: inputs and targets.
+        loss: as in `capture`.
+        changes: layer names with what is added to their outputs.
+    """
+
+    def adder(change: Tensor) -> Callable[..., Tensor]:
+        return lambda _, __, output: output + change
+
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(model))
+        for name, change in changes:
+            module = model.get_submodule(name)
+            stack.enter_context(_removed(module.register_forward_hook(adder(change))))
+        value = loss(model(batch[0]), batch[1])
+    return value / len(batch[0]) if getattr(loss, "reduction", "mean") == "sum" else value
+
+
+class Passes:
+    """Batches that may be read several times, and refuse to differ between passes."""
+
+    def __init__(self, batches: Iterable[Batch], device: torch.device) -> None:
+        self.batches = batches
+        self.device = device
+        self.first: list[tuple[int, float]] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self.first is not None and iter(self.batches) is self.batches:
+            raise ValueError(
+                "the data can be read only once and a second pass is needed; "
+                "pass a list or a DataLoader instead of an iterator"
+            )
+        seen: list[tuple[int, float]] = []
+        for batch in self.batches:
+            inputs, targets = batch
+            seen.append((len(inputs), float(inputs.double().sum())))
+            yield inputs.to(self.device), targets.to(self.device)
+        if self.first is not None and seen != self.first:
+            raise ValueError(
+                "the data changed between two passes; statistics need the same samples in the "
+                "same order: switch off shuffling and random augmentation"
+            )
+        self.first = seen
+
+
+class _removed:  # noqa: N801  (reads as a word in `with`)
+    """A hook that is removed on leaving."""
+
+    def __init__(self, handle: torch.utils.hooks.RemovableHandle) -> None:
+        self.handle = handle
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        self.handle.remove()

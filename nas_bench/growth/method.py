@@ -1,0 +1,104 @@
+"""The contract between the growth engine and a growth method."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from torch import Generator, Tensor
+
+if TYPE_CHECKING:
+    from nas_bench.growth.sites import Site
+    from nas_bench.growth.statistics import SiteStatistics
+
+
+class Need(Flag):
+    """What a growth method reads of a site, so that nothing else is measured.
+
+    The widths, weights and the mean of the inputs are always there.
+    """
+
+    NOTHING = 0
+    INPUTS = auto()
+    """The covariance S of what the grown layer reads."""
+    HIDDEN = auto()
+    """The covariance S₁ of what the next layer reads, and P across the site."""
+    GOAL = auto()
+    """The goal update: Ñ, M and E vvᵀ. The only need that costs a backward pass."""
+    SAMPLES = auto()
+    """A bounded, seeded sample of rows: inputs, hidden activities and, with GOAL, goals."""
+
+
+@dataclass(frozen=True)
+class NewNeurons:
+    """At most k neurons for one site, best first, before any amplitude.
+
+    Attributes:
+        fan_in: α, shape (k, p), the bias last where the grown layer has one.
+        fan_out: ω, shape (k, taps, d).
+        gains: λ, shape (k,), ≥ 0 and falling; zeros where the method ranks nothing.
+        weight_update: δW* of the existing weights of the next layer, shape (d, m), or None.
+        threshold: the gain below which a neuron was not significant, or None if not tested.
+        dropped: how many neurons the threshold removed.
+        copied: for each neuron the existing neuron whose path state (batch norm, slope) it
+            copies, shape (k,), or None.
+    """
+
+    fan_in: Tensor
+    fan_out: Tensor
+    gains: Tensor
+    weight_update: Tensor | None = None
+    threshold: float | None = None
+    dropped: int = 0
+    copied: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.fan_in)
+
+
+@dataclass(frozen=True)
+class GrowthMethod(ABC):
+    """How new neurons get their weights. Fields are options, all with defaults.
+
+    Subclasses are frozen dataclasses; nothing else needs to be touched to add one.
+    """
+
+    name: ClassVar[str]
+    """What users type."""
+    summary: ClassVar[str]
+    """One line for tables and help."""
+    reference: ClassVar[str] = ""
+    """Authors, title, year, address."""
+
+    @property
+    def starts_from(self) -> Literal["seed", "target"]:
+        """The network a trial of this method begins with."""
+        return "seed"
+
+    @property
+    def searches_amplitude(self) -> bool:
+        """Whether the engine scales the neurons and line-searches their amplitude."""
+        return False
+
+    @property
+    def preserves_function(self) -> bool:
+        """Whether the network computes the same outputs right after growth."""
+        return False
+
+    @property
+    def zero_fan_in(self) -> bool:
+        """Whether new neurons read nothing at first, so that the path needs a slope at 0."""
+        return False
+
+    @property
+    def grows(self) -> bool:
+        """Whether the method ever proposes neurons."""
+        return True
+
+    @abstractmethod
+    def needs(self, site: "Site") -> Need:
+        """What `propose` reads of the statistics of a site."""
+
+    @abstractmethod
+    def propose(self, statistics: "SiteStatistics", k: int, generator: Generator) -> NewNeurons:
+        """At most k new neurons, best first. Pure: all randomness comes from the generator."""

@@ -1,0 +1,69 @@
+"""What becomes of the optimiser's state when growth replaces parameters."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from nas_bench.growth.widen import Replacement
+
+Policy = Literal["transplant", "zeros", "reset"]
+POLICIES: tuple[Policy, ...] = ("transplant", "zeros", "reset")
+SECOND_MOMENTS = ("exp_avg_sq", "max_exp_avg_sq")
+
+
+def transplant(
+    optimizer: Optimizer, replacements: Sequence[Replacement], policy: Policy = "transplant"
+) -> None:
+    """Make the optimiser train the new parameters in place of the ones they replaced.
+
+    "transplant": old entries keep their state and new ones start at 0, except Adam's second
+    moment, which starts at the mean of the tensor's old entries: Adam counts steps per tensor, so
+    zeros would give first updates several times the learning rate. "zeros": all new entries start
+    at 0. "reset": the state of all parameters is dropped, as by building the optimiser anew.
+
+    Args:
+        optimizer: changed in place; SGD, Adam or AdamW unless the policy is "reset".
+        replacements: from widening.
+        policy: see above.
+
+    Raises:
+        ValueError: for an unknown policy, or an optimiser whose state cannot be transplanted.
+    """
+    if policy not in POLICIES:
+        raise ValueError(f"optimiser policy {policy!r} is not one of {', '.join(POLICIES)}")
+    if policy != "reset" and not isinstance(optimizer, (SGD, Adam, AdamW)):
+        raise ValueError(
+            f"the state of {type(optimizer).__name__} cannot be transplanted, only that of SGD, "
+            'Adam and AdamW; use the policy "reset"'
+        )
+    for replacement in replacements:
+        _exchange(optimizer, replacement)
+        state = optimizer.state.pop(replacement.old, None)
+        if state is not None and policy != "reset":
+            optimizer.state[replacement.new] = _grown(state, replacement, policy)
+    if policy == "reset":
+        optimizer.state.clear()
+
+
+def _exchange(optimizer: Optimizer, replacement: Replacement) -> None:
+    for group in optimizer.param_groups:
+        for i, parameter in enumerate(group["params"]):
+            if parameter is replacement.old:
+                group["params"][i] = replacement.new
+
+
+def _grown(state: dict[str, Any], replacement: Replacement, policy: Policy) -> dict[str, Any]:
+    def grown(name: str, value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.shape != replacement.old.shape:
+            return value
+        mean = policy == "transplant" and name in SECOND_MOMENTS
+        fill = float(value.mean()) if mean else 0.0
+        new = torch.full_like(replacement.new, fill)
+        new[tuple(slice(size) for size in value.shape)] = value
+        return new
+
+    with torch.no_grad():
+        return {name: grown(name, value) for name, value in state.items()}
