@@ -1,0 +1,1 @@
+"""Data, networks, training recipes and what they cost."""

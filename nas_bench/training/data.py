@@ -1,0 +1,163 @@
+"""Data of a trial: three splits in the memory of one device."""
+
+import functools
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import platformdirs
+import torch
+from torch import Generator, Tensor
+
+from nas_bench.training.randomness import isolated
+from nas_bench.training.task import Samples, Task
+
+DATA_VARIABLE = "NAS_BENCH_DATA"
+
+
+@dataclass(frozen=True)
+class Data:
+    """The splits of a task on one device.
+
+    Attributes:
+        train: what networks are trained and growth is decided on.
+        validation: kept apart from the training set, for tuning.
+        test: for the reported numbers only.
+        checksum: SHA-256 of all values, before splitting.
+    """
+
+    train: Samples
+    validation: Samples
+    test: Samples
+    checksum: str
+
+
+@runtime_checkable
+class Downloads(Protocol):
+    """A task that can bring its data onto this machine before any trial runs."""
+
+    def fetch(self, folder: Path) -> None:
+        """Download what is missing in the folder, showing progress."""
+        ...
+
+
+def data_folder(given: Path | None = None) -> Path:
+    """The folder given, else the one in NAS_BENCH_DATA, else the user's cache; absolute."""
+    named = given or os.environ.get(DATA_VARIABLE)
+    folder = Path(named) if named else platformdirs.user_cache_path("nas-bench") / "data"
+    return folder.expanduser().absolute()
+
+
+def prepare(
+    task: Task,
+    folder: Path,
+    validation: float,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Data:
+    """Load and split a task's data; the latest two stay in the memory of this process.
+
+    Args:
+        task: whose data.
+        folder: of data sets on disk.
+        validation: fraction of the training set that is kept apart, in (0, 1).
+        seed: of the split; the protocol's, so that every trial has the same split.
+        device: where the tensors live.
+
+    Raises:
+        DataMissingError: if the data is neither in the folder nor can be downloaded.
+    """
+    arguments = (task, folder, validation, seed, str(device))
+    try:
+        hash(task)
+    except TypeError:
+        return _prepared.__wrapped__(*arguments)
+    return _prepared(*arguments)
+
+
+@functools.lru_cache(maxsize=2)
+def _prepared(task: Task, folder: Path, validation: float, seed: int, device: str) -> Data:
+    with isolated(seed):
+        train, test = task.load(folder)
+    kept, held_out = split(train.targets, validation, Generator().manual_seed(seed))
+    return Data(
+        _at(train, kept, device),
+        _at(train, held_out, device),
+        Samples(test.inputs.to(device), test.targets.to(device)),
+        _checksum(train, test),
+    )
+
+
+def split(targets: Tensor, fraction: float, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Two disjoint sorted index sets: the rest, and a fraction held out.
+
+    Integer targets are classes, of which both sets hold equal shares.
+
+    Args:
+        targets: shape (n,) or (n, …).
+        fraction: of n that is held out, in (0, 1); at least one sample.
+        generator: source of the draw.
+
+    Raises:
+        ValueError: if nothing would be left of either set.
+    """
+    n = len(targets)
+    count = max(1, round(fraction * n))
+    if not 0 < fraction < 1 or count >= n:
+        raise ValueError(f"cannot hold out {fraction} of {n} samples: leave some on both sides")
+    order = torch.randperm(n, generator=generator)
+    if targets.ndim == 1 and not targets.is_floating_point():
+        order = order[torch.argsort(targets[order], stable=True)]
+    held_out = torch.zeros(n, dtype=torch.bool)
+    held_out[order[torch.arange(count) * n // count]] = True
+    return torch.nonzero(~held_out).flatten(), torch.nonzero(held_out).flatten()
+
+
+class DataOrder:
+    """Endless batches of indices: every epoch all samples once, in an order drawn anew.
+
+    The last batch of an epoch is smaller where the batch size does not divide n.
+    """
+
+    def __init__(self, n: int, generator: Generator) -> None:
+        self.n, self.generator = n, generator
+        self.permutation = torch.empty(0, dtype=torch.int64)
+        self.position = 0
+
+    def size_of_next(self, batch_size: int) -> int:
+        """How many indices the next batch has."""
+        left = len(self.permutation) - self.position
+        return min(batch_size, left or self.n)
+
+    def next(self, batch_size: int) -> Tensor:
+        """The next batch of indices, shape (≤ batch_size,)."""
+        if self.position >= len(self.permutation):
+            self.permutation = torch.randperm(self.n, generator=self.generator)
+            self.position = 0
+        indices = self.permutation[self.position : self.position + batch_size]
+        self.position += len(indices)
+        return indices
+
+
+def batches(n: int, batch_size: int, generator: Generator) -> Iterator[Tensor]:
+    """The indices 0 … n-1 once each, in an order drawn now, in parts of batch_size.
+
+    The last part is smaller where batch_size does not divide n.
+    """
+    yield from torch.randperm(n, generator=generator).split(batch_size)
+
+
+def _at(samples: Samples, indices: Tensor, device: str) -> Samples:
+    return Samples(samples.inputs[indices].to(device), samples.targets[indices].to(device))
+
+
+def _checksum(*splits: Samples) -> str:
+    digest = hashlib.sha256()
+    for samples in splits:
+        for tensor in (samples.inputs, samples.targets):
+            digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
+            digest.update(tensor.flatten().cpu().numpy().data)
+    return digest.hexdigest()

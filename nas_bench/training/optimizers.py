@@ -1,0 +1,44 @@
+"""Optimisers and learning rates of a recipe."""
+
+import math
+from collections.abc import Iterable
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from nas_bench.training.task import Recipe
+
+
+def optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """A fresh optimiser over the parameters, at the recipe's first learning rate."""
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    match recipe.optimizer:
+        case "sgd":
+            return SGD(parameters, lr=rate, momentum=recipe.momentum, weight_decay=decay)
+        case "adam":
+            return Adam(parameters, lr=rate, weight_decay=decay)
+        case "adamw":
+            return AdamW(parameters, lr=rate, weight_decay=decay)
+    raise ValueError(f"unknown optimizer {recipe.optimizer!r}: choose sgd, adam or adamw")
+
+
+def learning_rate(recipe: Recipe, spent: float) -> float:
+    """The learning rate when this fraction of the budget is spent.
+
+    Args:
+        recipe: gives the first learning rate and its decay.
+        spent: fraction of the budget, clipped to [0, 1].
+    """
+    spent = min(max(spent, 0.0), 1.0)
+    match recipe.decay:
+        case "constant":
+            return recipe.learning_rate
+        case "cosine":
+            return recipe.learning_rate * (1 + math.cos(math.pi * spent)) / 2
+    raise ValueError(f"unknown decay {recipe.decay!r}: choose constant or cosine")
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Let every parameter group take its next steps at this rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate

@@ -1,0 +1,1 @@
+"""Trials: what identifies them, what they say, and how they run."""

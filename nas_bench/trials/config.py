@@ -1,0 +1,139 @@
+"""What identifies a trial: plain frozen values with a hash."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Kind = Literal["same_target", "free"]
+OptimizerPolicy = Literal["transplant", "zeros", "reset"]
+
+
+class Value(BaseModel):
+    """A frozen value; unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Budget(Value):
+    """How much training a trial may do; exactly one of the fields is set.
+
+    Attributes:
+        epochs: passes over the training split.
+        steps: optimiser steps.
+        flops: training plus growth, in multiply-adds (one multiply-add = one FLOP).
+    """
+
+    epochs: float | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, gt=0)
+    flops: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one(self) -> "Budget":
+        if sum(value is not None for value in (self.epochs, self.steps, self.flops)) != 1:
+            raise ValueError("a budget is exactly one of epochs, steps or flops")
+        return self
+
+    def __str__(self) -> str:
+        unit, value = next((k, v) for k, v in self.model_dump().items() if v is not None)
+        return f"{value:g} {unit}"
+
+
+class Schedule(Value):
+    """When, where and how much to grow, and when to stop.
+
+    Attributes:
+        every: interval between growths, in `unit`s. The first growth is at `first`.
+        unit: of `every` and `first`.
+        first: when the first growth happens; `every` if None.
+        where: "each": every site in turn, statistics anew; "all": every site from one pass;
+            "best": only the site with the largest measured loss gain; "predicted": only the
+            site with the largest predicted gain.
+        neurons: how many are asked for at a site (free growth).
+        growths: in how many growths the widths go from seed to target (same target).
+        widths: instead of `growths`, the widths after each growth (same target).
+        max_parameters: no growth that would exceed it (free growth).
+        max_flops: no growth whose network would exceed it per sample (free growth).
+    """
+
+    every: float = Field(default=1.0, gt=0)
+    unit: Literal["epochs", "steps"] = "epochs"
+    first: float | None = Field(default=None, ge=0)
+    where: Literal["each", "all", "best", "predicted"] = "each"
+    neurons: int = Field(default=5, gt=0)
+    growths: int | None = Field(default=None, gt=0)
+    widths: tuple[tuple[int, ...], ...] | None = None
+    max_parameters: int | None = Field(default=None, gt=0)
+    max_flops: float | None = Field(default=None, gt=0)
+
+
+class Twin(Value):
+    """A trial whose network is another trial's final one, trained from scratch.
+
+    Attributes:
+        of: identity of the original trial.
+        match: "steps": the original's budget in steps; "flops": its training + growth FLOPs.
+    """
+
+    of: str
+    match: Literal["steps", "flops"]
+
+
+class TrialConfig(Value):
+    """One trial: protocol with its budget, task, method and seed.
+
+    Attributes:
+        protocol: name of the protocol.
+        version: of the protocol.
+        kind: same target (only the new neurons' weights differ) or free growth.
+        task: canonical spec, such as `mnist` or `mnist[target_widths=[20,10]]`.
+        method: canonical spec, such as `tiny[projection=false]`; the original's for a twin.
+        seed: of initial weights, data order and growth.
+        budget: how much training.
+        schedule: when, where and how much to grow.
+        recipe: overrides of the task's training recipe, by field name.
+        evaluate_every: epochs between records (and one at the start and at the end).
+        validation: fraction of the training set kept apart as validation split.
+        optimizer_policy: what optimiser state new parameters get.
+        statistics_factor: c of n = clip(c p²/P, 500, dataset), MATHS D.1.
+        threads: torch threads on a CPU; part of the identity, since bits depend on them.
+        twin: what this trial is the twin of.
+    """
+
+    protocol: str
+    version: int
+    kind: Kind
+    task: str
+    method: str
+    seed: int = Field(ge=0)
+    budget: Budget
+    schedule: Schedule
+    recipe: dict[str, Any] = {}
+    evaluate_every: float = Field(default=1.0, gt=0)
+    validation: float = Field(default=0.1, gt=0, lt=1)
+    optimizer_policy: OptimizerPolicy = "transplant"
+    statistics_factor: float = Field(default=1.0, gt=0)
+    threads: int = Field(default=1, gt=0)
+    twin: Twin | None = None
+
+    @property
+    def settings_id(self) -> str:
+        """Eight hexadecimal digits that all seeds of one configuration share."""
+        excluded = {"seed": True, "twin": {"of"}}
+        return _digest(self.model_dump(mode="json", exclude=excluded))[:8]
+
+    @property
+    def id(self) -> str:
+        """Identity of the trial, 16 hexadecimal digits."""
+        return _digest(self.model_dump(mode="json"))[:16]
+
+    @property
+    def label(self) -> str:
+        """What tables call the method of this trial."""
+        return f"{self.method} twin ({self.twin.match})" if self.twin else self.method
+
+
+def _digest(value: Any) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

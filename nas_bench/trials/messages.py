@@ -1,0 +1,106 @@
+"""What a running trial says: plain values, the only things that cross processes."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+SiteStatus = Literal["added", "rejected", "not significant", "not chosen", "not possible"]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Separate clocks of a trial, in seconds; only `train` and the growth clocks are its cost."""
+
+    train: float = 0.0
+    statistics: float = 0.0
+    decomposition: float = 0.0
+    line_search: float = 0.0
+    widening: float = 0.0
+    evaluation: float = 0.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measured point of a trial.
+
+    FLOPs are multiply-adds. `train_flops` and `growth_flops` are totals since the start,
+    `flops` is per sample at inference. Accuracies are in [0, 1], None for regression.
+    """
+
+    step: int
+    epoch: float
+    samples: int
+    train_flops: float
+    growth_flops: float
+    seconds: Seconds
+    parameters: int
+    flops: float
+    widths: tuple[int, ...]
+    train_loss: float
+    validation_loss: float
+    test_loss: float
+    train_accuracy: float | None
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    final: bool = False
+
+
+@dataclass(frozen=True)
+class GrowthRecord:
+    """One attempt to grow one site.
+
+    Attributes:
+        step: optimiser steps done before it.
+        site: name of the grown layer.
+        asked: neurons asked for; `proposed` came back, `dropped` by the threshold,
+            `added` from the method, `filled` by the harness with zero fan-out.
+        status: what became of it.
+        gains: λ of the added neurons.
+        threshold: significance threshold on λ, or None.
+        amplitude: ε* of the line search, or None if none was made.
+        scale: γ, the factor that makes the step as large as the activity at ε = 1.
+        predicted: first-order drop of the loss at ε*, measured: the drop on the minibatch.
+        score: what sites were ranked by, None if they were not.
+        widths: of all sites afterwards.
+        statistics_samples: n, and whether it was clipped (D.1).
+        flops: multiply-adds by part; seconds: by part.
+    """
+
+    step: int
+    site: str
+    asked: int
+    proposed: int
+    dropped: int
+    added: int
+    filled: int
+    status: SiteStatus
+    gains: tuple[float, ...]
+    threshold: float | None
+    amplitude: float | None
+    scale: float | None
+    predicted: float | None
+    measured: float | None
+    score: float | None
+    widths: tuple[int, ...]
+    statistics_samples: int
+    statistics_clipped: bool
+    flops: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial has no result."""
+
+    status: Literal["failed", "oom", "diverged"]
+    error: str
+    message: str
+    traceback: str
+
+
+Message = Record | GrowthRecord | Failure
+
+
+def as_dict(message: Message) -> dict[str, Any]:
+    """The message as JSON-able values, with its `type`."""
+    kind = {Record: "record", GrowthRecord: "growth", Failure: "failure"}[type(message)]
+    return {"type": kind, **asdict(message)}

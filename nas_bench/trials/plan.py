@@ -1,0 +1,122 @@
+"""From a protocol to the trials it asks for."""
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise, product
+
+from nas_bench import plugins
+from nas_bench.options import validated
+from nas_bench.specs import InputError
+from nas_bench.trials.config import TrialConfig, Twin
+from nas_bench.trials.protocol import Protocol
+
+ALL = "all"
+CONTROLS = (
+    "tiny[projection=false]",
+    "tiny[update=false]",
+    "random_growth[update=true]",
+    "random_growth[zero_fan_out=true]",
+)
+"""What separates a method's neurons from what else it does: beside every method in `all`."""
+
+
+def plan(protocol: Protocol, baselines: bool = True) -> list[TrialConfig]:
+    """The trials of a protocol, each once: by task, then seed, then method, twins last.
+
+    Args:
+        protocol: with every override applied.
+        baselines: whether to add the protocol's baselines.
+
+    Raises:
+        InputError: if a method, task or option is unknown, or the schedule does not fit.
+    """
+    asked = (*protocol.methods, *(protocol.baselines if baselines else ()))
+    methods = _unique(spec for method in asked for spec in _expanded(method))
+    tasks = _unique(plugins.canonical(task, "task") for task in protocol.tasks)
+    protocol = protocol.model_copy(update={"recipe": _recipe(protocol)})
+    for task in tasks:
+        _check(protocol, task)
+    trials = [
+        _trial(protocol, task, method, seed)
+        for task, seed, method in product(tasks, protocol.seeds, methods)
+    ]
+    return [*trials, *(twin for trial in trials for twin in _twins(protocol, trial))]
+
+
+def _expanded(method: str) -> list[str]:
+    """The canonical specs that one element of a list of methods stands for."""
+    if method != ALL:
+        return [plugins.canonical(method, "method")]
+    found = plugins.methods()
+    working = [name for name, plugin in found.items() if plugin.cls is not None]
+    return working + [spec for spec in CONTROLS if spec.partition("[")[0] in working]
+
+
+def _twins(protocol: Protocol, trial: TrialConfig) -> Iterator[TrialConfig]:
+    """The twins of a growing trial; with a fixed target the equal-steps twin is `fixed`."""
+    if not plugins.method(trial.method).grows:
+        return
+    for match in protocol.twins:
+        if match == "flops" or protocol.kind == "free":
+            yield trial.model_copy(update={"twin": Twin(of=trial.id, match=match)})
+
+
+def _trial(protocol: Protocol, task: str, method: str, seed: int) -> TrialConfig:
+    return TrialConfig(
+        protocol=protocol.name,
+        version=protocol.version,
+        kind=protocol.kind,
+        task=task,
+        method=method,
+        seed=seed,
+        budget=protocol.budget,
+        schedule=protocol.schedule,
+        recipe=protocol.recipe,
+        evaluate_every=protocol.evaluate_every,
+        validation=protocol.validation,
+        optimizer_policy=protocol.optimizer_policy,
+        statistics_factor=protocol.statistics_factor,
+        threads=protocol.threads,
+    )
+
+
+def _recipe(protocol: Protocol) -> dict[str, object]:
+    from nas_bench.training.task import Recipe
+
+    return validated(protocol.recipe, Recipe, "recipe")
+
+
+def _check(protocol: Protocol, task: str) -> None:
+    """Refuse a same-target schedule that cannot reach the task's target in time."""
+    if protocol.kind == "free":
+        return
+    _check_widths(protocol, task)
+    schedule, budget = protocol.schedule, protocol.budget
+    growths = len(schedule.widths) if schedule.widths else schedule.growths or 0
+    first = schedule.every if schedule.first is None else schedule.first
+    last = first + (growths - 1) * schedule.every
+    limit = budget.epochs if schedule.unit == "epochs" else budget.steps
+    if limit is not None and last >= limit:
+        raise InputError(
+            f"protocol {protocol.name}: growth {growths} of {growths} would come at {last:g} "
+            f"{schedule.unit}, but the budget ends at {budget}: raise --budget, or lower "
+            "schedule.growths or schedule.every with --set"
+        )
+
+
+def _check_widths(protocol: Protocol, task: str) -> None:
+    if protocol.schedule.widths is None:
+        return
+    instance = plugins.task(task)
+    steps = (instance.seed_widths, *protocol.schedule.widths)
+    for before, after in pairwise(steps):
+        if len(after) != len(before) or any(b < a for a, b in zip(before, after, strict=True)):
+            raise InputError(f"schedule.widths: task {task} cannot go from {before} to {after}")
+    if tuple(steps[-1]) != tuple(instance.target_widths):
+        raise InputError(
+            f"schedule.widths ends at {steps[-1]}, but the target of task {task} is "
+            f"{instance.target_widths}: make them equal"
+        )
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

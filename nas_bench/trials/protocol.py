@@ -1,0 +1,136 @@
+"""Protocols: named, versioned ways to compare growth methods."""
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from nas_bench.specs import InputError, specs, unknown
+from nas_bench.trials.config import Budget, Kind, OptimizerPolicy, Schedule, Value
+from nas_bench.trials.inputs import budget, explained, mapping, read_yaml, seeds
+
+
+class Protocol(Value):
+    """A way to compare: kind of experiment, schedule, budget, seeds and evaluation points.
+
+    Attributes:
+        name: what users type.
+        version: raised whenever results would change.
+        summary: one line for tables and help.
+        kind: same target (only the new neurons' weights differ) or free growth.
+        tasks: specs of tasks.
+        methods: specs of methods compared where none are asked for.
+        baselines: specs of methods added to every comparison.
+        seeds: of initial weights, data order and growth.
+        budget: how much training each trial may do.
+        schedule: when, where and how much to grow.
+        recipe: overrides of the tasks' training recipes, by field name.
+        evaluate_every: epochs between records.
+        validation: fraction of the training set kept apart.
+        optimizer_policy: what optimiser state new parameters get.
+        statistics_factor: of the statistics batch (MATHS D.1).
+        threads: torch threads on a CPU.
+        twins: which twins each grown network gets.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_.-]*$")
+    version: int = Field(gt=0)
+    summary: str
+    kind: Kind
+    tasks: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    baselines: tuple[str, ...] = ("fixed[size=seed]", "fixed")
+    seeds: tuple[int, ...] = Field(min_length=1)
+    budget: Budget
+    schedule: Schedule
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    evaluate_every: float = Field(default=1.0, gt=0)
+    validation: float = Field(default=0.1, gt=0, lt=1)
+    optimizer_policy: OptimizerPolicy = "transplant"
+    statistics_factor: float = Field(default=1.0, gt=0)
+    threads: int = Field(default=1, gt=0)
+    twins: tuple[Literal["steps", "flops"], ...] = ()
+
+    @field_validator("tasks", "methods", "baselines", mode="before")
+    @classmethod
+    def _specs(cls, value: Any) -> Any:
+        return specs(value) if isinstance(value, str) else value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds(cls, value: Any) -> Any:
+        return seeds(value) if isinstance(value, str) else value
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _budget(cls, value: Any) -> Any:
+        return budget(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Protocol":
+        growths, widths = self.schedule.growths, self.schedule.widths
+        if self.kind == "free" and (growths is not None or widths is not None):
+            raise ValueError("free growth takes schedule.neurons, not growths or widths")
+        if self.kind == "same_target":
+            if (growths is None) == (widths is None):
+                raise ValueError("the same target needs one of schedule.growths and widths")
+            if self.schedule.where not in ("each", "all"):
+                raise ValueError("the same target needs schedule.where to be each or all")
+        return self
+
+
+def protocol_names() -> list[str]:
+    """The protocols that come with the package."""
+    found = files("nas_bench.protocols").iterdir()
+    return sorted(entry.name[:-5] for entry in found if entry.name.endswith(".yaml"))
+
+
+def load_protocol(name: str, changes: Iterable[Mapping[str, Any]] = ()) -> Protocol:
+    """A protocol by name or path of a YAML file, with changes applied in turn.
+
+    Raises:
+        InputError: if there is none of this name, or it is not valid.
+    """
+    values: dict[str, Any] = {}
+    for change in (protocol_values(name), *changes):
+        values = merged(values, change)
+    try:
+        return Protocol.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"protocol {name}: {explained(error)}") from None
+
+
+def protocol_values(name: str) -> dict[str, Any]:
+    """What the file of a protocol says, before validation."""
+    if name.endswith((".yaml", ".yml")):
+        return read_yaml(Path(name))
+    if name not in protocol_names():
+        raise InputError(unknown("protocol", name, protocol_names()))
+    return mapping((files("nas_bench.protocols") / f"{name}.yaml").read_text("utf-8"), name)
+
+
+def merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Protocol values with a change applied; a new budget replaces the old one.
+
+    Raises:
+        InputError: if the change names a field that protocols do not have.
+    """
+    result = dict(values)
+    for key, value in change.items():
+        _known(key, value)
+        nested = key in ("schedule", "recipe") and isinstance(value, Mapping)
+        result[key] = {**(values.get(key) or {}), **value} if nested else value
+    return result
+
+
+def _known(key: str, value: Any) -> None:
+    fields = Protocol.model_fields
+    if key not in fields:
+        raise InputError(unknown("protocol setting", key, fields))
+    model = fields[key].annotation
+    if isinstance(model, type) and issubclass(model, BaseModel) and isinstance(value, Mapping):
+        for name in value:
+            if name not in model.model_fields:
+                raise InputError(unknown(f"setting of {key}", str(name), model.model_fields))

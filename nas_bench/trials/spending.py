@@ -1,0 +1,40 @@
+"""What a trial has used of its budget."""
+
+import math
+from dataclasses import dataclass, field
+
+from nas_bench.trials.config import Budget
+
+
+@dataclass
+class Spent:
+    """Running totals of a trial; FLOPs are multiply-adds, seconds are by clock."""
+
+    step: int = 0
+    samples: int = 0
+    train_flops: float = 0.0
+    growth_flops: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def book(self, clock: str, seconds: float) -> None:
+        """Add to a clock."""
+        self.seconds[clock] = self.seconds.get(clock, 0.0) + seconds
+
+    @property
+    def flops(self) -> float:
+        """Training and growth."""
+        return self.train_flops + self.growth_flops
+
+    def fraction(self, budget: Budget, epoch: float) -> float:
+        """How much of a budget is spent, from 0 to 1 (and a last step beyond)."""
+        if budget.epochs is not None:
+            return epoch / budget.epochs
+        if budget.steps is not None:
+            return self.step / budget.steps
+        return self.flops / (budget.flops or math.inf)
+
+    def exhausts(self, budget: Budget, epoch: float, next_step: float) -> bool:
+        """Whether a budget is spent, or a step of so many FLOPs would exceed it."""
+        if budget.flops is not None:
+            return self.flops + next_step > budget.flops
+        return self.fraction(budget, epoch) >= 1 - 1e-9
