@@ -1,0 +1,5 @@
+"""Tables and figures made from a results folder."""
+
+from nas_bench.report.writing import Report, write
+
+__all__ = ["Report", "write"]

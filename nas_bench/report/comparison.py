@@ -1,0 +1,186 @@
+"""What is compared with what: trials of one task under one protocol and budget."""
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nas_bench.results.run import Run
+from nas_bench.trials.config import TrialConfig
+from nas_bench.trials.messages import Record
+
+Measure = Callable[[Record], float]
+_KINDS = {"same_target": "same target", "free": "free growth"}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean and standard deviation over seeds; NaN where there are too few."""
+
+    mean: float
+    sd: float
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """The mean of at least one value and the sd of at least two, else NaN."""
+    if not all(map(math.isfinite, values)):
+        return Estimate(math.nan, math.nan)
+    mean = statistics.fmean(values) if values else math.nan
+    return Estimate(mean, statistics.stdev(values) if len(values) > 1 else math.nan)
+
+
+@dataclass(frozen=True)
+class Row:
+    """All seeds of one method with the same settings.
+
+    Attributes:
+        name: what the table calls it.
+        label: the method's label, which gives it its colour.
+        runs: by seed, with and without a result.
+    """
+
+    name: str
+    label: str
+    runs: tuple[Run, ...]
+
+    @property
+    def results(self) -> tuple[Record, ...]:
+        """Records at the end of the budget, of the seeds that are ok."""
+        return tuple(run.result for run in self.runs if run.status == "ok" and run.result)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed has a result."""
+        return len(self.results) == len(self.runs)
+
+    @property
+    def seeds(self) -> str:
+        """Seeds with a result, of all."""
+        return f"{len(self.results)}/{len(self.runs)}"
+
+    def estimate(self, measure: Measure) -> Estimate:
+        """Mean and sd of a measure of the results."""
+        return estimate([measure(record) for record in self.results])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods that may share a table: same protocol, kind, task and budget.
+
+    Attributes:
+        metric: of the task; the loss for regression.
+        rows: best first; rows with missing seeds after complete ones.
+    """
+
+    protocol: str
+    version: int
+    kind: str
+    task: str
+    budget: str
+    metric: Literal["accuracy", "loss"]
+    rows: tuple[Row, ...]
+
+    @property
+    def title(self) -> str:
+        """One line that tells this comparison from all others."""
+        kind = _KINDS.get(self.kind, self.kind)
+        return f"{self.task} · {self.protocol} v{self.version} · {kind} · {self.budget}"
+
+    @property
+    def without_result(self) -> tuple[tuple[Row, Run], ...]:
+        """The trials that failed or have not ended."""
+        pairs = ((row, run) for row in self.rows for run in row.runs)
+        return tuple(pair for pair in pairs if pair[1].status != "ok")
+
+    def score(self, record: Record) -> float:
+        """The test score: accuracy in percent, or the loss."""
+        return _score(self.metric, record)
+
+
+def training_flops(record: Record) -> float:
+    """Training plus growth."""
+    return record.train_flops + record.growth_flops
+
+
+def growth_share(record: Record) -> float:
+    """Growth as a fraction of training plus growth."""
+    return record.growth_flops / training_flops(record) if record.growth_flops else 0.0
+
+
+def seconds(record: Record) -> float:
+    """All clocks except evaluation."""
+    clocks = vars(record.seconds)
+    return sum(value for name, value in clocks.items() if name != "evaluation")
+
+
+def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:
+    """The runs that can be read, sorted into comparisons."""
+    groups: dict[tuple[str, int, str, str, str], list[Run]] = defaultdict(list)
+    for run in runs:
+        if config := run.config:
+            key = config.protocol, config.version, config.kind, config.task, str(config.budget)
+            groups[key].append(run)
+    return tuple(_comparison(*key, group) for key, group in sorted(groups.items()))
+
+
+def _comparison(
+    protocol: str, version: int, kind: str, task: str, budget: str, runs: Sequence[Run]
+) -> Comparison:
+    metric = _metric(runs)
+    rows = sorted(_rows(runs), key=lambda row: _rank(row, metric))
+    return Comparison(protocol, version, kind, task, budget, metric, tuple(rows))
+
+
+def _metric(runs: Sequence[Run]) -> Literal["accuracy", "loss"]:
+    records = [run.curve[0] for run in runs if run.curve]
+    return "loss" if records and all(r.test_accuracy is None for r in records) else "accuracy"
+
+
+def _score(metric: str, record: Record) -> float:
+    if metric == "loss":
+        return record.test_loss
+    return math.nan if record.test_accuracy is None else 100 * record.test_accuracy
+
+
+def _rank(row: Row, metric: str) -> tuple[bool, bool, float, str]:
+    """Sorts complete rows first, then by score, then by name."""
+    mean = row.estimate(lambda record: _score(metric, record)).mean
+    worth = mean if metric == "loss" else -mean
+    return not row.complete, math.isnan(mean), 0.0 if math.isnan(mean) else worth, row.name
+
+
+def _rows(runs: Sequence[Run]) -> list[Row]:
+    """One row for each label and settings; the name tells settings apart."""
+    groups: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        groups[run.label][run.settings_id].append(run)
+    return [
+        Row(label + suffix, label, tuple(sorted(group, key=lambda run: run.seed)))
+        for label, settings in groups.items()
+        for suffix, group in zip(_suffixes(settings), settings.values(), strict=True)
+    ]
+
+
+def _suffixes(settings: dict[str, list[Run]]) -> list[str]:
+    """What the settings differ in, such as ` {recipe.learning_rate=0.01}`; empty for one."""
+    configs = [_flat(runs[0].config) for runs in settings.values() if runs[0].config]
+    names = sorted({name for config in configs for name in config})
+    differ = [name for name in names if len({config.get(name) for config in configs}) > 1]
+    if not differ:
+        return [""] * len(configs)
+    shown = [[f"{name}={config.get(name)}" for name in differ] for config in configs]
+    return [f" {{{', '.join(items)}}}" for items in shown]
+
+
+def _flat(config: TrialConfig) -> dict[str, str]:
+    values = config.model_dump(mode="json", exclude={"seed": True, "twin": {"of"}})
+    flat: dict[str, str] = {}
+    pending: list[tuple[str, Any]] = list(values.items())
+    for name, value in pending:
+        if isinstance(value, dict):
+            pending += [(f"{name}.{key}", item) for key, item in value.items()]
+        else:
+            flat[name] = str(value)
+    return flat

@@ -1,0 +1,1 @@
+"""The results folder: the only truth about what was run; everything else is derived."""

@@ -1,0 +1,87 @@
+"""The ledger as tidy tables for a notebook."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nas_bench.results.ledger import Ledger, LedgerError
+from nas_bench.results.run import Run
+from nas_bench.trials.messages import GrowthRecord, Record, Seconds
+
+_IDENTITY = ("protocol", "kind", "task", "method", "seed", "status", "id", "settings_id")
+_PARTS = ("statistics", "decomposition", "line_search", "widening")
+
+
+def load_results(path: str | Path) -> pd.DataFrame:
+    """Every record of a results folder, one row each.
+
+    The columns are those of `Record`, its clocks as `seconds_train` and so on, after protocol,
+    kind, task, method (as tables call it), seed, status, id, settings_id and error. A trial
+    without records has one row of missing values. Damage is named in `attrs["problems"]`.
+
+    Raises:
+        LedgerError: if there is no such folder.
+    """
+    runs = _runs(path)
+    rows = [row for run in runs for row in _record_rows(run)]
+    clocks = [f"seconds_{clock.name}" for clock in fields(Seconds)]
+    measured = [field.name for field in fields(Record) if field.name != "seconds"]
+    return _frame(runs, rows, [*_IDENTITY, "error", *measured, *clocks])
+
+
+def events(path: str | Path) -> pd.DataFrame:
+    """Every growth event of a results folder, one row each, with the trial it belongs to.
+
+    The columns are those of `GrowthRecord`, its costs as `flops_statistics`,
+    `seconds_line_search` and so on.
+
+    Raises:
+        LedgerError: if there is no such folder.
+    """
+    runs = _runs(path)
+    rows = [_identity(run) | _event_row(event) for run in runs for event in run.growth]
+    measured = [f.name for f in fields(GrowthRecord) if f.name not in ("flops", "seconds")]
+    costs = [f"{unit}_{part}" for unit in ("flops", "seconds") for part in _PARTS]
+    return _frame(runs, rows, [*_IDENTITY, *measured, *costs])
+
+
+def _runs(path: str | Path) -> list[Run]:
+    if not Path(path).is_dir():
+        raise LedgerError(f"no results folder at {path}: `nas-bench run` makes one")
+    return Ledger(Path(path)).runs()
+
+
+def _frame(
+    runs: Sequence[Run], rows: Sequence[dict[str, Any]], columns: list[str]
+) -> pd.DataFrame:
+    extra = dict.fromkeys(name for row in rows for name in row if name not in columns)
+    frame = pd.DataFrame(rows, columns=[*columns, *extra])
+    frame.attrs["problems"] = [f"{run.folder}: {text}" for run in runs for text in run.problems]
+    return frame
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in _IDENTITY} | {"method": run.label}
+
+
+def _record_rows(run: Run) -> list[dict[str, Any]]:
+    identity = _identity(run) | {"error": run.reason or None}
+    return [identity | _record_row(record) for record in run.curve] or [identity]
+
+
+def _record_row(record: Record) -> dict[str, Any]:
+    row = dict(vars(record))
+    return row | _prefixed("seconds", vars(row.pop("seconds")))
+
+
+def _event_row(event: GrowthRecord) -> dict[str, Any]:
+    row = dict(vars(event))
+    flops, seconds = row.pop("flops"), row.pop("seconds")
+    return row | _prefixed("flops", flops) | _prefixed("seconds", seconds)
+
+
+def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}_{name}": value for name, value in values.items()}

@@ -1,0 +1,193 @@
+"""The run ledger: written by the driver alone, readable by everyone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from nas_bench.results import files
+from nas_bench.results.files import LedgerError
+from nas_bench.results.paths import trial_folder, trial_folders
+from nas_bench.results.run import Run, Summary, read_run, read_summary, summary_bytes
+from nas_bench.trials.config import TrialConfig
+from nas_bench.trials.messages import Failure, GrowthRecord, Record, as_dict
+
+__all__ = ["Ledger", "LedgerError"]
+
+_MESSAGES = {
+    "record": TypeAdapter(Record),
+    "growth": TypeAdapter(GrowthRecord),
+    "failure": TypeAdapter(Failure),
+}
+
+
+class Ledger:
+    """A results folder.
+
+    Each trial has a folder with `run.json`, `curve.jsonl` (records) and `growth.jsonl` (growth
+    events). Every method that writes raises a LedgerError if the system refuses.
+
+    Attributes:
+        folder: the results folder; made when the first trial begins.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self._open: dict[str, Summary] = {}
+
+    def begin(self, config: TrialConfig, environment: dict[str, Any] | None = None) -> None:
+        """Starts the files of a trial anew; an earlier attempt leaves only its count.
+
+        Raises:
+            LedgerError: if another trial lies in its place.
+        """
+        folder = self.trial_folder(config)
+        attempts = self._attempts(config) + 1
+        with files.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._store(config, _new_summary(config, attempts, environment or {}))
+        for name in ("curve.jsonl", "growth.jsonl"):
+            files.replace(folder / name, b"")
+
+    def write(self, config: TrialConfig, message: dict[str, Any]) -> None:
+        """Stores one message of a begun trial; `started` begins it if need be.
+
+        Raises:
+            LedgerError: if the trial was not begun, or is finished.
+        """
+        if message["type"] == "started":
+            self._start(config, message.get("environment") or {})
+            return
+        value = _MESSAGES[message["type"]].validate_python(message)
+        summary = self._begun(config)
+        if isinstance(value, Failure):
+            self._store(config, _with_failure(summary, value))
+            return
+        if isinstance(value, Record):
+            self._open[config.id] = _with_record(summary, value)
+        name = "curve.jsonl" if isinstance(value, Record) else "growth.jsonl"
+        line = {key: item for key, item in as_dict(value).items() if key != "type"}
+        files.append(self.trial_folder(config) / name, files.as_json(line))
+
+    def finish(self, config: TrialConfig) -> None:
+        """Closes a trial: ok if its last record was final, else failed."""
+        summary = self._begun(config)
+        if summary.status == "running":
+            if summary.result is None:
+                summary = _with_failure(summary, _NOTHING)
+            else:
+                summary = replace(summary, status="ok")
+        self._close(config, summary)
+
+    def interrupt(self, config: TrialConfig) -> None:
+        """Closes a trial that was cut off: it can be run again and has no result."""
+        summary = self._begun(config)
+        if summary.status == "running":
+            summary = replace(summary, status="preempted", result=None)
+        self._close(config, summary)
+
+    def status(self, config: TrialConfig) -> str | None:
+        """The trial's status, None if it was never begun."""
+        folder = self.trial_folder(config)
+        if not folder.exists():
+            return None
+        try:
+            return read_summary(folder).status
+        except ValueError:
+            return "damaged"
+
+    def runs(self) -> list[Run]:
+        """Every trial of the folder, sorted by path; damage is in its `problems`."""
+        return [read_run(folder) for folder in trial_folders(self.folder)]
+
+    def trial_folder(self, config: TrialConfig) -> Path:
+        """Where the files of a trial lie."""
+        return self.folder / trial_folder(config)
+
+    def _start(self, config: TrialConfig, environment: dict[str, Any]) -> None:
+        if config.id not in self._open:
+            self.begin(config, environment)
+            return
+        summary = self._open[config.id]
+        self._store(config, replace(summary, environment=summary.environment | environment))
+
+    def _attempts(self, config: TrialConfig) -> int:
+        folder = self.trial_folder(config)
+        try:
+            earlier = read_summary(folder)
+        except ValueError:
+            return 0
+        if earlier.id != config.id:
+            raise LedgerError(
+                f"{folder} holds trial {earlier.id}, not {config.id}: "
+                "move it away or choose another folder with --results"
+            )
+        return earlier.attempts
+
+    def _begun(self, config: TrialConfig) -> Summary:
+        if config.id not in self._open:
+            raise LedgerError(
+                f"trial {config.id} ({config.label}, seed {config.seed}) is not open: "
+                "begin it before writing, and write nothing after its end"
+            )
+        return self._open[config.id]
+
+    def _store(self, config: TrialConfig, summary: Summary) -> None:
+        files.replace(self.trial_folder(config) / "run.json", summary_bytes(summary))
+        self._open[config.id] = summary
+
+    def _close(self, config: TrialConfig, summary: Summary) -> None:
+        folder = self.trial_folder(config)
+        with files.writing(folder):
+            files.synchronise(folder / "curve.jsonl")
+            files.synchronise(folder / "growth.jsonl")
+        self._store(config, replace(summary, finished=_now()))
+        del self._open[config.id]
+
+
+_NOTHING = Failure("failed", "NoResultError", "the trial ended without a result", "")
+
+
+def _new_summary(config: TrialConfig, attempts: int, environment: dict[str, Any]) -> Summary:
+    return Summary(
+        method=config.method,
+        task=config.task,
+        protocol=config.protocol,
+        seed=config.seed,
+        status="running",
+        id=config.id,
+        settings_id=config.settings_id,
+        label=config.label,
+        kind=config.kind,
+        attempts=attempts,
+        started=_now(),
+        environment=environment,
+        config=config,
+    )
+
+
+def _with_record(summary: Summary, record: Record) -> Summary:
+    values = {key: value for key, value in as_dict(record).items() if key != "type"}
+    sizes = ("parameters", "flops", "widths")
+    costs = ("step", "epoch", "samples", "train_flops", "growth_flops", "seconds")
+    return replace(
+        summary,
+        result=record if record.final else None,
+        sizes={key: values[key] for key in sizes},
+        costs={key: values[key] for key in costs},
+    )
+
+
+def _with_failure(summary: Summary, failure: Failure) -> Summary:
+    error = {
+        "error": failure.error,
+        "message": failure.message,
+        "traceback": failure.traceback,
+    }
+    return replace(summary, status=failure.status, result=None, error=error)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
