@@ -1,0 +1,35 @@
+"""The executor without Ray: trials in this process, one after the other."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from nas_bench.execution.job import ExecutionError, Job, Settings, Sink
+
+
+@contextmanager
+def session(settings: Settings) -> Iterator[None]:
+    """See `Executor`; nothing is shared."""
+    yield
+
+
+def execute(jobs: Sequence[Job], settings: Settings, sink: Sink) -> None:
+    """See `Executor`."""
+    from nas_bench.execution.trial import messages
+
+    device = _device(settings)
+    for job in jobs:
+        for message in messages(job, settings, device):
+            sink(job.config, message)
+
+
+def _device(settings: Settings) -> str:
+    import torch
+
+    if settings.gpus_per_trial == 0:
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise ExecutionError(
+            f"each trial asks for {settings.gpus_per_trial:g} GPUs, but torch finds none here: "
+            "use --gpus-per-trial 0"
+        )
+    return "cuda"

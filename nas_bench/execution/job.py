@@ -1,0 +1,88 @@
+"""What an executor is given, and what it gives back."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from nas_bench.trials.config import Budget, TrialConfig
+
+Sink = Callable[[TrialConfig, dict[str, Any]], None]
+"""Takes the messages of trials as they arrive, always in the driver."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial to run.
+
+    Attributes:
+        config: what identifies it.
+        widths: of a twin: the final hidden widths of its original.
+        budget: of a twin: what its original spent.
+    """
+
+    config: TrialConfig
+    widths: tuple[int, ...] | None = None
+    budget: Budget | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The job as JSON-able values."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "widths": None if self.widths is None else list(self.widths),
+            "budget": None if self.budget is None else self.budget.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Job":
+        """The job that `as_dict` wrote."""
+        widths, budget = values["widths"], values["budget"]
+        return cls(
+            TrialConfig.model_validate(values["config"]),
+            None if widths is None else tuple(widths),
+            None if budget is None else Budget.model_validate(budget),
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How trials run; nothing here changes their results.
+
+    Attributes:
+        data: folder of data sets; None: what each machine's environment says.
+        plugins: files of plugins, loaded where trials run.
+        cpus_per_trial: processors each trial occupies.
+        gpus_per_trial: GPUs each trial occupies, fractions allowed; 0: it runs on a CPU.
+        max_concurrent: trials at a time, None: as many as there are resources for.
+        address: of a running Ray cluster, None: Ray is started on this machine.
+    """
+
+    data: Path | None = None
+    plugins: tuple[Path, ...] = ()
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
+    max_concurrent: int | None = None
+    address: str | None = None
+
+
+class Executor(Protocol):
+    """Runs jobs; the modules `inline` and `ray_tune` are executors."""
+
+    def session(self, settings: Settings) -> AbstractContextManager[None]:
+        """Start what several calls of `execute` share, and stop it at the end."""
+        ...
+
+    def execute(self, jobs: Sequence[Job], settings: Settings, sink: Sink) -> None:
+        """Run jobs, handing every message to the sink.
+
+        The last message of every job is a record with `final` set or a failure.
+
+        Raises:
+            ExecutionError: if no trial can run at all.
+        """
+        ...
+
+
+class ExecutionError(Exception):
+    """Why trials cannot run at all, as one clear sentence."""

@@ -1,0 +1,142 @@
+"""What a person sees while trials run, on stderr: live bars on a terminal, else plain lines."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+from rich.progress import TimeElapsedColumn as Elapsed
+
+from nas_bench.execution.job import Sink
+from nas_bench.trials.config import TrialConfig
+
+INTERVAL = 30.0
+"""Seconds between plain lines about one trial."""
+
+
+@contextmanager
+def progress(total: int, *, quiet: bool = False) -> Iterator[Sink]:
+    """The display that fits where stderr goes.
+
+    Args:
+        total: how many trials will run.
+        quiet: show nothing.
+    """
+    if quiet:
+        yield lambda config, message: None
+    elif sys.stderr.isatty():
+        with _bars() as bars:
+            yield Live(bars, bars.add_task("trials", total=total, remark=""))
+    else:
+        yield Lines(total, lambda line: print(line, file=sys.stderr, flush=True))
+
+
+@dataclass
+class Lines:
+    """A line for every trial that ends, and now and then one for those that run.
+
+    Attributes:
+        total: how many trials will run.
+        write: takes a line.
+        clock: seconds since some point in time.
+    """
+
+    total: int
+    write: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
+    _ended: int = 0
+    _said: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, config: TrialConfig, message: dict[str, Any]) -> None:
+        """Hear one message of a trial."""
+        now = self.clock()
+        last = self._said.setdefault(config.id, now)
+        if ending := status(message):
+            self._ended += 1
+            del self._said[config.id]
+            count = f"[{self._ended:{len(str(self.total))}}/{self.total}]"
+            self.write(f"{count} {name(config)}: {ending}, {remark(message)}")
+        elif message["type"] == "record" and now - last >= INTERVAL:
+            self._said[config.id] = now
+            self.write(f"{name(config)}: {share_done(config, message):.0%}, {remark(message)}")
+
+
+@dataclass
+class Live:
+    """A bar for all trials and one for each that runs.
+
+    Attributes:
+        bars: of rich.
+        whole: the bar for all trials.
+    """
+
+    bars: Progress
+    whole: TaskID
+    _running: dict[str, TaskID] = field(default_factory=dict)
+
+    def __call__(self, config: TrialConfig, message: dict[str, Any]) -> None:
+        """Hear one message of a trial."""
+        if config.id not in self._running:
+            self._running[config.id] = self.bars.add_task(name(config), total=1.0, remark="")
+        if message["type"] == "record":
+            done, said = share_done(config, message), remark(message)
+            self.bars.update(self._running[config.id], completed=done, remark=said)
+        if ending := status(message):
+            self.bars.remove_task(self._running.pop(config.id))
+            self.bars.advance(self.whole)
+            if ending != "ok":
+                line = f"{name(config)}: {ending}, {remark(message)}"
+                self.bars.console.print(line, markup=False, highlight=False)
+
+
+def status(message: dict[str, Any]) -> str | None:
+    """How a trial ended with this message, None if it goes on."""
+    if message["type"] == "failure":
+        return message["status"]
+    return "ok" if message["type"] == "record" and message["final"] else None
+
+
+def name(config: TrialConfig) -> str:
+    """What the display calls a trial."""
+    return f"{config.task} {config.label} seed {config.seed}"
+
+
+def share_done(config: TrialConfig, record: dict[str, Any]) -> float:
+    """How much of the budget is spent, in [0, 1]."""
+    budget = config.budget
+    flops = record["train_flops"] + record["growth_flops"]
+    pairs = (
+        (record["epoch"], budget.epochs),
+        (record["step"], budget.steps),
+        (flops, budget.flops),
+    )
+    return next(min(1.0, spent / limit) for spent, limit in pairs if limit is not None)
+
+
+def remark(message: dict[str, Any]) -> str:
+    """What a message says in a few words; validation, never test."""
+    if message["type"] == "failure":
+        first = (message["message"].strip().splitlines() or [""])[0]
+        return f"{message['error']}: {first}"
+    if message["type"] != "record":
+        return ""
+    widths = "-".join(map(str, message["widths"]))
+    accuracy, loss = message["validation_accuracy"], message["validation_loss"]
+    score = f"loss {loss:.4g}" if accuracy is None else f"accuracy {accuracy:.1%}"
+    return f"validation {score}, widths {widths}"
+
+
+def _bars() -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        Elapsed(),
+        TextColumn("{task.fields[remark]}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+    )

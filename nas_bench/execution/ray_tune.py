@@ -1,0 +1,175 @@
+"""The default executor: Ray Tune on this machine's or a cluster's CPUs and GPUs."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nas_bench
+from nas_bench.execution.job import Job, Settings, Sink
+from nas_bench.execution.ray_session import session
+from nas_bench.trials.messages import Failure, as_dict
+
+if TYPE_CHECKING:
+    from ray.tune import Callback, Tuner
+
+__all__ = ["execute", "session"]
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def execute(jobs: Sequence[Job], settings: Settings, sink: Sink) -> None:
+    """See `Executor`."""
+    with session(settings), tempfile.TemporaryDirectory(prefix="nas-bench-") as storage:
+        inbox = Inbox(jobs, sink)
+        try:
+            _tuner(jobs, settings, inbox, Path(storage)).fit()
+        except Exception:
+            inbox.raise_own_error()
+            raise
+        inbox.close()
+
+
+class Inbox:
+    """Hands messages on to the sink and sees to it that every job comes to an end."""
+
+    def __init__(self, jobs: Sequence[Job], sink: Sink) -> None:
+        self._jobs, self._sink = jobs, sink
+        self._open = set(range(len(jobs)))
+        self._error: Exception | None = None
+
+    def receive(self, number: int, messages: Sequence[dict[str, Any]]) -> None:
+        """Hand on messages of the job with this number; none after its end."""
+        for message in messages:
+            if number in self._open:
+                self._hand_on(number, message)
+
+    def lose(self, number: int, error: str, message: str, text: str) -> None:
+        """End a job whose process did not live to say what happened."""
+        status = "oom" if "OutOfMemory" in error or "OOM" in text else "failed"
+        self.receive(number, [as_dict(Failure(status, error, message, text))])
+
+    def close(self) -> None:
+        """End the jobs that Tune ended without a word."""
+        for number in sorted(self._open):
+            self.lose(number, "NoResultError", "Ray Tune ended without running the trial", "")
+
+    def raise_own_error(self) -> None:
+        """Raise what the sink raised, which Tune may have wrapped."""
+        if self._error:
+            raise self._error
+
+    def _hand_on(self, number: int, message: dict[str, Any]) -> None:
+        if message["type"] == "failure" or message.get("final"):
+            self._open.discard(number)
+        try:
+            self._sink(self._jobs[number].config, message)
+        except Exception as error:
+            self._error = error
+            raise
+
+
+def report_trial(values: dict[str, Any], report: Report) -> None:
+    """Run a job in a worker and report its messages."""
+    import ray
+
+    from nas_bench.execution.trial import messages
+
+    job, settings = Job.from_dict(values["spec"]["job"]), Settings(**values["settings"])
+    gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU")
+    for message in messages(job, settings, "cuda" if gpus else "cpu"):
+        report({"messages": [message]})
+
+
+def _tuner(jobs: Sequence[Job], settings: Settings, inbox: Inbox, storage: Path) -> "Tuner":
+    from ray import tune
+
+    resources = {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
+    specs = [{"number": n, "job": job.as_dict()} for n, job in enumerate(jobs)]
+    return tune.Tuner(
+        tune.with_resources(_trainable(nas_bench.__file__), resources),
+        param_space={"spec": tune.grid_search(specs), "settings": vars(_absolute(settings))},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=settings.max_concurrent,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name="sweep",
+            storage_path=str(storage),
+            verbose=0,
+            callbacks=[_callback(inbox)],
+        ),
+    )
+
+
+def _trainable(driver: str) -> Callable[[dict[str, Any]], None]:
+    """What Tune runs. It is pickled by value, so that another copy is seen before it is used."""
+
+    def trial(config: dict[str, Any]) -> None:
+        from ray import tune
+
+        import nas_bench
+
+        own = getattr(nas_bench, "__file__", None)
+        if own != driver:
+            message = (
+                f"this worker's nas_bench is {own}, the driver's is {driver}: run from a folder "
+                "that holds no other copy, or install that copy with pip install -e ."
+            )
+            failure = {"status": "failed", "error": "OtherCopyError", "traceback": ""}
+            tune.report({"messages": [{"type": "failure", "message": message, **failure}]})
+            return
+        from nas_bench.execution.ray_tune import report_trial
+
+        report_trial(config, tune.report)
+
+    return trial
+
+
+def _callback(inbox: Inbox) -> "Callback":
+    from ray import tune
+
+    class Forward(tune.Callback):
+        """Brings what trials report to the inbox."""
+
+        def on_trial_result(
+            self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
+        ) -> None:
+            inbox.receive(_number(trial), result.get("messages", []))
+
+        def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            inbox.lose(_number(trial), *_cause(trial))
+
+    return Forward()
+
+
+def _number(trial: Any) -> int:
+    return trial.config["spec"]["number"]
+
+
+def _trial_name(trial: Any) -> str:
+    return f"trial-{_number(trial)}"
+
+
+def _cause(trial: Any) -> tuple[str, str, str]:
+    """Class, sentence and full text of what ended a trial's process or function."""
+    from ray import cloudpickle
+    from ray.exceptions import RayActorError
+
+    text = Path(trial.error_file).read_text()
+    error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    last = str(error).strip().splitlines()[-1]
+    if isinstance(error, RayActorError):
+        last = f"the worker process died (killed, out of memory, or left by os._exit): {last}"
+    return type(error).__name__, last, text
+
+
+def _absolute(settings: Settings) -> Settings:
+    return replace(
+        settings,
+        data=settings.data and settings.data.expanduser().absolute(),
+        plugins=tuple(path.expanduser().absolute() for path in settings.plugins),
+    )

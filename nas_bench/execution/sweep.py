@@ -1,0 +1,166 @@
+"""A sweep: the trials of a plan that the ledger does not have yet, twins after originals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nas_bench import plugins
+from nas_bench.execution import Executor, ExecutorName, Job, Settings, Sink
+from nas_bench.execution import executor as executor_of
+from nas_bench.results.ledger import Ledger
+from nas_bench.results.run import Run
+from nas_bench.trials.config import Budget, TrialConfig
+from nas_bench.trials.messages import Failure, Record, as_dict
+
+Rerun = Literal["none", "failed", "all"]
+_UNFINISHED = (None, "running", "preempted", "damaged")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a sweep, in trials.
+
+    Attributes:
+        ok: ran now and have a result.
+        failed: ran now or earlier and have none.
+        skipped: had a result already.
+    """
+
+    ok: int
+    failed: int
+    skipped: int
+
+
+def sweep(
+    configs: Sequence[TrialConfig],
+    ledger: Ledger,
+    executor: ExecutorName,
+    settings: Settings,
+    rerun: Rerun = "none",
+    observer: Sink | None = None,
+) -> Summary:
+    """Run what is missing; only this process writes the ledger.
+
+    Trials that have a result are skipped and failed ones stay, unless rerun says otherwise.
+    Trials that were cut off begin anew.
+
+    Args:
+        configs: of the plan; the originals of twins are among them or in the ledger.
+        ledger: where everything is written before the observer hears of it.
+        executor: what runs the trials, ray or inline.
+        settings: of the executor.
+        rerun: whether to run again what failed, or all.
+        observer: sees the messages of every trial that runs.
+
+    Raises:
+        DataMissingError: if a task's data can't be downloaded; then nothing has run.
+        ExecutionError: if no trial can run at all.
+        LedgerError: if the ledger cannot be written.
+    """
+    missing = [config for config in configs if _is_missing(ledger.status(config), rerun)]
+    if missing:
+        _fetch(missing, settings)
+        _run(missing, ledger, executor_of(executor), settings, _Scribe(ledger, observer))
+    return _summary(configs, missing, ledger)
+
+
+def _run(
+    missing: Sequence[TrialConfig],
+    ledger: Ledger,
+    executor: Executor,
+    settings: Settings,
+    scribe: "_Scribe",
+) -> None:
+    originals = [Job(config) for config in missing if config.twin is None]
+    twins = [config for config in missing if config.twin is not None]
+    try:
+        with executor.session(settings):
+            if originals:
+                executor.execute(originals, settings, scribe)
+            jobs = _twin_jobs(twins, ledger, scribe)
+            if jobs:
+                executor.execute(jobs, settings, scribe)
+    finally:
+        scribe.close()
+
+
+def _is_missing(status: str | None, rerun: Rerun) -> bool:
+    if rerun == "all" or status in _UNFINISHED:
+        return True
+    return rerun == "failed" and status != "ok"
+
+
+def _fetch(configs: Sequence[TrialConfig], settings: Settings) -> None:
+    """Download here, where progress is seen, before anything runs."""
+    from nas_bench.training.data import Downloads, data_folder
+
+    if settings.address is not None:
+        return
+    for path in settings.plugins:
+        plugins.load_path(path)
+    for spec in dict.fromkeys(config.task for config in configs):
+        task = plugins.task(spec)
+        if isinstance(task, Downloads):
+            task.fetch(data_folder(settings.data))
+
+
+class _Scribe:
+    """Writes messages into the ledger, then tells the observer."""
+
+    def __init__(self, ledger: Ledger, observer: Sink | None) -> None:
+        self._ledger, self._observer = ledger, observer
+        self._open: dict[str, TrialConfig] = {}
+
+    def __call__(self, config: TrialConfig, message: dict[str, Any]) -> None:
+        """Take one message; the first of a trial begins it, the last ends it."""
+        if config.id not in self._open:
+            self._ledger.begin(config, message.get("environment"))
+            self._open[config.id] = config
+        if message["type"] != "started":
+            self._ledger.write(config, message)
+        if message["type"] == "failure" or message.get("final"):
+            self._ledger.finish(config)
+            del self._open[config.id]
+        if self._observer:
+            self._observer(config, message)
+
+    def close(self) -> None:
+        """Mark the trials that were cut off."""
+        for config in self._open.values():
+            self._ledger.interrupt(config)
+        self._open.clear()
+
+
+def _twin_jobs(twins: Sequence[TrialConfig], ledger: Ledger, scribe: _Scribe) -> list[Job]:
+    """The jobs of twins; one whose original has no result fails at once."""
+    runs = {run.id: run for run in ledger.runs()} if twins else {}
+    jobs = []
+    for config in twins:
+        original = runs.get(config.twin.of) if config.twin else None
+        if original and original.status == "ok" and original.result:
+            jobs.append(_twin_job(config, original.result))
+        else:
+            scribe(config, as_dict(_without_original(original)))
+    return jobs
+
+
+def _twin_job(config: TrialConfig, original: Record) -> Job:
+    flops = original.train_flops + original.growth_flops
+    steps = config.twin is not None and config.twin.match == "steps"
+    budget = Budget(steps=original.step) if steps else Budget(flops=flops)
+    return Job(config, tuple(original.widths), budget)
+
+
+def _without_original(original: Run | None) -> Failure:
+    state = f"it is {original.status}: {original.reason}" if original else "it never ran"
+    message = f"the original of this twin has no result, so its widths are not known ({state})"
+    return Failure("failed", "OriginalError", message, "")
+
+
+def _summary(
+    configs: Sequence[TrialConfig], missing: Sequence[TrialConfig], ledger: Ledger
+) -> Summary:
+    ran = {config.id for config in missing}
+    good = [config.id for config in configs if ledger.status(config) == "ok"]
+    ok = sum(identity in ran for identity in good)
+    return Summary(ok, failed=len(configs) - len(good), skipped=len(good) - ok)

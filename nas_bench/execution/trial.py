@@ -1,0 +1,107 @@
+"""One trial in this process: reset, run, every error caught. The same for every executor."""
+
+import os
+import traceback
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+
+from nas_bench import plugins
+from nas_bench.execution.job import Job, Settings
+from nas_bench.results.environment import environment
+from nas_bench.training.data import data_folder, prepare
+from nas_bench.training.randomness import seed_all
+from nas_bench.trials.config import TrialConfig
+from nas_bench.trials.messages import Failure, as_dict
+
+Status = Literal["failed", "oom", "diverged"]
+
+
+def messages(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
+    """What a trial says, as JSON-able values.
+
+    The first message is `started` with the environment, the last a record with `final` set or
+    a failure. Nothing is raised but interrupts.
+    """
+    yield {"type": "started", "environment": _environment(job.config, device)}
+    ended = False
+    try:
+        for message in _run(job, settings, device):
+            yield message
+            ended = message.get("final", False)
+    except (Exception, SystemExit) as error:
+        yield as_dict(failure(error))
+        return
+    if not ended:
+        yield as_dict(Failure("failed", "NoResultError", "the trial ended without a result", ""))
+
+
+def reset(config: TrialConfig) -> None:
+    """Put everything that decides bits into a known state, whatever ran here before."""
+    seed_all(config.seed)
+    torch.set_num_threads(config.threads)
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device("cpu")
+    torch.set_grad_enabled(True)
+    torch.set_flush_denormal(False)
+    torch.set_float32_matmul_precision("highest")
+    torch.autograd.set_detect_anomaly(False)
+    torch.set_autocast_enabled("cpu", False)
+    torch.set_autocast_enabled("cuda", False)
+    _be_deterministic()
+
+
+def failure(error: BaseException) -> Failure:
+    """The row that an exception becomes."""
+    text = "".join(traceback.format_exception(error))
+    return Failure(_status(error), type(error).__name__, _said(error), text)
+
+
+def _run(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
+    """Whatever runs only once in a process, imports and loading, runs before the reset."""
+    from nas_bench.trials.trial import run_trial
+
+    config, folder = job.config, data_folder(settings.data)
+    for path in settings.plugins:
+        plugins.load_path(path)
+    plugins.method(config.method)
+    prepare(plugins.task(config.task), folder, config.validation, device=device)
+    reset(config)
+    for message in run_trial(config, job.widths, job.budget, folder, device):
+        yield as_dict(message)
+
+
+def _be_deterministic() -> None:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def _status(error: BaseException) -> Status:
+    from nas_bench.trials.trial import DivergedError
+
+    if isinstance(error, DivergedError):
+        return "diverged"
+    allocation = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    if allocation or isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "oom"
+    return "failed"
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the trial called sys.exit({error.code!r})"
+    return str(error).strip() or type(error).__name__
+
+
+def _environment(config: TrialConfig, device: str) -> dict[str, Any]:
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+    return environment() | {
+        "device": name,
+        "threads": config.threads,
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
