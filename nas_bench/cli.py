@@ -1,0 +1,78 @@
+"""The command line: `nas-bench VERB`. Nothing heavy is imported before a verb runs."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from nas_bench.commands import parameters
+from nas_bench.commands.check import check
+from nas_bench.commands.doctor import doctor
+from nas_bench.commands.ls import ls
+from nas_bench.commands.new import new
+from nas_bench.commands.parameters import CannotRunError, examples
+from nas_bench.commands.report import report
+from nas_bench.commands.run import run
+from nas_bench.commands.show import show
+from nas_bench.specs import InputError
+
+_EPILOG = examples(
+    "nas-bench run --methods tiny,gradmax",
+    "nas-bench ls methods",
+    "nas-bench report results/local",
+)
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="nas-bench", prog_name="nas-bench")
+def cli() -> None:
+    """Benchmark neural networks that grow while they train.
+
+    Exit codes: 0 all ok, 1 some trials failed, 2 wrong input, 3 nothing to do or to report,
+    4 an error of the harness or this machine, 5 a check failed, 130 interrupted.
+    """
+
+
+for _verb in (run, ls, show, report, check, new, doctor):
+    cli.add_command(_verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(status(sys.argv[1:] if arguments is None else arguments))
+
+
+def status(arguments: Sequence[str]) -> int:
+    """The exit code of the command line with these arguments."""
+    try:
+        result = cli.main(list(arguments), prog_name="nas-bench", standalone_mode=False)
+        return result if isinstance(result, int) else parameters.OK
+    except click.ClickException as error:
+        error.show()
+        return parameters.USAGE
+    except InputError as error:
+        return _say(f"Error: {error}", parameters.USAGE)
+    except CannotRunError as error:
+        return _say(f"Error: {error}", parameters.BROKEN)
+    except (click.Abort, KeyboardInterrupt):
+        return _say("Interrupted; what finished is kept.", parameters.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return parameters.OK
+    except Exception as error:
+        return _unexpected(error, verbose=not {"-v", "--verbose"}.isdisjoint(arguments))
+
+
+def _unexpected(error: Exception, *, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exception(error)
+    lines = str(error).strip().splitlines() or ["no message"]
+    hint = "" if verbose else "; run again with -v for the traceback"
+    return _say(f"Error: {type(error).__name__}: {lines[0]}{hint}", parameters.BROKEN)
+
+
+def _say(message: str, code: int) -> int:
+    click.echo(message, err=True)
+    return code

@@ -1,0 +1,77 @@
+"""`nas-bench ls`: what there is."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from nas_bench.commands.parameters import (
+    OK,
+    examples,
+    json_option,
+    load_plugins,
+    plugin_option,
+    print_json,
+    verbose_option,
+)
+
+Kind = Literal["methods", "tasks", "protocols"]
+_EPILOG = examples(
+    "nas-bench ls methods",
+    "nas-bench ls tasks --json",
+    "nas-bench ls methods --plugin mine.py",
+)
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("kind", type=click.Choice(["methods", "tasks", "protocols"]))
+@plugin_option()
+@json_option()
+@verbose_option()
+def ls(kind: Kind, plugin_paths: tuple[Path, ...], as_json: bool) -> int:
+    """List growth methods, tasks or protocols; broken plugins with the reason."""
+    load_plugins(plugin_paths)
+    found = _protocols() if kind == "protocols" else _plugins(kind)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo("\n".join(aligned((row["name"] or "", _remark(row)) for row in found)))
+    return OK
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines with the cells of rows in columns."""
+    cells = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def _plugins(kind: Literal["methods", "tasks"]) -> list[dict[str, str | None]]:
+    from nas_bench import plugins
+
+    found = plugins.methods() if kind == "methods" else plugins.tasks()
+    return [
+        {
+            "name": name,
+            "summary": getattr(plugin.cls, "summary", None),
+            "origin": plugin.origin,
+            "error": plugin.error,
+        }
+        for name, plugin in found.items()
+    ]
+
+
+def _protocols() -> list[dict[str, str | None]]:
+    from nas_bench.trials.protocol import load_protocol, protocol_names
+
+    found = [load_protocol(name) for name in protocol_names()]
+    return [{"name": protocol.name, "summary": protocol.summary} for protocol in found]
+
+
+def _remark(row: dict[str, str | None]) -> str:
+    error = row.get("error")
+    return f"BROKEN ({row['origin']}): {error}" if error else row["summary"] or ""

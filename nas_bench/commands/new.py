@@ -1,0 +1,66 @@
+"""`nas-bench new`: a file to begin a method or a task with."""
+
+import keyword
+import re
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from nas_bench.commands.parameters import OK, examples, verbose_option
+from nas_bench.specs import InputError
+
+_EPILOG = examples(
+    "nas-bench new method mine",
+    "nas-bench new task rings --folder plugins",
+    "nas-bench check mine --plugin mine.py",
+)
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("kind", type=click.Choice(["method", "task"]))
+@click.argument("name")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Where the file is written  [default: the working directory]",
+)
+@verbose_option()
+def new(kind: Literal["method", "task"], name: str, folder: Path) -> int:
+    """Write one file with a small working method or task called NAME."""
+    _check_name(name)
+    path = folder / f"{name}.py"
+    from nas_bench.templates import METHOD, TASK
+
+    template = METHOD if kind == "method" else TASK
+    text = template.replace("{name}", name).replace("{Name}", _class_name(name))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise InputError(f"{path} is there already: choose another name or delete it") from None
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    click.echo(path)
+    click.echo(f"Try it: nas-bench check {name} --plugin {path}", err=True)
+    return OK
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise InputError(
+            f"{name!r} cannot be a module: use lower-case letters, digits and _, "
+            "beginning with a letter, and no keyword of Python"
+        )
+    if name in sys.stdlib_module_names:
+        raise InputError(
+            f"a file {name}.py would hide Python's own module {name} from whoever stands in its "
+            f"folder: choose another name, such as {name}_growth"
+        )
+
+
+def _class_name(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))

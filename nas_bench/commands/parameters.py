@@ -1,0 +1,96 @@
+"""Options that several verbs share, and what they mean."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+RESULTS_VARIABLE = "NAS_BENCH_RESULTS"
+OK, FAILED, USAGE, NOTHING, BROKEN, GATE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class CannotRunError(Exception):
+    """Why a verb cannot do its work here, as one clear sentence; not the user's input."""
+
+
+def examples(*lines: str) -> str:
+    """The end of a help text."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def verbose_option() -> Decorator:
+    """`-v`, which shows the traceback of an unexpected error; read by the entry point."""
+    return click.option(
+        "-v", "--verbose", is_flag=True, expose_value=False, help="Show tracebacks of errors."
+    )
+
+
+def json_option() -> Decorator:
+    """`--json`, one JSON document on stdout instead of text."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def results_option() -> Decorator:
+    """`--results`, the folder of the ledger."""
+    return click.option(
+        "--results",
+        type=click.Path(path_type=Path, file_okay=False),
+        help=f"Results folder  [default: ${RESULTS_VARIABLE}, else ./results/local]",
+    )
+
+
+def data_option() -> Decorator:
+    """`--data`, the folder of data sets."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Data folder  [default: $NAS_BENCH_DATA, else the user's cache]",
+    )
+
+
+def plugin_option() -> Decorator:
+    """`--plugin`, Python files with methods or tasks of one's own."""
+    return click.option(
+        "--plugin",
+        "plugin_paths",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="Python file with methods or tasks; repeatable.",
+    )
+
+
+def results_folder(given: Path | None) -> Path:
+    """The folder given, else the one in NAS_BENCH_RESULTS, else ./results/local."""
+    named = given or os.environ.get(RESULTS_VARIABLE)
+    folder = Path(named) if named else Path("results", "local")
+    return folder.expanduser().absolute()
+
+
+def load_plugins(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Make the plugins of these files known; their absolute paths."""
+    from nas_bench import plugins
+
+    absolute = tuple(path.expanduser().resolve() for path in paths)
+    for path in absolute:
+        plugins.load_path(path)
+    return absolute
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout; what is not a number is null."""
+    import json
+
+    click.echo(json.dumps(_finite(value), indent=2, default=str, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(element) for key, element in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(element) for element in value]
+    infinite = isinstance(value, float) and (value != value or value in (1e400, -1e400))
+    return None if infinite else value

@@ -1,0 +1,185 @@
+"""The contract of growth methods."""
+
+import pickle
+import random
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from nas_bench.contract.check import Check, require, run_checks
+from nas_bench.contract.stages import Stage, stages
+from nas_bench.growth import GrowthMethod, NewNeurons, SiteStatistics, grow
+from nas_bench.specs import NAME
+
+_COUNTS = (1, 3, 50)
+
+
+def check_method(method: GrowthMethod) -> list[Check]:
+    """What a method must do on small networks: with and without biases, batch norm, tokens."""
+    return run_checks(_CHECKS, method)
+
+
+def _declares_itself(method: GrowthMethod) -> None:
+    cls = type(method)
+    require(bool(NAME.fullmatch(method.name)), f"its name {method.name!r} is not a word")
+    one_line = bool(method.summary.strip()) and "\n" not in method.summary
+    require(one_line, "its summary is not one line")
+    frozen = getattr(cls, "__dataclass_params__", None)
+    require(frozen is not None and frozen.frozen, "decorate it with @dataclass(frozen=True)")
+    require(method == cls(**_options(method)), "the same options do not make an equal method")
+
+
+def _needs_what_it_reads(method: GrowthMethod) -> None:
+    for stage in _stages(method):
+        stage.proposal(method, 3)
+
+
+def _has_the_right_shapes(method: GrowthMethod) -> None:
+    for stage in _stages(method):
+        statistics = stage.statistics(method)
+        for k in _COUNTS:
+            neurons = method.propose(statistics, k, Generator().manual_seed(k))
+            _check_shapes(neurons, statistics, f"k = {k}, {stage.name}", k)
+
+
+def _proposes_neurons(method: GrowthMethod) -> None:
+    counts = {stage.name: len(stage.proposal(method, 3)) for stage in _stages(method)}
+    if method.grows:
+        idle = [name for name, count in counts.items() if count == 0]
+        require(len(idle) < len(counts), "it proposed no neuron on any of the networks")
+    else:
+        require(not any(counts.values()), "it says that it never grows, and proposed neurons")
+
+
+def _is_finite(method: GrowthMethod) -> None:
+    for stage in _stages(method):
+        for k in _COUNTS:
+            for name, tensor in _tensors(stage.proposal(method, k)).items():
+                require(bool(tensor.isfinite().all()), f"{name} is not finite ({stage.name})")
+
+
+def _is_pure(method: GrowthMethod) -> None:
+    for stage in _stages(method):
+        statistics = stage.statistics(method)
+        proposals = []
+        for seed, measured in enumerate((statistics, statistics, stage.statistics(method))):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                proposals.append(method.propose(measured, 3, Generator().manual_seed(7)))
+        first, *others = map(_tensors, proposals)
+        same = all(_equal(first, other) for other in others)
+        require(same, f"the same generator gave other neurons ({stage.name})")
+
+
+def _leaves_all_else_alone(method: GrowthMethod) -> None:
+    for stage in _stages(method):
+        statistics = stage.statistics(method)
+        before, state = _copied(statistics), _random_state()
+        method.propose(statistics, 3, Generator().manual_seed(7))
+        require(_equal(before, _copied(statistics)), f"it changed the statistics ({stage.name})")
+        require(state == _random_state(), "it drew from a global generator: use the one given")
+
+
+def _preserves_the_function(method: GrowthMethod) -> None:
+    if not method.preserves_function:
+        return
+    for stage in _stages(method):
+        with torch.no_grad():
+            before = stage.model(stage.inputs)
+            stage.widen(stage.proposal(method, 3))
+            change = (stage.model(stage.inputs) - before).abs().max() / before.abs().max()
+        tolerance = 1e-10 if before.dtype == torch.float64 else 1e-4
+        require(
+            float(change) <= tolerance,
+            f"outputs changed by {float(change):.1e} of their size ({stage.name})",
+        )
+
+
+def _declares_zero_fan_in(method: GrowthMethod) -> None:
+    for stage in _stages(method):
+        fan_in = stage.proposal(method, 3).fan_in
+        silent = bool((fan_in == 0).all(dim=1).any())
+        if method.zero_fan_in:
+            require(not fan_in.any(), f"its fan-in is not zero ({stage.name})")
+        else:
+            require(not silent, "a fan-in is zero: let zero_fan_in say so")
+
+
+def _grows_a_network(method: GrowthMethod) -> None:
+    for stage in _stages(method):
+        site, loss = stage.site, nn.MSELoss()
+        before = site.width(stage.model)
+        events = grow(stage.model, stage.batches, loss, method, neurons=3, where="each", fill=True)
+        added = [event.added + event.filled for event in events]
+        width = site.width(stage.model)
+        require(width - before == sum(added) == 3, f"3 neurons more made {width} of {before}")
+        with torch.no_grad():
+            finite = bool(stage.model(stage.inputs).isfinite().all())
+        require(finite, f"the grown network's outputs are not finite ({stage.name})")
+
+
+_CHECKS = {
+    "declares name, summary and options": _declares_itself,
+    "needs only the statistics it declares": _needs_what_it_reads,
+    "proposes at most k neurons of the right shapes, best first": _has_the_right_shapes,
+    "proposes neurons if it says that it grows": _proposes_neurons,
+    "proposes finite numbers": _is_finite,
+    "proposes the same for the same generator": _is_pure,
+    "leaves statistics and global randomness alone": _leaves_all_else_alone,
+    "keeps the function if it says so": _preserves_the_function,
+    "says whether its fan-in is zero": _declares_zero_fan_in,
+    "grows a network": _grows_a_network,
+}
+
+
+def _stages(method: GrowthMethod) -> list[Stage]:
+    return [stage.prepared_for(method) for stage in stages()]
+
+
+def _check_shapes(neurons: NewNeurons, statistics: SiteStatistics, where: str, k: int) -> None:
+    n, p, d = len(neurons), statistics.grown_weight.shape[1], statistics.outputs
+    require(n <= k, f"it proposed {n} neurons ({where})")
+    wanted: dict[str, tuple[int, ...]] = {
+        "fan_in": (n, p),
+        "fan_out": (n, 1, d),
+        "gains": (n,),
+        "weight_update": tuple(statistics.next_weight.shape),
+        "copied": (n,),
+    }
+    for name, tensor in _tensors(neurons).items():
+        shape = tuple(tensor.shape)
+        require(shape == wanted[name], f"{name} is {shape}, not {wanted[name]} ({where})")
+    falling = bool((neurons.gains.diff() <= 0).all() and (neurons.gains >= 0).all())
+    require(falling, f"gains are not falling and ≥ 0 ({where})")
+
+
+def _options(method: GrowthMethod) -> dict[str, Any]:
+    return {field.name: getattr(method, field.name) for field in fields(method)}
+
+
+def _tensors(value: Any) -> dict[str, Tensor]:
+    found = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: part for name, part in found.items() if isinstance(part, Tensor)}
+
+
+def _copied(statistics: SiteStatistics) -> dict[str, Tensor]:
+    parts = [statistics, statistics.sums, *([statistics.samples] if statistics.samples else [])]
+    tensors = [_tensors(part) for part in parts]
+    return {
+        f"{index}.{name}": tensor.clone()
+        for index, part in enumerate(tensors)
+        for name, tensor in part.items()
+    }
+
+
+def _equal(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
+    same_names = left.keys() == right.keys()
+    return same_names and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def _random_state() -> tuple[bytes, ...]:
+    torch_state = torch.get_rng_state().numpy().tobytes()
+    return torch_state, pickle.dumps(random.getstate()), pickle.dumps(np.random.get_state())

@@ -1,0 +1,101 @@
+"""Small networks with data, on which growth methods are tried."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from nas_bench.growth import (
+    GrowthMethod,
+    NewNeurons,
+    Site,
+    SiteStatistics,
+    find_sites,
+    measure,
+)
+from nas_bench.growth.sites import arrange_slope
+from nas_bench.growth.widen import new_channel_moments, widen
+
+_INPUTS, _WIDTH, _OUTPUTS, _SAMPLES = 6, 4, 3, 240
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A network with one site, data and a loss.
+
+    Attributes:
+        name: what is special about it.
+        model: in eval mode.
+        inputs: shape (n, p) or (n, tokens, p).
+        targets: shape (n, d) or (n, tokens, d).
+    """
+
+    name: str
+    model: nn.Module
+    inputs: Tensor
+    targets: Tensor
+
+    @property
+    def site(self) -> Site:
+        """Its one site."""
+        (site,) = find_sites(self.model, self.inputs[:2])
+        return site
+
+    @property
+    def batches(self) -> list[tuple[Tensor, Tensor]]:
+        """The data, in two batches."""
+        half = len(self.inputs) // 2
+        return list(zip(self.inputs.split(half), self.targets.split(half), strict=True))
+
+    def prepared_for(self, method: GrowthMethod) -> "Stage":
+        """The stage as the engine would show it to the method."""
+        if method.zero_fan_in:
+            arrange_slope(self.model, self.site)
+        return self
+
+    def statistics(self, method: GrowthMethod) -> SiteStatistics:
+        """What the method declares that it needs, and nothing else."""
+        site = self.site
+        needs = {site.name: method.needs(site)}
+        return measure(self.model, [site], self.batches, nn.MSELoss(), needs)[site.name]
+
+    def proposal(self, method: GrowthMethod, k: int) -> NewNeurons:
+        """What the method proposes at its first sight of the stage."""
+        return method.propose(self.statistics(method), k, Generator().manual_seed(7))
+
+    def widen(self, neurons: NewNeurons) -> None:
+        """Add the neurons to the model, which then is another one."""
+        site = self.site
+        moments = new_channel_moments(self.model, site, neurons, self.batches)
+        widen(self.model, site, neurons, moments)
+
+
+def stages() -> list[Stage]:
+    """New stages: with and without biases, behind batch norm, on tokens, in float32."""
+    return [
+        _stage("linear layers with biases", nn.Tanh()),
+        _stage("ReLU in float32", nn.ReLU(), dtype=torch.float32),
+        _stage("linear layers without biases", nn.Tanh(), bias=False),
+        _stage("batch norm in the path", nn.BatchNorm1d(_WIDTH), nn.ReLU()),
+        _stage("tokens", nn.GELU(), tokens=3),
+    ]
+
+
+def _stage(
+    name: str,
+    *path: nn.Module,
+    bias: bool = True,
+    tokens: int | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> Stage:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        first, last = nn.Linear(_INPUTS, _WIDTH, bias), nn.Linear(_WIDTH, _OUTPUTS, bias)
+        shape = (_SAMPLES,) if tokens is None else (_SAMPLES, tokens)
+        inputs = torch.randn(*shape, _INPUTS)
+        teacher = nn.Sequential(nn.Linear(_INPUTS, 12), nn.ReLU(), nn.Linear(12, _OUTPUTS))
+        targets = 3 * teacher(inputs).detach()
+    model = nn.Sequential(first, *path, last).to(dtype)
+    for _ in range(20):
+        model(inputs.to(dtype))  # batch norm has seen the data
+    return Stage(name, model.eval(), inputs.to(dtype), targets.to(dtype))

@@ -1,0 +1,143 @@
+"""The contract of tasks."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nas_bench.contract.check import Check, NotCheckedError, require, run_checks
+from nas_bench.growth import find_sites
+from nas_bench.growth.sites import linear
+from nas_bench.specs import NAME
+from nas_bench.training.data import Downloads
+from nas_bench.training.task import Samples, Task
+
+_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A task and the folder where its data may be."""
+
+    task: Task
+    folder: Path
+
+    def data(self) -> tuple[Samples, Samples]:
+        """Training and test samples, unless they would have to be downloaded."""
+        if not is_present(self.task, self.folder):
+            raise NotCheckedError(f"its data is not in {self.folder}")
+        return self.task.load(self.folder)
+
+    def network(self, widths: Sequence[int]) -> nn.Module:
+        """The network that seed 0 gives."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return self.task.network(widths)
+
+
+def check_task(task: Task, data: Path) -> list[Check]:
+    """What a task must do; nothing is downloaded."""
+    return run_checks(_CHECKS, _Subject(task, data))
+
+
+def is_present(task: Task, folder: Path) -> bool:
+    """Whether the data can be loaded without a download; without knowing, no."""
+    if not isinstance(task, Downloads):
+        return True
+    present = getattr(task, "present", None)
+    return bool(present and present(folder))
+
+
+def _declares_itself(subject: _Subject) -> None:
+    task = subject.task
+    require(bool(NAME.fullmatch(task.name)), f"its name {task.name!r} is not a word")
+    one_line = bool(task.summary.strip()) and "\n" not in task.summary
+    require(one_line, "its summary is not one line")
+    require(task.metric in ("accuracy", "loss"), "its metric is neither accuracy nor loss")
+
+
+def _has_growing_widths(subject: _Subject) -> None:
+    seed, target = subject.task.seed_widths, subject.task.target_widths
+    require(len(seed) == len(target) > 0, f"widths {seed} and {target} are not of one length")
+    fit = all(0 < start <= end for start, end in zip(seed, target, strict=True))
+    require(fit, f"widths cannot grow from {seed} to {target}")
+
+
+def _draws_networks_from_the_seed(subject: _Subject) -> None:
+    widths = subject.task.seed_widths
+    first, second = (subject.network(widths).state_dict() for _ in range(2))
+    same = all(torch.equal(first[name], second[name]) for name in first)
+    require(same, "the same seed gave other weights: draw from torch's global generator only")
+
+
+def _loads_train_and_test(subject: _Subject) -> None:
+    train, test = subject.data()
+    for name, samples in (("training", train), ("test", test)):
+        n, targets = len(samples.inputs), len(samples.targets)
+        require(n == targets > 0, f"{n} {name} inputs have {targets} targets")
+        floating = samples.inputs.is_floating_point()
+        finite = floating and bool(samples.inputs.isfinite().all())
+        require(finite, f"{name} inputs are not finite floating-point numbers")
+    shapes = train.inputs.shape[1:], test.inputs.shape[1:]
+    require(shapes[0] == shapes[1], f"training and test inputs differ in shape: {shapes}")
+
+
+def _loads_the_same_again(subject: _Subject) -> None:
+    pairs = zip(subject.data(), subject.data(), strict=True)
+    same = all(
+        torch.equal(a.inputs, b.inputs) and torch.equal(a.targets, b.targets) for a, b in pairs
+    )
+    require(same, "loading twice gave other samples")
+
+
+def _has_a_site_for_every_width(subject: _Subject) -> None:
+    example = subject.data()[0].inputs[:2]
+    for widths in (subject.task.seed_widths, subject.task.target_widths):
+        network = subject.network(widths)
+        found = [len(linear(network, s.grown).weight) for s in find_sites(network, example)]
+        require(found == list(widths), f"widths {list(widths)} became sites of widths {found}")
+
+
+def _has_a_mean_loss(subject: _Subject) -> None:
+    outputs, targets = _outputs(subject)
+    loss = subject.task.loss
+    whole = loss(outputs, targets)
+    require(whole.ndim == 0, f"its loss has shape {tuple(whole.shape)}, not one number")
+    each = [loss(outputs[i : i + 1], targets[i : i + 1]) for i in range(len(outputs))]
+    mean = torch.stack(each).mean()
+    close = torch.isclose(whole, mean, rtol=1e-4, atol=1e-6)
+    require(
+        bool(close), f"its loss is {float(whole):.4g}, the mean over samples {float(mean):.4g}"
+    )
+
+
+def _has_classes_for_accuracy(subject: _Subject) -> None:
+    if subject.task.metric != "accuracy":
+        return
+    outputs, targets = _outputs(subject)
+    classes = targets.ndim == 1 and not targets.is_floating_point()
+    require(classes, "accuracy needs targets of integers, shape (n,), or metric = 'loss'")
+    fit = outputs.ndim == 2 and 0 <= int(targets.min()) <= int(targets.max()) < outputs.shape[1]
+    require(fit, f"outputs of shape {tuple(outputs.shape)} do not have a column for every class")
+
+
+def _outputs(subject: _Subject) -> tuple[Tensor, Tensor]:
+    train, _ = subject.data()
+    network = copy.deepcopy(subject.network(subject.task.seed_widths)).eval()
+    with torch.no_grad():
+        return network(train.inputs[:_SAMPLES]), train.targets[:_SAMPLES]
+
+
+_CHECKS = {
+    "declares name, summary and metric": _declares_itself,
+    "has target widths no smaller than its seed widths": _has_growing_widths,
+    "draws networks from the seed alone": _draws_networks_from_the_seed,
+    "loads training and test samples": _loads_train_and_test,
+    "loads the same samples again": _loads_the_same_again,
+    "has a site for every width": _has_a_site_for_every_width,
+    "has a loss that is the mean over samples": _has_a_mean_loss,
+    "has classes if it measures accuracy": _has_classes_for_accuracy,
+}

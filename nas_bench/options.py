@@ -1,0 +1,59 @@
+"""Options of plugins: the fields of their dataclasses, checked and converted."""
+
+import dataclasses
+from typing import Any, get_type_hints
+
+from nas_bench.specs import InputError, unknown
+
+
+def options_of(cls: type) -> dict[str, tuple[Any, Any]]:
+    """Type and default of every option of a plugin class."""
+    hints = get_type_hints(cls)
+    return {field.name: (hints[field.name], _default(field)) for field in dataclasses.fields(cls)}
+
+
+def options_without_default(cls: type) -> list[str]:
+    """The options that a user would be forced to give."""
+    return [name for name, (_, value) in options_of(cls).items() if value is dataclasses.MISSING]
+
+
+def changed_options(instance: Any) -> dict[str, Any]:
+    """The options of a plugin that differ from their defaults."""
+    defaults = {name: default for name, (_, default) in options_of(type(instance)).items()}
+    values = {name: getattr(instance, name) for name in defaults}
+    return {name: value for name, value in values.items() if value != defaults[name]}
+
+
+def validated(values: dict[str, Any], cls: type, owner: str) -> dict[str, Any]:
+    """Option values of a dataclass, converted to the types of its fields.
+
+    Raises:
+        InputError: if an option is unknown or a value does not fit its type.
+    """
+    options = options_of(cls)
+    for name in values:
+        if name not in options:
+            raise InputError(f"{owner}: {unknown('option', name, options)}")
+    return {
+        name: _converted(value, options[name][0], f"{owner}: option {name}")
+        for name, value in values.items()
+    }
+
+
+def _converted(value: Any, hint: Any, what: str) -> Any:
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    if hint in (int, float) and isinstance(value, bool):
+        raise InputError(f"{what} cannot be {value!r}: input should be a number")
+    try:
+        adapter = TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise InputError(f"{what} cannot be {value!r}: {reason[0].lower()}{reason[1:]}") from None
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default

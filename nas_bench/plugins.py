@@ -1,0 +1,111 @@
+"""Growth methods and tasks by name.
+
+A plugin is a frozen dataclass that subclasses `GrowthMethod` or `Task`. What cannot be used is
+listed as broken, with the reason, and never keeps others from being used.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from nas_bench.discovery import Plugin, PluginKind, in_file, installed
+from nas_bench.options import changed_options, validated
+from nas_bench.specs import InputError, Spec, parse, unknown
+
+if TYPE_CHECKING:
+    from nas_bench.growth.method import GrowthMethod
+    from nas_bench.training.task import Task
+
+PluginError = InputError
+_loaded: dict[Path, list[Plugin]] = {}  # what load_path added to this process
+
+
+def methods() -> dict[str, Plugin]:
+    """All growth methods by name, broken ones included."""
+    return plugins("method")
+
+
+def tasks() -> dict[str, Plugin]:
+    """All tasks by name, broken ones included."""
+    return plugins("task")
+
+
+def plugins(kind: PluginKind) -> dict[str, Plugin]:
+    """All plugins of a kind by name; where two share a name, that name is broken."""
+    given = [plugin for group in _loaded.values() for plugin in group if plugin.kind == kind]
+    everything = [*installed(kind), *given]
+    found: dict[str, Plugin] = {}
+    for plugin in everything:
+        if plugin.cls is not None:
+            other = found.get(plugin.name)
+            found[plugin.name] = _clash(plugin, other) if _differ(plugin, other) else plugin
+    for plugin in everything:
+        if plugin.cls is None:
+            found[plugin.origin if plugin.name in found else plugin.name] = plugin
+    return dict(sorted(found.items()))
+
+
+def method(spec: str) -> "GrowthMethod":
+    """The growth method that a spec such as `tiny[projection=false]` names."""
+    return cast("GrowthMethod", _instance(parse(spec), "method"))
+
+
+def task(spec: str) -> "Task":
+    """The task that a spec such as `mnist[target_widths=[20,10]]` names."""
+    return cast("Task", _instance(parse(spec), "task"))
+
+
+def canonical(spec: str, kind: PluginKind) -> str:
+    """The spec with only the options that differ from their defaults, sorted.
+
+    Raises:
+        PluginError: if the name is unknown or broken, or an option does not fit.
+    """
+    parsed = parse(spec)
+    return str(Spec(parsed.name, changed_options(_instance(parsed, kind))))
+
+
+def load_path(path: Path) -> list[Plugin]:
+    """The plugins of a Python file, from now on known by name in this process.
+
+    Raises:
+        PluginError: if the file is missing, does not import, has no plugin, or a broken one.
+    """
+    path = path.expanduser().resolve()
+    if path not in _loaded:
+        found = in_file(path)
+        _refuse_broken(path, found)
+        _loaded[path] = found
+    return _loaded[path]
+
+
+def _refuse_broken(path: Path, found: list[Plugin]) -> None:
+    for plugin in found:
+        if plugin.error:
+            raise PluginError(f"plugin file {path}: {plugin.error}")
+        other = plugins(plugin.kind).get(plugin.name)
+        if other and other.cls is not None:
+            raise PluginError(f"{plugin.kind} {plugin.name}: {_clash(plugin, other).error}")
+
+
+def _instance(spec: Spec, kind: PluginKind) -> Any:
+    known = plugins(kind)
+    if spec.name not in known:
+        raise PluginError(unknown(kind, spec.name, known))
+    plugin = known[spec.name]
+    if plugin.cls is None:
+        raise PluginError(f"{kind} {plugin.name} ({plugin.origin}) is broken: {plugin.error}")
+    values = validated(spec.options, plugin.cls, f"{kind} {plugin.name}")
+    try:
+        return plugin.cls(**values)
+    except (ValueError, TypeError) as error:
+        raise PluginError(f"{kind} {spec}: {error}") from error
+
+
+def _differ(plugin: Plugin, other: Plugin | None) -> bool:
+    return other is not None and other.cls is not plugin.cls
+
+
+def _clash(plugin: Plugin, other: Plugin | None) -> Plugin:
+    origins = f"{other.origin} and {plugin.origin}" if other else plugin.origin
+    error = f"both {origins} define a {plugin.kind} of this name: rename one"
+    return Plugin(plugin.name, plugin.kind, None, origins, error)
