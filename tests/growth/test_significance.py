@@ -1,0 +1,130 @@
+"""Thresholds of significance: false positives are rare, real signals are found (D.3)."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import oracles
+from growth import problems
+from growth.problems import statistics
+from nas_bench.methods.tiny import Tiny
+
+SIMULATIONS = 120
+
+
+def noise(seed, *, tokens=None, projected=True, samples=120):
+    """A network whose goal is independent of its inputs: H₀ is true."""
+    stage = problems.problem(seed, samples=samples, tokens=tokens, sizes=(8, 5, 4))
+    generator = torch.Generator().manual_seed(10_000 + seed)
+    y = torch.randn(stage.y.shape, generator=generator, dtype=torch.float64)
+    if tokens:
+        y = y + 2 * torch.randn(samples, 1, 4, generator=generator, dtype=torch.float64)
+    y = y * torch.tensor([1.0, 0.1, 3.0, 1.0], dtype=torch.float64) + 1.5
+    if not projected:
+        nn.init.zeros_(stage.model[2].weight)
+    return replace(stage, y=y)
+
+
+def kept(stage, method, k=4, seed=0):
+    needs = method.needs(problems.site_of(stage))
+    generator = torch.Generator().manual_seed(seed)
+    return method.propose(statistics(stage, needs=needs), k, generator)
+
+
+@pytest.mark.parametrize("tokens", [None, 4], ids=["rows", "tokens"])
+@pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
+def test_noise_is_seldom_significant(tokens, projected):
+    """At R = 20 draws 1 in 21 is expected; of 120 more than 12 would be a broken threshold."""
+    method = Tiny(projection=projected)
+    false = sum(
+        len(kept(noise(i, tokens=tokens, projected=projected), method, seed=i)) > 0
+        for i in range(SIMULATIONS)
+    )
+    assert false <= 12
+
+
+@pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
+def test_thresholds_are_the_largest_of_direct_simulations(projected):
+    stage = noise(3, projected=projected, samples=60)
+    rows, generator = stage.rows(), torch.Generator().manual_seed(0)
+    direct = torch.tensor(
+        [
+            max(oracles.null_gain(rows, generator, projected) for _ in range(20))
+            for _ in range(40)
+        ]
+    )
+    method = Tiny(projection=projected)
+    measured = statistics(stage)
+    drawn = torch.tensor(
+        [
+            method.propose(measured, 4, torch.Generator().manual_seed(i)).threshold
+            for i in range(40)
+        ]
+    )
+    assert float(drawn.mean()) == pytest.approx(float(direct.mean()), rel=0.05)
+    assert float(drawn.std()) == pytest.approx(float(direct.std()), rel=0.6)
+
+
+@pytest.mark.parametrize("tokens", [None, 4], ids=["rows", "tokens"])
+@pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
+def test_a_real_signal_is_significant_and_only_its_directions_are(tokens, projected):
+    kept_counts = []
+    for seed in range(20):
+        stage = noise(seed, tokens=tokens, projected=projected, samples=400)
+        signal = torch.sin(2 * stage.x[..., :1]) * torch.tensor([3.0, 0, 0, 0])
+        signal = signal + 2 * stage.x[..., 1:2] * torch.tensor([0, 0, 0, 3.0])
+        new = kept(replace(stage, y=stage.y + 3 * signal), Tiny(projection=projected), seed=seed)
+        kept_counts.append(len(new))
+        assert bool((new.gains > 0).all())
+    assert min(kept_counts) >= 1
+    assert sum(count > 2 for count in kept_counts) <= 4
+
+
+def test_the_centred_gains_are_what_the_unprojected_threshold_is_held_to():
+    """A goal with a mean is no signal: uncentred, every network would grow."""
+    stage = noise(5, projected=False)
+    rows = stage.rows()
+    assert float(oracles.centred_gains(rows)[0]) < 0.5 * float(oracles.gains(rows, rows.goal)[0])
+    new = kept(stage, Tiny(projection=False))
+    expected = int((oracles.centred_gains(rows) > new.threshold).sum())
+    assert len(new) == expected == 0
+    assert new.dropped == 4
+
+
+def test_fewer_samples_than_hidden_neurons_leave_nothing_significant():
+    stage = problems.problem(0, samples=6, sizes=(9, 8, 3))
+    new = kept(stage, Tiny())
+    assert len(new) == 0
+    assert new.threshold == float("inf")
+
+
+def test_what_is_not_significant_is_counted():
+    stage = noise(1)
+    everything = kept(stage, Tiny(significance=False))
+    new = kept(stage, Tiny())
+    assert len(new) + new.dropped == len(everything)
+    assert everything.threshold is None
+    assert new.threshold > float(everything.gains[0]) or len(new) > 0
+
+
+def test_gains_of_pure_noise_have_the_sizes_of_random_matrix_theory():
+    """E Σλ² = s² p d/n and E max λ ≈ s(√p+√d)/√n  (law 15)."""
+    n, p, d, scale = 2000, 50, 20, 2.0
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(p, 3, bias=False), nn.Tanh(), nn.Linear(3, d, bias=False))
+    model = model.double()
+    nn.init.zeros_(model[2].weight)
+    x = torch.randn(n, p, dtype=torch.float64)
+    y = scale * torch.randn(n, d, dtype=torch.float64)
+
+    def loss(out, target):
+        return 0.5 * (out - target).square().sum(-1).mean()
+
+    stage = problems.Problem(model, x, y, loss, ("0", "2"), model[1])
+    new = kept(stage, Tiny(projection=False, significance=False), k=100)
+    assert float(new.gains.square().sum()) == pytest.approx(scale**2 * p * d / n, rel=0.1)
+    assert float(new.gains[0]) == pytest.approx(scale * 0.245, rel=0.05)
+    tested = kept(stage, Tiny(projection=False), k=100)
+    assert tested.threshold == pytest.approx(scale * 0.255, rel=0.06)

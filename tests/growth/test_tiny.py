@@ -1,0 +1,289 @@
+"""The neurons of TINY against the laws of Proposition 3.2."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from gromo.modules.linear_growing_module import LinearGrowingModule
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import oracles
+from growth import problems
+from growth.problems import statistics
+from nas_bench.methods.tiny import Tiny
+from oracles import moment
+
+ALL_NEURONS = Tiny(significance=False)
+UNPROJECTED = Tiny(projection=False, significance=False)
+
+
+def neurons(stage, method=ALL_NEURONS, k=100, site=None):
+    generator = torch.Generator().manual_seed(0)
+    return method.propose(statistics(stage, site=site), k, generator)
+
+
+def outs(new):
+    """ω, shape (k, d): linear sites have one tap."""
+    assert new.fan_out.shape[1] == 1
+    return new.fan_out[:, 0]
+
+
+def size(rows):
+    return oracles.norm2(rows.goal) ** 0.5
+
+
+@pytest.mark.parametrize("name", problems.ALL)
+@pytest.mark.parametrize("projection", [True, False])
+def test_gains_are_the_sample_space_singular_values(name, projection):
+    """Law 1."""
+    stage = problems.ALL[name]
+    rows = stage.rows()
+    new = neurons(stage, Tiny(projection=projection, significance=False))
+    expected = oracles.gains(rows, None if projection else rows.goal)
+    kept = int((expected > 1e-9 * size(rows)).sum())
+    assert len(new) == kept
+    torch.testing.assert_close(new.gains, expected[:kept], rtol=1e-6, atol=1e-9 * size(rows))
+
+
+@pytest.mark.parametrize("name", problems.ALL)
+@pytest.mark.parametrize("projection", [True, False])
+def test_bottleneck_falls_by_the_squared_gains(name, projection):
+    """Laws 2 and 3, for every number of neurons; without projection for v itself."""
+    stage = problems.ALL[name]
+    rows = stage.rows()
+    goal = oracles.residual_goal(rows) if projection else rows.goal
+    new = neurons(stage, Tiny(projection=projection, significance=False))
+    for k in range(1, len(new) + 1):
+        added = oracles.contribution(rows, new.fan_in[:k], outs(new)[:k])
+        total = float(new.gains[:k].square().sum())
+        fall = oracles.norm2(goal) - oracles.norm2(goal - added)
+        assert fall == pytest.approx(total, rel=1e-6)
+        assert float((goal * added).sum()) == pytest.approx(len(rows) * total, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", problems.ALL)
+def test_neurons_are_orthogonal_in_their_own_metrics(name):
+    """α_jᵀ S α_k = λ_k δ_jk and ω_j·ω_k = λ_k δ_jk  (law 6)."""
+    stage = problems.ALL[name]
+    rows, new = stage.rows(), neurons(stage)
+    S = moment(rows.inputs, rows.inputs)
+    diagonal = torch.diag(new.gains)
+    tolerance = 1e-6 * float(new.gains.max())
+    torch.testing.assert_close(new.fan_in @ S @ new.fan_in.T, diagonal, rtol=1e-5, atol=tolerance)
+    torch.testing.assert_close(outs(new) @ outs(new).T, diagonal, rtol=1e-5, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", problems.ALL)
+def test_all_neurons_together_are_the_least_squares_fit(name):
+    """Law 7: Σ ω αᵀ b₂ is the projection of v_p on b₂, and Ψ_R its residual."""
+    stage = problems.ALL[name]
+    rows, new = stage.rows(), neurons(stage)
+    v_p, Q = oracles.residual_goal(rows), oracles.basis(rows.inputs)
+    fit = (Q @ (Q.T @ oracles.flat(v_p))).reshape(v_p.shape)
+    added = oracles.contribution(rows, new.fan_in, outs(new))
+    torch.testing.assert_close(added, fit, rtol=1e-4, atol=1e-6 * size(rows))
+    if name != "awkward":
+        S, N = moment(rows.inputs, rows.inputs), moment(rows.inputs, v_p)
+        torch.testing.assert_close(outs(new).T @ new.fan_in, N.T @ torch.linalg.inv(S))
+
+
+@pytest.mark.parametrize("name", problems.ALL)
+def test_fan_ins_solve_the_generalised_eigenproblem(name):
+    """N Nᵀ α_k = λ_k² S α_k  (law 8), in units of the features."""
+    stage = problems.ALL[name]
+    rows, new = stage.rows(), neurons(stage)
+    S = moment(rows.inputs, rows.inputs)
+    N = moment(rows.inputs, oracles.residual_goal(rows))
+    units = S.diagonal().sqrt().clamp(min=1e-300)
+    left = (N @ (N.T @ new.fan_in.T)) / units[:, None]
+    right = (S @ new.fan_in.T) * new.gains.square() / units[:, None]
+    torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-7 * float(left.abs().max()))
+
+
+@pytest.mark.parametrize("name", problems.ALL)
+def test_update_of_existing_weights_is_part_of_the_step(name):
+    """δW* comes with projection unless it is left out; it alone reaches Ψ."""
+    stage = problems.ALL[name]
+    rows, update = stage.rows(), neurons(stage).weight_update
+    moved = oracles.update_contribution(rows, update)
+    assert oracles.norm2(rows.goal - moved) == pytest.approx(oracles.bottleneck(rows), rel=1e-6)
+    alone = neurons(stage, Tiny(update=False, significance=False))
+    assert alone.weight_update is None
+    torch.testing.assert_close(alone.gains, neurons(stage).gains)
+    assert neurons(stage, UNPROJECTED).weight_update is None
+
+
+@pytest.mark.parametrize("name", ["tanh", "no bias", "cross-entropy, relu", "gelu"])
+def test_gromo_finds_the_same_gains(name):
+    """The TINY authors' own library as a witness on linear pairs."""
+    stage = problems.ALL[name]
+    expected = gromo_gains(stage)
+    new = neurons(stage)
+    torch.testing.assert_close(new.gains, expected[: len(new)], rtol=1e-8, atol=1e-12)
+
+
+def gromo_gains(stage):
+    first, activation, second = stage.model
+    cpu, default = torch.device("cpu"), torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        grown = LinearGrowingModule(
+            first.in_features, first.out_features, use_bias=first.bias is not None,
+            post_layer_function=activation, device=cpu,
+        )  # fmt: skip
+        following = LinearGrowingModule(
+            second.in_features, second.out_features, use_bias=second.bias is not None,
+            previous_module=grown, device=cpu,
+        )  # fmt: skip
+        grown.layer.load_state_dict(first.state_dict())
+        following.layer.load_state_dict(second.state_dict())
+        following.init_computation()
+        loss = stage.loss(following(grown(stage.x)), stage.y) * len(stage.x)
+        loss.backward()
+        following.update_computation()
+        following.compute_optimal_updates(
+            numerical_threshold=1e-12, statistical_threshold=0, dtype=torch.float64
+        )
+    finally:
+        torch.set_default_dtype(default)
+    return following.eigenvalues_extension
+
+
+def remixed(stage, mixing, shift):
+    """The same network reading x·mixing + shift, its first layer undoing it."""
+    model = copy.deepcopy(stage.model)
+    first = model[0]
+    with torch.no_grad():
+        first.weight.copy_(torch.linalg.solve(mixing, first.weight.T).T)
+        if first.bias is not None:
+            first.bias -= first.weight @ shift
+    return replace(stage, model=model, x=stage.x @ mixing + shift)
+
+
+@given(seed=st.integers(0, 1000), condition=st.floats(1.0, 1e3), shift=st.floats(-3, 3))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_gains_are_invariant_under_linear_maps_of_the_inputs(seed, condition, shift):
+    """Law 9, and that the network computes the same afterwards."""
+    stage = problems.problem(seed % 7, samples=50)
+    generator = torch.Generator().manual_seed(seed)
+    U, _, V = torch.linalg.svd(torch.randn(5, 5, generator=generator, dtype=torch.float64))
+    scales = torch.linspace(0, 1, 5, dtype=torch.float64)
+    mixing = U @ torch.diag(condition**-scales) @ V
+    other = remixed(stage, mixing, torch.full((5,), shift, dtype=torch.float64))
+    torch.testing.assert_close(other.model(other.x), stage.model(stage.x))
+    expected, new = neurons(stage), neurons(other)
+    torch.testing.assert_close(new.gains, expected.gains, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("power", [-6, 6])
+@pytest.mark.parametrize("which", [slice(None), slice(0, 1), slice(1, 4)], ids=str)
+def test_units_of_the_inputs_change_nothing(power, which):
+    """Law 16: neither how many are kept nor the functions α_kᵀ b₂."""
+    stage = problems.problem(2, samples=50)
+    units = torch.ones(5, dtype=torch.float64)
+    units[which] = 10.0**power
+    zero = torch.zeros(5, dtype=torch.float64)
+    other = remixed(stage, torch.diag(units), zero)
+    expected, new = neurons(stage), neurons(other)
+    assert len(new) == len(expected)
+    torch.testing.assert_close(new.gains, expected.gains, rtol=1e-6, atol=0)
+    before = stage.rows().inputs @ expected.fan_in.T
+    after = other.rows().inputs @ new.fan_in.T
+    torch.testing.assert_close(after.abs(), before.abs(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+@pytest.mark.parametrize("method", [ALL_NEURONS, Tiny()], ids=["all", "significant"])
+def test_units_of_the_loss_change_only_scales(factor, method):
+    """Law 16."""
+    stage = problems.problem(2, samples=200)
+    stage = replace(stage, y=stage.y + 3 * stage.x[:, 1:4])
+    other = replace(stage, loss=lambda out, y: factor * stage.loss(out, y))
+    expected, new = neurons(stage, method), neurons(other, method)
+    assert len(new) == len(expected) > 0
+    torch.testing.assert_close(new.gains / factor, expected.gains, rtol=1e-6, atol=0)
+    root = factor**0.5
+    torch.testing.assert_close((new.fan_in / root).abs(), expected.fan_in.abs())
+    torch.testing.assert_close((new.fan_out / root).abs(), expected.fan_out.abs())
+    torch.testing.assert_close(new.weight_update / factor, expected.weight_update)
+
+
+def test_adjacent_sites_get_the_same_proposals_as_alone():
+    """Law 17: the proposals are functions of the statistics, which test_statistics compares."""
+    stage = problems.deep()
+    for site in (("0", "2"), ("2", "4")):
+        rows = stage.rows(site)
+        new = neurons(stage, site=site)
+        expected = oracles.gains(rows)[: len(new)]
+        torch.testing.assert_close(new.gains, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_fewer_neurons_than_asked_come_where_the_rank_ends():
+    """Rank N is at most d − 1 before a softmax head, at most rank S − 1 with both biases."""
+    softmax = problems.problem(1, loss="cross_entropy", samples=100, sizes=(8, 4, 3))
+    assert len(neurons(softmax)) == 2
+    narrow = problems.problem(1, samples=100, sizes=(2, 1, 6))
+    assert len(neurons(narrow)) == 2
+    bare = problems.problem(1, samples=100, sizes=(2, 1, 6), bias=False)
+    assert len(neurons(bare)) == 2
+
+
+def test_the_best_come_first_and_no_more_than_asked():
+    stage = problems.problem(3, samples=100)
+    everything, two = neurons(stage), neurons(stage, k=2)
+    assert len(two) == 2
+    assert bool((everything.gains.diff() <= 0).all())
+    torch.testing.assert_close(two.fan_in, everything.fan_in[:2])
+    assert len(neurons(stage, k=0)) == 0
+
+
+def test_proposals_are_pure():
+    stage = problems.problem(3, samples=100)
+    measured, state = statistics(stage), torch.get_rng_state()
+    first = Tiny().propose(measured, 3, torch.Generator().manual_seed(1))
+    again = Tiny().propose(measured, 3, torch.Generator().manual_seed(1))
+    assert torch.equal(first.fan_in, again.fan_in)
+    assert first.threshold == again.threshold
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", ["tanh", "batch norm", "tokens", "flatten", "awkward"])
+def test_single_precision_finds_the_same_leading_neurons(name):
+    stage = problems.ALL[name]
+    expected, new = neurons(stage), neurons(stage.cast(torch.float32))
+    assert 0 < len(new) <= len(expected)
+    kept = min(2, len(new))
+    torch.testing.assert_close(new.gains[:kept], expected.gains[:kept], rtol=1e-3, atol=1e-4)
+
+
+def test_single_precision_keeps_no_false_directions():
+    """With dependent features a cut of 1e-10 keeps rounding (five directions of ten)."""
+    torch.manual_seed(0)
+    x = torch.randn(400, 10, dtype=torch.float64)
+    x = torch.cat([x, x @ torch.randn(10, 10, dtype=torch.float64)], dim=1)
+    stage = problems.problem(4, samples=400, sizes=(20, 4, 15))
+    stage = replace(stage, x=x)
+    single = statistics(stage.cast(torch.float32), 50)
+    assert single.whitening.shape[1] == 11
+    assert statistics(stage, 50).whitening.shape[1] == 11
+    assert len(neurons(stage.cast(torch.float32))) == len(neurons(stage)) == 10
+
+
+def test_a_perfect_network_proposes_nothing():
+    stage = problems.problem(3)
+    perfect = replace(stage, y=stage.model(stage.x).detach())
+    assert len(neurons(perfect)) == 0
+    assert len(neurons(perfect, Tiny())) == 0
+
+
+def test_dead_inputs_are_no_obstacle():
+    stage = problems.problem(3)
+    dead = replace(stage, x=torch.zeros_like(stage.x))
+    new = neurons(dead)
+    assert torch.isfinite(new.fan_in).all()
+    assert len(new) == 0
+    unbiased = problems.problem(3, bias=False, activation=nn.Tanh())
+    assert len(neurons(replace(unbiased, x=torch.zeros_like(unbiased.x)))) == 0

@@ -1,0 +1,81 @@
+import math
+from pathlib import Path
+
+import synthetic
+from synthetic import trial
+
+from nas_bench.report.comparison import Comparison, comparisons
+from nas_bench.results.ledger import Ledger
+from nas_bench.trials.config import Budget, Twin
+
+
+def compared(ledger: Ledger) -> tuple[Comparison, ...]:
+    return comparisons(ledger.runs())
+
+
+def test_protocol_kind_task_and_budget_never_share_a_comparison(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    changes = [
+        {},
+        {"protocol": "lite"},
+        {"version": 2},
+        {"kind": "free"},
+        {"task": "mnist"},
+        {"budget": Budget(epochs=3)},
+    ]
+    for change in changes:
+        synthetic.run(ledger, trial(**change))
+    assert len(compared(ledger)) == len(changes)
+    assert len({comparison.title for comparison in compared(ledger)}) == len(changes)
+
+
+def test_seeds_share_a_row_and_settings_do_not(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(2):
+        synthetic.run(ledger, trial(seed=seed))
+        synthetic.run(ledger, trial(seed=seed, recipe={"learning_rate": 0.1}))
+        synthetic.run(ledger, trial(seed=seed, twin=Twin(of=trial(seed=seed).id, match="steps")))
+    (comparison,) = compared(ledger)
+    assert sorted(row.name for row in comparison.rows) == [
+        "tiny twin (steps)",
+        "tiny {recipe.learning_rate=0.1}",
+        "tiny {recipe.learning_rate=None}",
+    ]
+    assert {row.seeds for row in comparison.rows} == {"2/2"}
+
+
+def test_the_score_is_that_of_the_last_record_not_the_best(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.begin(trial())
+    *others, last = synthetic.records(trial())
+    for record in (*others, last.__class__(**{**vars(last), "test_accuracy": 0.5})):
+        ledger.write(trial(), synthetic.as_dict(record))
+    ledger.finish(trial())
+    (comparison,) = compared(ledger)
+    assert comparison.rows[0].estimate(comparison.score).mean == 50.0
+
+
+def test_best_rows_come_first_and_incomplete_ones_last(tmp_path: Path) -> None:
+    (comparison,) = compared(synthetic.sweep(tmp_path))
+    *complete, gradmax = comparison.rows
+    means = [row.estimate(comparison.score).mean for row in complete]
+    assert means == sorted(means, reverse=True)
+    assert (gradmax.name, gradmax.seeds) == ("gradmax", "2/3")
+    assert [run.seed for _, run in comparison.without_result] == [2]
+
+
+def test_a_task_without_accuracies_is_compared_by_its_loss(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for method in ("tiny", "fixed[size=seed]"):
+        synthetic.run(ledger, trial(method), regression=True)
+    (comparison,) = compared(ledger)
+    assert comparison.metric == "loss"
+    assert [row.name for row in comparison.rows] == ["tiny", "fixed[size=seed]"]
+
+
+def test_a_comparison_in_which_all_failed_has_no_numbers(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.fail(ledger, trial())
+    (comparison,) = compared(ledger)
+    assert comparison.rows[0].seeds == "0/1"
+    assert math.isnan(comparison.rows[0].estimate(comparison.score).mean)

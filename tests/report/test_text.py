@@ -1,0 +1,59 @@
+import math
+
+import pytest
+
+from nas_bench.report import text
+from nas_bench.report.comparison import Estimate, estimate
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0"),
+        (87, "87"),
+        (87.5, "87.5"),
+        (999.6, "1.00 k"),
+        (1234, "1.23 k"),
+        (144_300_000, "144 M"),
+        (9.996e9, "10.0 G"),
+        (math.nan, "–"),
+    ],
+)
+def test_sizes_have_three_digits_and_a_unit(value: float, shown: str) -> None:
+    assert text.human(value) == shown
+
+
+def test_one_seed_has_no_spread() -> None:
+    assert text.score(estimate([97.314]), "accuracy") == "97.31 ± –"
+    assert text.score(estimate([97.0, 98.0]), "accuracy") == "97.50 ± 0.71"
+    assert text.score(estimate([]), "accuracy") == "–"
+
+
+def test_losses_have_four_digits() -> None:
+    assert text.score(Estimate(0.0123449, 0.001), "loss") == "0.01234 ± 0.00100"
+    assert text.score(Estimate(12.3456, 0.1), "loss") == "12.35 ± 0.10"
+
+
+def test_shares_that_are_small_are_not_shown_as_zero() -> None:
+    assert [text.percent(share) for share in (0.0, 0.001, 0.154)] == ["0 %", "< 1 %", "15 %"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("tiny[k=5]", "tiny[k=5]"),
+        ("random_growth", "random_growth"),
+        ("a|b", "a&#124;b"),
+        ("a\n# b\r\u2028c", "a # b c"),
+        ("<script>", "&#60;script&#62;"),
+        ("[x](y)", "[x]&#40;y)"),
+        ("__init__", "&#95;&#95;init&#95;&#95;"),
+        ("`*~\\&", "&#96;&#42;&#126;&#92;&#38;"),
+    ],
+)
+def test_names_render_as_text_in_markdown(name: str, shown: str) -> None:
+    assert text.markdown(name) == shown
+
+
+def test_long_names_lose_their_middle() -> None:
+    assert text.shortened("a" * 30 + "b" * 30, 20) == "aaaaaaaaaaaaa…bbbbbb"

@@ -1,0 +1,167 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import synthetic
+from synthetic import trial
+
+from nas_bench.results.ledger import Ledger, LedgerError
+from nas_bench.trials.messages import Failure, as_dict
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "results")
+
+
+def content(ledger: Ledger, seed: int = 0) -> dict:
+    return json.loads((ledger.trial_folder(trial(seed=seed)) / "run.json").read_text())
+
+
+def test_a_trial_is_read_back_as_it_was_written(ledger: Ledger) -> None:
+    synthetic.run(ledger, trial())
+    (run,) = ledger.runs()
+    assert run.curve == tuple(synthetic.records(trial()))
+    assert [event.step for event in run.growth] == [30, 60, 90]
+    assert run.result == run.curve[-1]
+    assert (run.status, run.problems, run.config) == ("ok", (), trial())
+    assert run.environment == synthetic.ENVIRONMENT
+
+
+def test_the_stable_fields_come_first(ledger: Ledger) -> None:
+    synthetic.run(ledger, trial())
+    assert list(content(ledger))[:5] == ["method", "task", "protocol", "seed", "status"]
+
+
+def test_begin_stores_the_environment_and_started_adds_the_workers(ledger: Ledger) -> None:
+    ledger.begin(trial(), {"driver": 1})
+    ledger.write(trial(), {"type": "started", "environment": {"device": "cpu"}})
+    assert content(ledger)["environment"] == {"driver": 1, "device": "cpu"}
+    assert content(ledger)["attempts"] == 1
+
+
+def test_a_trial_without_a_final_record_failed(ledger: Ledger) -> None:
+    ledger.begin(trial())
+    ledger.write(trial(), as_dict(synthetic.records(trial())[0]))
+    ledger.finish(trial())
+    (run,) = ledger.runs()
+    assert (run.status, run.result) == ("failed", None)
+    assert run.reason == "NoResultError: the trial ended without a result"
+    assert run.sizes["parameters"] == run.curve[0].parameters
+
+
+def test_a_failure_after_the_final_record_leaves_no_result(ledger: Ledger) -> None:
+    ledger.begin(trial())
+    ledger.write(trial(), as_dict(synthetic.records(trial())[-1]))
+    ledger.write(trial(), as_dict(Failure("oom", "MemoryError", "too large\nby far", "…")))
+    assert ledger.status(trial()) == "oom"
+    ledger.finish(trial())
+    (run,) = ledger.runs()
+    assert (run.status, run.result, run.reason) == ("oom", None, "MemoryError: too large")
+
+
+def test_an_interrupted_trial_is_preempted(ledger: Ledger) -> None:
+    ledger.begin(trial())
+    ledger.interrupt(trial())
+    assert ledger.status(trial()) == "preempted"
+
+
+def test_what_a_dead_driver_left_reads_as_running(ledger: Ledger) -> None:
+    assert ledger.status(trial()) is None
+    ledger.begin(trial())
+    ledger.write(trial(), as_dict(synthetic.records(trial())[0]))
+    other = Ledger(ledger.folder)
+    assert other.status(trial()) == "running"
+    assert len(other.runs()[0].curve) == 1
+
+
+def test_a_rerun_begins_anew_and_counts(ledger: Ledger) -> None:
+    synthetic.fail(ledger, trial())
+    synthetic.run(Ledger(ledger.folder), trial())
+    (run,) = ledger.runs()
+    assert (run.status, run.attempts, run.error) == ("ok", 2, None)
+    assert len(run.curve) == 13
+
+
+def test_nothing_is_written_to_a_trial_that_is_not_open(ledger: Ledger) -> None:
+    record = as_dict(synthetic.records(trial())[0])
+    with pytest.raises(LedgerError, match="not open"):
+        ledger.write(trial(), record)
+    synthetic.run(ledger, trial())
+    with pytest.raises(LedgerError, match="write nothing after its end"):
+        ledger.write(trial(), record)
+    assert len(ledger.runs()[0].curve) == 13
+
+
+def test_another_trial_in_the_same_place_is_not_overwritten(ledger: Ledger) -> None:
+    synthetic.run(ledger, trial())
+    path = ledger.trial_folder(trial()) / "run.json"
+    path.write_text(path.read_text().replace(trial().id, "0" * 16))
+    with pytest.raises(LedgerError, match="move it away"):
+        ledger.begin(trial())
+
+
+def test_infinite_and_undefined_numbers_survive_in_strict_json(ledger: Ledger) -> None:
+    ledger.begin(trial())
+    record = synthetic.records(trial())[-1]
+    odd = replace(record, train_loss=float("nan"), test_loss=float("inf"))
+    ledger.write(trial(), as_dict(odd))
+    ledger.finish(trial())
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    for path in ledger.trial_folder(trial()).iterdir():
+        for line in (
+            path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+        ):
+            json.loads(line, parse_constant=refuse)
+    (run,) = ledger.runs()
+    assert run.problems == ()
+    assert run.curve[0].train_loss != run.curve[0].train_loss
+    assert run.curve[0].test_loss == float("inf")
+
+
+def test_a_results_folder_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("")
+    with pytest.raises(LedgerError, match=r"cannot write .*results"):
+        Ledger(tmp_path / "results").begin(trial())
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import synthetic
+from nas_bench.results.ledger import Ledger, LedgerError
+
+ledger = Ledger(Path(sys.argv[1]))
+ledger.begin(synthetic.trial())
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))
+try:
+    for record in synthetic.records(synthetic.trial()):
+        ledger.write(synthetic.trial(), synthetic.as_dict(record))
+    ledger.finish(synthetic.trial())
+except LedgerError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("limit", [100, 2000, 5000])
+def test_a_full_disk_is_one_sentence_and_leaves_whole_lines(ledger: Ledger, limit: int) -> None:
+    arguments = [sys.executable, "-c", FULL, str(ledger.folder), str(limit)]
+    done = subprocess.run(
+        arguments,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(synthetic.__file__).parent,
+    )
+    assert "larger than allowed" in done.stdout
+    (run,) = ledger.runs()
+    assert run.status == "running"
+    assert run.problems == ()
+    assert run.curve == tuple(synthetic.records(trial())[: len(run.curve)])
+    assert not list(run.folder.glob(".*"))

@@ -1,0 +1,282 @@
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nas_bench import plugins
+from nas_bench.contract import check_method, check_plugin, check_task
+from nas_bench.growth import GrowthMethod, Need, NewNeurons
+from nas_bench.training.data import data_folder
+from nas_bench.training.task import Samples, Task
+from nas_bench.trials.plan import CONTROLS
+
+VARIANTS = ("fixed[size=seed]", "tiny[significance=false]", *CONTROLS)
+
+
+def failed(checks):
+    """Names of the checks that failed."""
+    return {check.name for check in checks if not check.ok}
+
+
+@pytest.mark.parametrize("spec", [*plugins.methods(), *VARIANTS, *plugins.tasks()])
+def test_every_plugin_keeps_its_contract(spec):
+    checks = check_plugin(spec, data_folder())
+    assert [check for check in checks if not check.ok] == []
+    assert len(checks) >= 8
+
+
+@dataclass(frozen=True)
+class Honest(GrowthMethod):
+    """Small random neurons; a model of good behaviour."""
+
+    name = "honest"
+    summary = "one line"
+
+    def needs(self, site):
+        return Need.NOTHING
+
+    def propose(self, statistics, k, generator):
+        p, d = statistics.grown_weight.shape[1], statistics.outputs
+        draw = torch.randn(k, p + d, generator=generator, dtype=torch.float64)
+        return NewNeurons(draw[:, :p], draw[:, p:].reshape(k, 1, d), draw.new_zeros(k))
+
+
+class TooMany(Honest):
+    def propose(self, statistics, k, generator):
+        return super().propose(statistics, k + 1, generator)
+
+
+class WithoutBias(Honest):
+    def propose(self, statistics, k, generator):
+        neurons = super().propose(statistics, k, generator)
+        return replace(neurons, fan_in=neurons.fan_in[:, :-1])
+
+
+class WorstFirst(Honest):
+    def propose(self, statistics, k, generator):
+        neurons = super().propose(statistics, k, generator)
+        return replace(neurons, gains=torch.arange(len(neurons), dtype=torch.float64))
+
+
+class TransposedUpdate(Honest):
+    def propose(self, statistics, k, generator):
+        update = torch.zeros_like(statistics.next_weight).T
+        return replace(super().propose(statistics, k, generator), weight_update=update)
+
+
+class NotFinite(Honest):
+    def propose(self, statistics, k, generator):
+        neurons = super().propose(statistics, k, generator)
+        return replace(neurons, fan_out=neurons.fan_out / 0)
+
+
+class Undeclared(Honest):
+    def propose(self, statistics, k, generator):
+        _ = statistics.cross_covariance
+        return super().propose(statistics, k, generator)
+
+
+class RankOnly(Honest):
+    def propose(self, statistics, k, generator):
+        if k > statistics.outputs:
+            raise IndexError("index out of range")
+        return super().propose(statistics, k, generator)
+
+
+class Idle(Honest):
+    def propose(self, statistics, k, generator):
+        return super().propose(statistics, 0, generator)
+
+
+class TorchGlobal(Honest):
+    def propose(self, statistics, k, generator):
+        seed = int(torch.randint(1000, ()))
+        return super().propose(statistics, k, torch.Generator().manual_seed(seed))
+
+
+class PythonGlobal(Honest):
+    def propose(self, statistics, k, generator):
+        random.random()
+        return super().propose(statistics, k, generator)
+
+
+class NumpyGlobal(Honest):
+    def propose(self, statistics, k, generator):
+        np.random.rand()
+        return super().propose(statistics, k, generator)
+
+
+class InPlace(Honest):
+    def propose(self, statistics, k, generator):
+        statistics.sums.inputs.mul_(2)
+        return super().propose(statistics, k, generator)
+
+
+class NotPreserving(Honest):
+    preserves_function = True
+
+
+class NotSilent(Honest):
+    zero_fan_in = True
+
+
+class SecretlySilent(Honest):
+    def propose(self, statistics, k, generator):
+        neurons = super().propose(statistics, k, generator)
+        return replace(neurons, fan_in=torch.zeros_like(neurons.fan_in))
+
+
+class Talkative(Honest):
+    summary = "two\nlines"
+
+
+def test_a_method_that_behaves_passes():
+    assert failed(check_method(Honest())) == set()
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        (TooMany, "proposes at most k neurons of the right shapes, best first"),
+        (WithoutBias, "proposes at most k neurons of the right shapes, best first"),
+        (WorstFirst, "proposes at most k neurons of the right shapes, best first"),
+        (TransposedUpdate, "proposes at most k neurons of the right shapes, best first"),
+        (RankOnly, "proposes at most k neurons of the right shapes, best first"),
+        (NotFinite, "proposes finite numbers"),
+        (Undeclared, "needs only the statistics it declares"),
+        (Idle, "proposes neurons if it says that it grows"),
+        (TorchGlobal, "proposes the same for the same generator"),
+        (TorchGlobal, "leaves statistics and global randomness alone"),
+        (PythonGlobal, "leaves statistics and global randomness alone"),
+        (NumpyGlobal, "leaves statistics and global randomness alone"),
+        (InPlace, "leaves statistics and global randomness alone"),
+        (NotPreserving, "keeps the function if it says so"),
+        (NotSilent, "says whether its fan-in is zero"),
+        (SecretlySilent, "says whether its fan-in is zero"),
+        (WithoutBias, "grows a network"),
+        (Talkative, "declares name, summary and options"),
+    ],
+)
+def test_a_method_that_misbehaves_is_caught(cls, name):
+    assert name in failed(check_method(cls()))
+
+
+def test_a_missing_need_is_named():
+    messages = [check.message for check in check_method(Undeclared()) if not check.ok]
+    assert any("declare Need.GOAL" in message for message in messages)
+
+
+@dataclass(frozen=True)
+class Small(Task):
+    """Classification of noise; a model of good behaviour."""
+
+    name = "small"
+    summary = "one line"
+    seed_widths: tuple[int, ...] = (1,)
+    target_widths: tuple[int, ...] = (4,)
+
+    def load(self, folder):
+        generator = torch.Generator().manual_seed(0)
+        inputs = torch.randn(80, 5, generator=generator)
+        targets = torch.arange(80) % 3
+        return Samples(inputs[:60], targets[:60]), Samples(inputs[60:], targets[60:])
+
+    def network(self, widths):
+        return nn.Sequential(nn.Linear(5, widths[0]), nn.ReLU(), nn.Linear(widths[0], 3))
+
+    @property
+    def loss(self):
+        return nn.CrossEntropyLoss()
+
+
+class Summed(Small):
+    @property
+    def loss(self):
+        return nn.CrossEntropyLoss(reduction="sum")
+
+
+class Wider(Small):
+    def network(self, widths):
+        return super().network([widths[0] + 1])
+
+
+class Unseeded(Small):
+    def network(self, widths):
+        network = super().network(widths)
+        nn.init.constant_(network[0].weight, np.random.default_rng().random())
+        return network
+
+
+class Restless(Small):
+    def load(self, folder):
+        train, test = super().load(folder)
+        return Samples(train.inputs + torch.rand(()), train.targets), test
+
+
+class Unequal(Small):
+    def load(self, folder):
+        train, test = super().load(folder)
+        return Samples(train.inputs[:-1], train.targets), test
+
+
+class Bytes(Small):
+    def load(self, folder):
+        train, test = super().load(folder)
+        return Samples(train.inputs.to(torch.uint8), train.targets), test
+
+
+class OneHot(Small):
+    def load(self, folder):
+        train, test = super().load(folder)
+        targets = nn.functional.one_hot(train.targets, 3).float()
+        return Samples(train.inputs, targets), test
+
+
+class Remote(Small):
+    def fetch(self, folder):
+        raise AssertionError("the contract test downloads nothing")
+
+    def load(self, folder):
+        self.fetch(folder)
+        return super().load(folder)
+
+
+def test_a_task_that_behaves_passes(tmp_path):
+    assert failed(check_task(Small(), tmp_path)) == set()
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        (Small(target_widths=(0,)), "has target widths no smaller than its seed widths"),
+        (Small(target_widths=(4, 4)), "has target widths no smaller than its seed widths"),
+        (Summed(), "has a loss that is the mean over samples"),
+        (Wider(), "has a site for every width"),
+        (Unseeded(), "draws networks from the seed alone"),
+        (Restless(), "loads the same samples again"),
+        (Unequal(), "loads training and test samples"),
+        (Bytes(), "loads training and test samples"),
+        (OneHot(), "has classes if it measures accuracy"),
+    ],
+)
+def test_a_task_that_misbehaves_is_caught(task, name, tmp_path):
+    assert name in failed(check_task(task, tmp_path))
+
+
+def test_data_that_would_have_to_be_downloaded_is_not_looked_at(tmp_path):
+    checks = check_task(Remote(), tmp_path)
+    assert failed(checks) == set()
+    assert sum("not checked" in check.message for check in checks) == 5
+
+
+def test_a_broken_plugin_fails_its_check(tmp_path, monkeypatch):
+    metadata = tmp_path / "stranger-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[nas_bench.methods]\nbroken_one = not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert failed(check_plugin("broken_one", Path())) == {"can be imported"}

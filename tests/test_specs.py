@@ -1,0 +1,95 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas_bench.specs import InputError, Spec, parse, specs, spelled, unknown, value_of
+
+
+def test_a_list_splits_at_commas_outside_brackets():
+    text = "tiny[k=5,projection=false], gradmax,mnist[target_widths=[20,10],seed_widths=[1,1]]"
+    assert specs(text) == [
+        "tiny[k=5,projection=false]",
+        "gradmax",
+        "mnist[target_widths=[20,10],seed_widths=[1,1]]",
+    ]
+
+
+@pytest.mark.parametrize("text", ["tiny,,gradmax", "", "tiny,", "tiny[k=5", "tiny]k=5[", 'a[b="]'])
+def test_a_malformed_list_is_refused(text):
+    with pytest.raises(InputError, match=r"empty element|do not match"):
+        specs(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[k=5]", "tiny[k=5]x", "ti ny", "../tiny", "1tiny", "tiny=5"]
+)
+def test_what_is_no_name_with_options_is_refused(text):
+    with pytest.raises(InputError, match="is not of the form name"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["tiny[k]", "tiny[=5]", "tiny[k=]", "tiny[k=5,]", "tiny[5=k]"])
+def test_what_is_no_option_is_refused(text):
+    with pytest.raises(InputError, match="is not of the form option=value"):
+        parse(text)
+
+
+def test_an_option_given_twice_is_refused():
+    with pytest.raises(InputError, match="twice"):
+        parse("tiny[k=5,k=6]")
+
+
+def test_options_are_json_values_lists_of_words_or_text():
+    parsed = parse('t[a=5,b=1e-3,c=false,d=[20,10],e=relu,f=null,g="x,]",h=[p,q],i=[[1],[2,3]]]')
+    assert parsed == Spec(
+        "t",
+        {
+            "a": 5,
+            "b": 1e-3,
+            "c": False,
+            "d": [20, 10],
+            "e": "relu",
+            "f": None,
+            "g": "x,]",
+            "h": ["p", "q"],
+            "i": [[1], [2, 3]],
+        },
+    )
+
+
+def test_empty_brackets_are_no_options():
+    assert parse("tiny[]") == parse("tiny") == Spec("tiny")
+
+
+def test_a_spec_is_written_with_sorted_options():
+    assert str(Spec("tiny", {"update": False, "k": 5})) == "tiny[k=5,update=false]"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, min_size=1, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(VALUES)
+def test_a_written_value_reads_back(value):
+    assert value_of(spelled(value)) == value
+
+
+@given(st.dictionaries(st.sampled_from("abc"), VALUES))
+def test_a_written_spec_reads_back(options):
+    spec = Spec("tiny", options)
+    assert parse(str(spec)) == spec
+    assert specs(f"{spec},{spec}") == [str(spec)] * 2
+
+
+def test_an_unknown_name_gets_its_neighbour():
+    assert unknown("method", "tni", ["tiny", "gradmax"]) == (
+        "unknown method 'tni': did you mean tiny?"
+    )
+
+
+def test_an_unknown_name_without_neighbour_gets_all_names():
+    sentence = "unknown method 'xyz': choose from gradmax, tiny"
+    assert unknown("method", "xyz", ["tiny", "gradmax"]) == sentence

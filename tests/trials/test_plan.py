@@ -1,0 +1,108 @@
+import pytest
+
+from nas_bench import plugins
+from nas_bench.specs import InputError
+from nas_bench.trials.plan import CONTROLS, plan
+from nas_bench.trials.protocol import load_protocol
+
+FREE = {
+    "kind": "free",
+    "schedule": {"where": "best", "growths": None, "neurons": 5},
+    "twins": ["steps", "flops"],
+}
+
+
+def planned(*changes, name="smoke", **options):
+    return plan(load_protocol(name, changes), **options)
+
+
+def test_the_bare_command_is_twelve_trials():
+    trials = planned()
+    assert len(trials) == 12
+    assert {trial.method for trial in trials} == {"tiny", "gradmax", "fixed", "fixed[size=seed]"}
+    assert {trial.seed for trial in trials} == {0, 1, 2}
+    assert not any(trial.twin for trial in trials)
+
+
+def test_every_trial_is_planned_once():
+    trials = planned({"methods": "tiny,tiny[update=true],fixed,tiny"})
+    assert len({trial.id for trial in trials}) == len(trials) == 9
+
+
+def test_the_plan_is_the_same_every_time():
+    assert [t.id for t in planned()] == [t.id for t in planned()]
+
+
+def test_without_baselines_only_what_was_asked_for_is_planned():
+    assert {trial.method for trial in planned(baselines=False)} == {"tiny", "gradmax"}
+
+
+def test_specs_are_canonical():
+    (trial,) = planned(
+        {"methods": "tiny[significance=true,update=0]", "tasks": "digits[activation=relu]"},
+        {"seeds": "4"},
+        baselines=False,
+    )
+    assert (trial.method, trial.task, trial.seed) == ("tiny[update=false]", "digits", 4)
+
+
+def test_all_is_every_working_method_and_the_controls():
+    methods = {trial.method for trial in planned({"methods": "all", "seeds": "0"})}
+    assert methods == {*plugins.methods(), *CONTROLS, "fixed[size=seed]"}
+
+
+def test_controls_are_canonical():
+    assert [plugins.canonical(control, "method") for control in CONTROLS] == list(CONTROLS)
+
+
+def test_growing_trials_get_twins_as_dependents_after_all_others():
+    trials = planned(FREE, {"seeds": "0"})
+    originals = [trial for trial in trials if trial.twin is None]
+    twins = trials[len(originals) :]
+    growing = [trial for trial in originals if plugins.method(trial.method).grows]
+    assert [(twin.twin.of, twin.twin.match) for twin in twins if twin.twin] == [
+        (trial.id, match) for trial in growing for match in ("steps", "flops")
+    ]
+    assert {twin.label for twin in twins} >= {"tiny twin (steps)", "tiny twin (flops)"}
+    assert len({trial.id for trial in trials}) == len(trials)
+
+
+def test_twins_of_all_seeds_share_their_settings():
+    twins = [trial for trial in planned(FREE) if trial.label == "tiny twin (flops)"]
+    assert len(twins) == 3
+    assert len({twin.settings_id for twin in twins}) == 1
+
+
+def test_with_a_fixed_target_the_equal_steps_twin_is_fixed_and_not_planned_twice():
+    twins = [trial for trial in planned({"twins": ["steps", "flops"]}) if trial.twin]
+    assert {twin.label for twin in twins} == {"tiny twin (flops)", "gradmax twin (flops)"}
+
+
+def test_recipe_overrides_are_checked_and_typed():
+    trials = planned({"recipe": {"learning_rate": "1e-3"}})
+    assert trials[0].recipe == {"learning_rate": 1e-3}
+    with pytest.raises(InputError, match="recipe: unknown option 'lr'"):
+        planned({"recipe": {"lr": 1}})
+
+
+def test_given_widths_are_kept():
+    trials = planned({"schedule": {"growths": None, "widths": [[4, 4], [32, 16]]}})
+    assert trials[0].schedule.widths == ((4, 4), (32, 16))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"methods": "tni"}, "did you mean tiny"),
+        ({"tasks": "digit"}, "did you mean digits"),
+        ({"budget": "4 epochs"}, "but the budget ends at 4 epochs"),
+        ({"schedule": {"growths": None, "widths": [[4, 4]]}}, "ends at (4, 4), but the target"),
+        ({"schedule": {"growths": None, "widths": [[4], [32, 16]]}}, "cannot go from (1, 1)"),
+        ({"schedule": {"growths": None, "widths": [[9, 9], [4, 16]]}}, "cannot go from (9, 9)"),
+    ],
+)
+def test_what_cannot_be_planned_gets_one_sentence(change, sentence):
+    with pytest.raises(InputError) as caught:
+        planned(change)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)

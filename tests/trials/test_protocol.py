@@ -1,0 +1,173 @@
+import pytest
+
+from nas_bench.specs import InputError
+from nas_bench.trials.config import Budget
+from nas_bench.trials.inputs import budget, mapping, seeds, setting
+from nas_bench.trials.protocol import load_protocol, protocol_names
+
+MINIMAL = {
+    "name": "mine",
+    "version": 1,
+    "summary": "one line",
+    "kind": "free",
+    "tasks": ["digits"],
+    "methods": ["tiny"],
+    "seeds": [0],
+    "budget": {"epochs": 5},
+    "schedule": {"where": "best"},
+}
+
+
+def written(folder, text):
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", protocol_names())
+def test_every_protocol_of_the_package_is_valid_and_has_its_files_name(name):
+    assert load_protocol(name).name == name
+
+
+def test_the_three_protocols_are_there():
+    assert {"smoke", "mlp", "mlp-free"} <= set(protocol_names())
+
+
+def test_smoke_grows_at_least_twice_to_the_same_target_with_three_seeds():
+    smoke = load_protocol("smoke")
+    assert (smoke.kind, smoke.tasks, len(smoke.seeds)) == ("same_target", ("digits",), 3)
+    assert (smoke.schedule.growths or 0) >= 2
+    assert smoke.twins == ()
+
+
+def test_exponential_numbers_that_yaml_takes_for_text_are_numbers():
+    assert mapping("a: 1e-3\nb: [1E5, -2.5e+1]\nc: 1e-3x\nd: '10:30'", "here") == {
+        "a": 1e-3,
+        "b": [1e5, -25.0],
+        "c": "1e-3x",
+        "d": "10:30",
+    }
+
+
+def test_a_protocol_from_a_file_has_its_numbers(tmp_path):
+    path = written(
+        tmp_path,
+        """
+        {name: mine, version: 1, summary: one line, kind: free, tasks: digits,
+         methods: "tiny,fixed", seeds: 0-2, budget: 1e9 flops,
+         schedule: {where: best, max_flops: 1e5},
+         recipe: {learning_rate: 1e-3}}
+        """,
+    )
+    protocol = load_protocol(path)
+    assert protocol.budget == Budget(flops=1e9)
+    assert protocol.schedule.max_flops == 1e5
+    assert protocol.recipe == {"learning_rate": 1e-3}
+    assert protocol.seeds == (0, 1, 2)
+    assert protocol.methods == ("tiny", "fixed")
+
+
+def test_later_changes_win_and_leave_the_rest():
+    changes = [
+        {"schedule": {"every": 3}, "seeds": "0-4", "threads": 2},
+        setting("schedule.every=4"),
+        {"seeds": "7"},
+    ]
+    protocol = load_protocol("smoke", changes)
+    assert protocol.schedule.every == 4
+    assert protocol.schedule.growths == load_protocol("smoke").schedule.growths
+    assert protocol.seeds == (7,)
+    assert protocol.threads == 2
+
+
+def test_a_new_budget_replaces_the_unit_too():
+    protocol = load_protocol("smoke", [setting("budget.steps=200")])
+    assert protocol.budget == Budget(steps=200)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"sede": 1}, "unknown protocol setting 'sede': did you mean seeds"),
+        ({"schedule": {"wher": "all"}}, "unknown setting of schedule 'wher': did you mean where"),
+        ({"budget": {"epoch": 1}}, "unknown setting of budget 'epoch': did you mean epochs"),
+        ({"kind": "fre"}, "kind: Input should be 'same_target' or 'free', not 'fre'"),
+        ({"schedule": {"every": 0}}, "schedule.every: Input should be greater than 0, not 0"),
+        ({"schedule": {"where": "best"}}, "the same target needs schedule.where"),
+        ({"schedule": {"growths": None}}, "needs one of schedule.growths and widths"),
+        ({"schedule": {"widths": [[2, 2]]}}, "needs one of schedule.growths and widths"),
+        ({"kind": "free"}, "free growth takes schedule.neurons, not growths or widths"),
+        ({"seeds": []}, "seeds"),
+        ({"methods": []}, "methods"),
+        ({"budget": {"epochs": 1, "steps": 1}}, "exactly one of epochs, steps or flops"),
+        ({"version": "x"}, "version"),
+    ],
+)
+def test_a_change_that_does_not_fit_gets_one_sentence(change, sentence):
+    with pytest.raises(InputError) as caught:
+        load_protocol("smoke", [change])
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_protocol_gets_its_neighbour():
+    with pytest.raises(InputError, match="unknown protocol 'smok': did you mean smoke"):
+        load_protocol("smok")
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "5", "", "1: 2", "!!python/object:os.system {}"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
+    with pytest.raises(InputError, match=r"mine\.yaml is not"):
+        load_protocol(written(tmp_path, text))
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"cannot read .*No such file"):
+        load_protocol(str(tmp_path / "mine.yaml"))
+
+
+def test_seeds_are_ranges_and_lists():
+    assert seeds("0-3") == (0, 1, 2, 3)
+    assert seeds("0,2,5") == (0, 2, 5)
+    assert seeds("0-2, 7,1") == (0, 1, 2, 7)
+
+
+@pytest.mark.parametrize("text", ["", "3-1", "a", "-1", "1.5", "0-", "0-99999999"])
+def test_other_seeds_are_refused(text):
+    with pytest.raises(InputError, match="are not of the form 0-9 or 0,2,5"):
+        seeds(text)
+
+
+def test_budgets_have_a_number_and_a_unit():
+    assert budget("10 epochs") == budget("10epochs") == Budget(epochs=10)
+    assert budget("0.5 epoch") == Budget(epochs=0.5)
+    assert budget("2000 steps") == Budget(steps=2000)
+    assert budget("1e12 FLOPs") == budget(" 1e12 flops ") == Budget(flops=1e12)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("10", "is not of the form 10 epochs"),
+        ("ten epochs", "is not of the form 10 epochs"),
+        ("10 epochen", "did you mean epochs"),
+        ("-5 epochs", "greater than 0"),
+        ("2.5 steps", "valid integer"),
+    ],
+)
+def test_other_budgets_are_refused(text, sentence):
+    with pytest.raises(InputError) as caught:
+        budget(text)
+    assert sentence in str(caught.value)
+
+
+def test_a_setting_is_json_or_text():
+    assert setting("schedule.every=1e-3") == {"schedule": {"every": 1e-3}}
+    assert setting("schedule.widths=[[2,4]]") == {"schedule": {"widths": [[2, 4]]}}
+    assert setting("schedule.where=all") == {"schedule": {"where": "all"}}
+
+
+@pytest.mark.parametrize("text", ["schedule.every", "=5", "a..b=5", "a b=5"])
+def test_what_is_no_setting_is_refused(text):
+    with pytest.raises(InputError, match="is not of the form key=value"):
+        setting(text)
