@@ -98,8 +98,8 @@ def _look(label: str, turn: int) -> Look:
     other = _OTHER_COLOURS[code % len(_OTHER_COLOURS)], code % len(_MARKERS)
     colour, place = _METHODS.get(base, other)
     variant = 0 if label == base else 1 + crc32(label.encode(errors="replace")) % 9
-    marker = _MARKERS[(place + variant + turn) % len(_MARKERS)]
-    return Look(colour, marker, _DASHES[(variant + turn) % len(_DASHES)])
+    dash = _DASHES[1 + (variant + turn) % 3] if variant + turn else _DASHES[0]
+    return Look(colour, _MARKERS[(place + variant + turn) % len(_MARKERS)], dash)
 
 
 def caption(text: str, length: int = 40) -> str:
@@ -118,7 +118,7 @@ def size(panels: int, names: Sequence[str]) -> tuple[float, float]:
 def cost_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
     """A logarithmic x axis with k, M, G, around these values."""
     low, high = math.log10(min(values)), math.log10(max(values))
-    margin = max(0.06 * (high - low), 0.08)
+    margin = max(0.1 * (high - low), 0.08)
     axes.set_xscale("log")
     axes.set_xlim(10 ** (low - margin), 10 ** (high + margin))
     _log_ticks(axes.xaxis, low - margin, high + margin)

@@ -47,15 +47,16 @@ def pareto_figure(comparison: Comparison, measure: Measure, label: str) -> Figur
     plot = Plot(comparison, measure, label, points)
     names = [_name(point.row) for point in points]
     near = _near(points, comparison.metric)
-    views = [points, near] if 1 < len(near) < len(points) else [points]
-    figure = Figure(figsize=size(len(views), names), layout="constrained")
-    panels = figure.subplots(1, len(views), squeeze=False)[0]
-    drawn = [_panel(axes, plot, view) for axes, view in zip(panels, views, strict=True)]
-    if len(views) > 1:
-        _frame_detail(*panels)
+    has_detail = 1 < len(near) < len(points)
+    figure = Figure(figsize=size(1 + has_detail, names), layout="constrained")
+    overview, *detail = figure.subplots(1, 1 + has_detail, squeeze=False)[0]
+    markers = _panel(overview, plot, points, dodges=not has_detail)
+    for axes in detail:
+        _panel(axes, plot, near, dodges=True)
+        _frame_detail(overview, axes)
     figure.suptitle(caption(comparison.title, 80), x=0.01, ha="left", fontsize=9)
     figure.legend(
-        [*drawn[0], Line2D([], [], **_FRONT)],
+        [*markers, Line2D([], [], **_FRONT)],
         [*names, "not dominated"],
         loc="outside right upper",
         title="mean ± sd, seeds faint;\nequal costs side by side",
@@ -99,13 +100,13 @@ def _name(row: Row) -> str:
     return caption(row.name) + ("" if row.complete else f" ({row.seeds} seeds)")
 
 
-def _panel(axes: Axes, plot: Plot, view: Sequence[Point]) -> list[Line2D]:
-    """Draws all points where the axes fit those of the view; the markers, for the legend."""
+def _panel(axes: Axes, plot: Plot, view: Sequence[Point], dodges: bool) -> list[Line2D]:
+    """Draws all points on axes that fit those of the view; the markers, for the legend."""
     records = [record for point in view for record in point.row.results]
     cost_axis(axes, plot.label, [plot.measure(record) for record in records])
     score_axis(axes, plot.comparison.metric, [plot.comparison.score(r) for r in records])
     looked = looks(row.label for row in plot.comparison.rows)
-    shifts = _shifts(axes, plot.points)
+    shifts = _shifts(axes, plot.points) if dodges else [1.0] * len(plot.points)
     axes.autoscale(enable=False, axis="x")
     _draw_front(axes, plot)
     return [
@@ -117,6 +118,7 @@ def _panel(axes: Axes, plot: Plot, view: Sequence[Point]) -> list[Line2D]:
 def _frame_detail(overview: Axes, detail: Axes) -> None:
     (left, right), (bottom, top) = detail.get_xlim(), detail.get_ylim()
     detail.set_ylabel("")
+    detail.set_title("the shaded part", loc="left", fontsize=8, color="#555555")
     overview.fill_between([left, right], bottom, top, color="#f0f0f0", zorder=0, linewidth=0)
     detail.set_facecolor("#f7f7f7")
 
@@ -128,7 +130,7 @@ def _shifts(axes: Axes, points: Sequence[Point]) -> list[float]:
     for point in points:
         ratios = {p.row.name: p.cost / point.cost for p in points}
         equal = sorted(name for name, r in ratios.items() if 1 / _EQUAL < r < _EQUAL)
-        width = min(0.25, 0.03 * len(equal))
+        width = min(0.16, 0.03 * len(equal))
         place = (equal.index(point.row.name) + 0.5) / len(equal) - 0.5
         shifts.append((high / low) ** (width * place))
     return shifts
