@@ -260,9 +260,7 @@ AMPLITUDES = [0.0] + [2.0**j for j in range(-20, 5)]
 """Alg. 2 as read: {0} ∪ {2^j, j = 4 … −20}, rising, so that the first least is the smaller."""
 
 
-def line_search(
-    losses: Callable[[float], float], with_zero: bool = True
-) -> tuple[float, float]:
+def line_search(losses: Callable[[float], float], with_zero: bool = True) -> tuple[float, float]:
     """The amplitude of least loss, ties to the smaller, and that loss."""
     candidates = AMPLITUDES if with_zero else AMPLITUDES[1:]
     return min(((e, losses(e)) for e in candidates), key=lambda pair: (pair[1], pair[0]))

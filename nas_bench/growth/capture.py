@@ -116,7 +116,7 @@ class Passes:
     def __init__(self, batches: Iterable[Batch], device: torch.device) -> None:
         self.batches = batches
         self.device = device
-        self.first: list[tuple[int, float]] | None = None
+        self.first: list[tuple[int, float, float]] | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         if self.first is not None and iter(self.batches) is self.batches:
@@ -124,10 +124,10 @@ class Passes:
                 "the data can be read only once and a second pass is needed; "
                 "pass a list or a DataLoader instead of an iterator"
             )
-        seen: list[tuple[int, float]] = []
+        seen: list[tuple[int, float, float]] = []
         for batch in self.batches:
             inputs, targets = batch
-            seen.append((len(inputs), float(inputs.double().sum())))
+            seen.append((len(inputs), float(inputs.double().sum()), float(targets.double().sum())))
             yield inputs.to(self.device), targets.to(self.device)
         if self.first is not None and seen != self.first:
             raise ValueError(

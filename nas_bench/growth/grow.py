@@ -23,8 +23,8 @@ from nas_bench.growth.costs import CostMeter
 from nas_bench.growth.kaiming import zero_fan_out_neurons
 from nas_bench.growth.measure import measure
 from nas_bench.growth.method import GrowthMethod, Need, NewNeurons
-from nas_bench.growth.optimizer import Policy, transplant
-from nas_bench.growth.sites import Site, arrange_slope, find_sites, linear
+from nas_bench.growth.optimizer import Policy, check, transplant
+from nas_bench.growth.sites import Site, arrange_slopes, find_sites, linear
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.growth.widen import new_channel_moments, widen
 
@@ -73,6 +73,7 @@ class GrowthEvent:
     seconds: dict[str, float]
 
 
+@torch.no_grad()
 def grow(
     model: nn.Module,
     batches: Iterable[Batch],
@@ -121,10 +122,15 @@ def grow(
     if sites is None:
         sites = find_sites(model, search_batch[0][:2])
     asked = neurons if isinstance(neurons, Mapping) else {s.name: neurons for s in sites}
+    if unknown := set(asked) - {site.name for site in sites}:
+        raise ValueError(
+            f"no site {', '.join(sorted(unknown))}; sites: {', '.join(s.name for s in sites)}"
+        )
     sites = [site for site in sites if asked.get(site.name, 0) > 0]
+    if optimizer is not None:
+        check(optimizer, policy)
     if method.zero_fan_in:
-        for site in sites:
-            arrange_slope(model, site)
+        arrange_slopes(model, sites)
     generator = torch.Generator().manual_seed(seed)
     grower = _Grower(model, passes, loss, method, asked, search_batch, fill, generator)
     groups = [[site] for site in sites] if where == "each" else [list(sites)] if sites else []
@@ -176,7 +182,8 @@ class _Grower:
             return candidates
         scored = self._scored(candidates, measured=where == "best")
         best = max(scored, key=lambda c: c.score or 0.0)
-        return [replace(c, chosen=c is best and (c.score or 0.0) > 0) for c in scored]
+        worth = self.fill or (best.score or 0.0) > 0
+        return [replace(c, chosen=worth and c is best) for c in scored]
 
     def applied(
         self, candidates: list[_Candidate], optimizer: Optimizer | None, policy: Policy

@@ -19,9 +19,42 @@ def whitening(covariance: Tensor, cut: float) -> Tensor:
     """
     scale = covariance.diagonal().sqrt()
     inverse = torch.where(scale > 0, 1 / scale, 0.0)
-    eigenvalues, vectors = torch.linalg.eigh(covariance * inverse[:, None] * inverse)
-    kept = eigenvalues > cut * eigenvalues[-1:].clamp_min(0.0)
-    return inverse[:, None] * vectors[:, kept] * eigenvalues[kept].rsqrt()
+    R = covariance * inverse[:, None] * inverse
+    roots = _inverse_root(R, scale > 0, cut)
+    if roots is None:
+        eigenvalues, vectors = torch.linalg.eigh(R)
+        kept = eigenvalues > cut * eigenvalues[-1:].clamp_min(0.0)
+        roots = vectors[:, kept] * eigenvalues[kept].rsqrt()
+    return inverse[:, None] * roots
+
+
+def _inverse_root(R: Tensor, alive: Tensor, cut: float) -> Tensor | None:
+    """L⁻ᵀ of R = L Lᵀ if surely no eigenvalue would be cut, else None.
+
+    It differs from U e^{-1/2} by a rotation, to which nothing made of T is sensitive, and costs
+    a tenth. The largest eigenvalue is at most tr R and the smallest at least 1 / tr R⁻¹.
+    """
+    L, failed = torch.linalg.cholesky_ex(R[alive][:, alive])
+    if failed or not len(L):
+        return None
+    eye = torch.eye(len(L), dtype=L.dtype, device=L.device)
+    inverse = torch.linalg.solve_triangular(L, eye, upper=False)
+    if cut * len(L) * float(inverse.square().sum()) >= 1:
+        return None
+    root = R.new_zeros(len(R), len(L))
+    root[alive] = inverse.T
+    return root
+
+
+def gram(x: Tensor) -> Tensor:
+    """xᵀ x, shape (p, p), for x of shape (n, p): only the blocks of one triangle are made."""
+    size = max(x.shape[1] // 4, 64)
+    product = x.new_empty(x.shape[1], x.shape[1])
+    for i in range(0, x.shape[1], size):
+        rows = x[:, i : i + size].T @ x[:, i:]
+        product[i : i + size, i:] = rows
+        product[i:, i : i + size] = rows.T
+    return product
 
 
 def leading_directions(matrix: Tensor, tolerance: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_bench.growth.capture import Batch, Captured, Loss, Passes, capture
+from nas_bench.growth.linalg import gram
 from nas_bench.growth.method import Need
 from nas_bench.growth.paths import follow
 from nas_bench.growth.sites import Site, linear
@@ -93,8 +94,8 @@ class _Products:
         hidden, goal = Need.HIDDEN in needs, Need.GOAL in needs
         return Sums(
             count=self.seen.samples,
-            inputs=self._moments(grown),
             input_gram=self._gram(grown, grown) if Need.INPUTS in needs else None,
+            inputs=self._moments(grown),
             hidden_gram=self._gram(following, following) if hidden else None,
             input_hidden=self._gram(grown, following) if hidden else None,
             input_goal=self._with_goal(grown, following) if goal else None,
@@ -122,18 +123,23 @@ class _Products:
     def _moments(self, layer: str) -> Tensor:
         def make() -> Tensor:
             x = self._rows(layer)
-            ones = x.new_full((2, 1), len(x))
-            return torch.cat((torch.stack((x.sum(0), x.square().sum(0))), ones), 1)
+            whole = self.made.get(("gram", layer, layer))
+            squares = x.square().sum(0) if whole is None else whole.diagonal()[:-1]
+            ones = x.new_full((2, 1), len(x), dtype=torch.float64)
+            return torch.cat((torch.stack((self._sum(layer), squares.double())), ones), 1)
 
         return self._once(("moments", layer), make)
 
     def _gram(self, left: str, right: str) -> Tensor:
         def make() -> Tensor:
             x, y = self._rows(left), self._rows(right)
-            sums = self._moments(left)[0], self._moments(right)[0]
-            return _bordered(x.T @ y, sums[0][:-1], sums[1])
+            product = gram(x) if left == right else x.T @ y
+            return _bordered(product, self._sum(left), self._sum(right), len(x))
 
         return self._once(("gram", left, right), make)
+
+    def _sum(self, layer: str) -> Tensor:
+        return self._once(("sum", layer), lambda: self._rows(layer).sum(0))
 
     def _with_goal(self, layer: str, following: str) -> Tensor:
         def make() -> Tensor:
@@ -158,9 +164,13 @@ class _Products:
         return self.made[key]
 
 
-def _bordered(product: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """The product of rows with a constant 1 appended on both sides."""
-    return torch.cat((torch.cat((product.double(), left[:, None]), 1), right[None]))
+def _bordered(product: Tensor, left: Tensor, right: Tensor, rows: int) -> Tensor:
+    """The product of two sets of rows, given their sums, with a constant 1 appended to both."""
+    bordered = left.new_full((len(left) + 1, len(right) + 1), rows)
+    bordered[:-1, :-1] = product
+    bordered[:-1, -1] = left
+    bordered[-1, :-1] = right
+    return bordered
 
 
 def _biases(model: nn.Module, site: Site) -> tuple[bool, bool]:

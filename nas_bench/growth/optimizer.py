@@ -32,13 +32,7 @@ def transplant(
     Raises:
         ValueError: for an unknown policy, or an optimiser whose state cannot be transplanted.
     """
-    if policy not in POLICIES:
-        raise ValueError(f"optimiser policy {policy!r} is not one of {', '.join(POLICIES)}")
-    if policy != "reset" and not isinstance(optimizer, (SGD, Adam, AdamW)):
-        raise ValueError(
-            f"the state of {type(optimizer).__name__} cannot be transplanted, only that of SGD, "
-            'Adam and AdamW; use the policy "reset"'
-        )
+    check(optimizer, policy)
     for replacement in replacements:
         _exchange(optimizer, replacement)
         state = optimizer.state.pop(replacement.old, None)
@@ -46,6 +40,31 @@ def transplant(
             optimizer.state[replacement.new] = _grown(state, replacement, policy)
     if policy == "reset":
         optimizer.state.clear()
+
+
+def check(optimizer: Optimizer, policy: Policy) -> None:
+    """Refuse a policy that this optimiser's state does not allow, before anything is changed.
+
+    Raises:
+        ValueError: for an unknown policy, or an optimiser whose state cannot be transplanted.
+    """
+    if policy not in POLICIES:
+        raise ValueError(f"optimiser policy {policy!r} is not one of {', '.join(POLICIES)}")
+    if policy != "reset" and not isinstance(optimizer, (SGD, Adam, AdamW)):
+        raise ValueError(
+            f"the state of {type(optimizer).__name__} cannot be transplanted, only that of SGD, "
+            'Adam and AdamW; use the policy "reset"'
+        )
+    if policy == "reset":
+        return
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
+                raise ValueError(
+                    f"{type(optimizer).__name__} keeps {name} of shape {tuple(value.shape)} for "
+                    f"a parameter of shape {tuple(parameter.shape)}, which cannot be "
+                    'transplanted; use the policy "reset"'
+                )
 
 
 def _exchange(optimizer: Optimizer, replacement: Replacement) -> None:

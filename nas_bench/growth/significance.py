@@ -5,7 +5,7 @@ projected goal and without a second pass over the data.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -30,6 +30,21 @@ class Significance:
     significant: int
 
 
+@dataclass(frozen=True)
+class _Null:
+    """What a null distribution needs to know of a site.
+
+    Attributes:
+        T: whitening of the inputs that are tested, shape (p, r).
+        gains: of the goal that is tested, falling.
+        inputs: mean of b₂ that is subtracted, shape (p,), or None.
+    """
+
+    T: Tensor
+    gains: Tensor
+    inputs: Tensor | None = None
+
+
 def significance(
     statistics: SiteStatistics, gains: Tensor, generator: Generator, *, projected: bool
 ) -> Significance:
@@ -37,7 +52,8 @@ def significance(
 
     With one row per sample the null distribution is Gaussian with the goal's own covariance;
     with several (tokens) rows are correlated, and inputs are paired with the goals of other
-    samples instead.
+    samples instead. Unprojected gains are tested with inputs and goals centred: uncentred, means
+    alone look real.
 
     Args:
         statistics: of the site; with several rows per sample they include samples.
@@ -45,16 +61,17 @@ def significance(
         generator: of the null draws.
         projected: whether the gains are those of v_p (else of v itself).
     """
+    null = _Null(statistics.whitening, gains) if projected else _centred(statistics)
     if statistics.positions > 1:
-        threshold = _paired_threshold(statistics, generator, projected)
+        threshold = _paired(statistics, null, generator)
     elif projected:
-        threshold = _projected_threshold(statistics, generator)
+        threshold = _projected(statistics, generator)
     else:
-        gains, threshold = _centred(statistics, generator)
-    return Significance(threshold, int((gains > threshold).sum()))
+        threshold = _unprojected(statistics, null, generator)
+    return Significance(threshold, int((null.gains > threshold).sum()))
 
 
-def _projected_threshold(statistics: SiteStatistics, generator: Generator) -> float:
+def _projected(statistics: SiteStatistics, generator: Generator) -> float:
     """Largest of σ_max((I − C Cᵀ)^{1/2} G (E v_p v_pᵀ)^{1/2}) / √(n − rank S₁), G Gaussian."""
     T, T1 = statistics.whitening, statistics.hidden_whitening
     free = statistics.count - T1.shape[1]
@@ -67,21 +84,25 @@ def _projected_threshold(statistics: SiteStatistics, generator: Generator) -> fl
     return _largest_gain(unexplained, noise, generator) / math.sqrt(free)
 
 
-def _centred(statistics: SiteStatistics, generator: Generator) -> tuple[Tensor, float]:
-    """Gains and threshold with inputs and goals centred (uncentred, means alone look real)."""
-    features = slice(None, -1) if statistics.grown_bias else slice(None)
-    mean = statistics.input_mean[features]
-    covariance = statistics.covariance[features, features]
-    varies = covariance.diagonal() - mean.square() > statistics.cut * covariance.diagonal()
-    centred = (covariance - mean[:, None] * mean)[varies][:, varies]
-    goal_mean = statistics.goal_sum
-    cross = statistics.cross_covariance[features] - mean[:, None] * goal_mean
-    T = whitening(centred, statistics.cut)
-    gains = torch.linalg.svdvals(T.T @ cross[varies])
-    noise = statistics.goal_covariance - goal_mean[:, None] * goal_mean
-    rows = torch.ones(T.shape[1], dtype=T.dtype, device=T.device)
-    largest = _largest_gain(rows, torch.linalg.eigvalsh(noise), generator)
-    return gains, largest / math.sqrt(statistics.count)
+def _unprojected(statistics: SiteStatistics, null: _Null, generator: Generator) -> float:
+    """Largest of σ_max(G Cov(v)^{1/2}) / √n, G Gaussian."""
+    goal = statistics.goal_sum
+    noise = torch.linalg.eigvalsh(statistics.goal_covariance - goal[:, None] * goal)
+    rows = null.T.new_ones(null.T.shape[1])
+    return _largest_gain(rows, noise, generator) / math.sqrt(statistics.count)
+
+
+def _centred(statistics: SiteStatistics) -> _Null:
+    """Whitening and gains with the means of b₂ and v subtracted."""
+    mean, rows = statistics.input_mean, statistics.positions
+    covariance = statistics.covariance - rows * mean[:, None] * mean
+    varies = covariance.diagonal() > statistics.cut * statistics.covariance.diagonal()
+    T = torch.zeros_like(covariance)[:, : int(varies.sum())]
+    root = whitening(covariance[varies][:, varies], statistics.cut)
+    T = T[:, : root.shape[1]]
+    T[varies] = root
+    cross = statistics.cross_covariance - mean[:, None] * statistics.goal_sum
+    return _Null(T, torch.linalg.svdvals(T.T @ cross), mean)
 
 
 def _largest_gain(rows: Tensor, columns: Tensor, generator: Generator) -> float:
@@ -95,7 +116,7 @@ def _largest_gain(rows: Tensor, columns: Tensor, generator: Generator) -> float:
     return float(torch.linalg.matrix_norm(scaled, 2).max()) if scaled.numel() else 0.0
 
 
-def _paired_threshold(statistics: SiteStatistics, generator: Generator, projected: bool) -> float:
+def _paired(statistics: SiteStatistics, null: _Null, generator: Generator) -> float:
     """Largest gain when the sampled inputs are paired with the goals of other samples."""
     samples = statistics.samples
     if samples is None or samples.goals is None:
@@ -106,26 +127,29 @@ def _paired_threshold(statistics: SiteStatistics, generator: Generator, projecte
     size = len(samples.keys)
     if size < 2:
         return math.inf
-    goals = samples.goals
-    if projected:
-        goals = goals - samples.hidden @ statistics.weight_update.T
+    projector = None
+    if null.inputs is None:
+        samples = replace(
+            samples, goals=samples.goals - samples.hidden @ statistics.weight_update.T
+        )
+        hidden = samples.hidden.flatten(0, 1)
+        projector = hidden @ whitening(hidden.T @ hidden, statistics.cut)
     shifts = torch.randperm(size - 1, generator=generator)[:PAIRINGS] + 1
-    order = torch.randperm(size, generator=generator).to(goals.device)
-    null = [
-        _null_gain(statistics, samples, goals[order].roll(int(s), 0)[order.argsort()], projected)
-        for s in shifts
-    ]
-    return max(null) * math.sqrt(size / statistics.count)
+    largest = max(_paired_gain(samples, null, projector, int(shift)) for shift in shifts)
+    return largest * math.sqrt(size / statistics.count)
 
 
-def _null_gain(
-    statistics: SiteStatistics, samples: SiteSamples, goals: Tensor, projected: bool
-) -> float:
-    b2, b1, v = (x.flatten(0, 1) for x in (samples.inputs, samples.hidden, goals))
-    if projected:
-        T1 = whitening(b1.T @ b1, statistics.cut)
-        v = v - b1 @ (T1 @ (T1.T @ (b1.T @ v)))
+def _paired_gain(samples: SiteSamples, null: _Null, projector: Tensor | None, shift: int) -> float:
+    """σ_max for the goals of other samples."""
+    if samples.goals is None:
+        raise ValueError("pairing needs goals")
+    inputs, v = samples.inputs.flatten(0, 1), samples.goals.roll(shift, 0).flatten(0, 1)
+    lost = 1.0
+    if projector is None:
+        inputs, v = inputs - null.inputs, v - v.mean(0)
     else:
-        v = v - v.mean(0)
-    cross = b2.T @ v / len(samples.keys)
-    return float(torch.linalg.matrix_norm(statistics.whitening.T @ cross, 2))
+        again = v - projector @ (projector.T @ v)
+        lost = float(v.norm() / again.norm())  # v_p was projected once, the null goal twice
+        v = again
+    gain = lost * float(torch.linalg.matrix_norm(null.T.T @ (inputs.T @ v), 2))
+    return math.inf if math.isnan(gain) else gain / len(samples.keys)

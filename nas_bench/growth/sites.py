@@ -2,7 +2,7 @@
 
 import operator
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -150,17 +150,17 @@ def slope_reason(model: nn.Module, site: Site) -> str | None:
     )
 
 
-def arrange_slope(model: nn.Module, site: Site) -> None:
-    """Give the path a slope at 0: replace ReLU modules by the same function with slope 1 there.
+def arrange_slopes(model: nn.Module, sites: Iterable[Site]) -> None:
+    """Give the paths a slope at 0: replace ReLU modules by the same function with slope 1 there.
 
     Raises:
-        SiteError: if the slope is 0 and no module of the path can be replaced.
+        SiteError: if a slope is 0 and no module of the path can be replaced; nothing is then.
     """
-    if reason := slope_reason(model, site):
-        raise SiteError(reason)
-    if autograd_slope(model, site.path, linear(model, site.grown).weight) != 0:
-        return
-    for step in site.path:
+    flat = [s for s in sites if not autograd_slope(model, s.path, linear(model, s.grown).weight)]
+    for site in flat:
+        if reason := slope_reason(model, site):
+            raise SiteError(reason)
+    for step in (step for site in flat for step in site.path):
         if _replaceable(model, step) and step.module is not None:
             old = model.get_submodule(step.module)
             model.set_submodule(step.module, UNIT_SLOPE[type(old)]().train(old.training))
@@ -278,12 +278,21 @@ class _Pathfinder:
         if isinstance(module, nn.Flatten):
             return _flatten(label, user, node)
         if isinstance(module, nn.BatchNorm1d):
+            self._check_own(name, label)
             return _batch_norm(name, label, module, node)
         if isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)):
             raise SiteError(f"{label} in the path couples the neurons of the layer")
+        if isinstance(module, nn.PReLU) and module.num_parameters > 1:
+            self._check_own(name, label)
+            if len(_shape(node)) != 2:
+                raise SiteError(f"{label} in the path has a slope for each token, not neuron")
         if isinstance(module, ACTIVATION_MODULES):
             return self._checked(Step("activation", label, module=name), module)
         raise SiteError(f"{label} in the path is not known to act on each neuron alone")
+
+    def _check_own(self, name: str, label: str) -> None:
+        if self.calls[name] > 1:
+            raise SiteError(f"{label} in the path is used {self.calls[name]} times")
 
     def _function_step(self, user: fx.Node, node: fx.Node) -> Step:
         name = _function_name(user)

@@ -57,12 +57,12 @@ def run_trial(
     if widths is None:
         widths = task.target_widths if method.starts_from == "target" else task.seed_widths
     grower = method if method.grows and config.twin is None else None
-    start = _Start(config, budget or config.budget, task, grower, tuple(widths), folder, device)
-    yield from _Trial(start).run()
+    start = Start(config, budget or config.budget, task, grower, tuple(widths), folder, device)
+    yield from Trial(start).run()
 
 
 @dataclass(frozen=True)
-class _Start:
+class Start:
     """What a trial begins with; its method is None where nothing grows."""
 
     config: TrialConfig
@@ -74,10 +74,10 @@ class _Start:
     device: str
 
 
-class _Trial:
+class Trial:
     """The state of a running trial, and what happens to it in which order."""
 
-    def __init__(self, start: _Start) -> None:
+    def __init__(self, start: Start) -> None:
         config, task = start.config, start.task
         self.config, self.budget, self.task, self.method = config, start.budget, task, start.method
         self.device = start.device
@@ -177,7 +177,7 @@ class _Trial:
             chunks(self._drawn(samples)),
             self.loss,
             method,
-            neurons=asked,
+            neurons={site.name: asked[site.name] for site in group},
             where=self.config.schedule.where,
             fill=self.milestones is not None,
             sites=group,

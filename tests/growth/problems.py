@@ -6,11 +6,11 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 import oracles
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
 from nas_bench.growth.measure import measure
 from nas_bench.growth.method import Need
 from nas_bench.growth.sites import Site, find_sites
@@ -50,7 +50,7 @@ def statistics(
 
 def token_cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy over samples and tokens."""
-    return F.cross_entropy(outputs.transpose(1, 2), labels)
+    return functional.cross_entropy(outputs.transpose(1, 2), labels)
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,10 @@ def problem(
     if tokens is not None:
         x = x + torch.randn(samples, 1, p, dtype=torch.float64)
     y = torch.randn(*shape, d, dtype=torch.float64) + torch.sin(x[..., :1])
-    goal: oracles.Loss = F.mse_loss
+    goal: oracles.Loss = functional.mse_loss
     if loss == "cross_entropy":
         y = y.argmax(-1)
-        goal = F.cross_entropy if tokens is None else token_cross_entropy
+        goal = functional.cross_entropy if tokens is None else token_cross_entropy
     return Problem(model, x, y, goal, site, activation)
 
 
@@ -177,7 +177,7 @@ def deep(seed: int = 0, activation: type[nn.Module] = nn.Tanh, samples: int = 80
     ).double()
     x = torch.randn(samples, 5, dtype=torch.float64)
     y = torch.randn(samples, 3, dtype=torch.float64).argmax(-1)
-    return Problem(model, x, y, F.cross_entropy, ("0", "2"), activation())
+    return Problem(model, x, y, functional.cross_entropy, ("0", "2"), activation())
 
 
 def awkward(seed: int = 0) -> Problem:

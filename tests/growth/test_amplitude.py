@@ -3,29 +3,18 @@
 import copy
 from dataclasses import replace
 
+import oracles
 import pytest
 import torch
+from growth import problems
+from growth.growing import random_neurons
+from growth.problems import statistics
 from torch import nn
 
-import oracles
-from growth import problems
-from growth.problems import statistics
 from nas_bench.growth import amplitude as engine
-from nas_bench.growth.method import NewNeurons
 
 UPDATES = pytest.mark.parametrize("updated", [True, False], ids=["update", "neurons only"])
 NAMES = [name for name in problems.ALL if name != "awkward"]
-
-
-def neurons(stage, k=3, updated=True, seed=0):
-    """Random neurons, with the oracle's update of the existing weights where asked."""
-    rows = stage.rows()
-    generator = torch.Generator().manual_seed(seed)
-    p, d = rows.inputs.shape[-1], rows.goal.shape[-1]
-    fan_in = 0.5 * torch.randn(k, p, generator=generator, dtype=torch.float64)
-    fan_out = torch.randn(k, 1, d, generator=generator, dtype=torch.float64)
-    update = oracles.weight_update(rows) if updated else None
-    return NewNeurons(fan_in, fan_out, fan_in.new_zeros(k), weight_update=update)
 
 
 def search(stage):
@@ -57,7 +46,7 @@ def loss_after(stage, new, amplitude):
 @pytest.mark.parametrize("name", problems.ALL)
 def test_losses_of_candidates_are_those_of_explicit_networks(name, updated):
     stage = problems.ALL[name]
-    new, found = neurons(stage, updated=updated), search(stage)
+    new, found = random_neurons(stage, updated=updated), search(stage)
     for amplitude in (0.0, 0.1, 3.0):
         scaled = engine.with_amplitude(new, amplitude)
         expected = loss_after(stage, new, amplitude)
@@ -69,7 +58,7 @@ def test_losses_of_candidates_are_those_of_explicit_networks(name, updated):
 def test_scale_makes_the_step_as_large_as_the_activity(name, updated):
     """γ = ‖a‖/‖v_new + δW* b₁‖."""
     stage = problems.ALL[name]
-    new, rows = neurons(stage, updated=updated), stage.rows()
+    new, rows = random_neurons(stage, updated=updated), stage.rows()
     expected = oracles.step_scale(rows, *pair(new), new.weight_update)
     assert engine.scale(statistics(stage), new) == pytest.approx(expected, rel=1e-6)
 
@@ -78,14 +67,14 @@ def test_scale_is_one_where_there_is_no_activity():
     stage = problems.problem(0)
     nn.init.zeros_(stage.model[2].weight)
     nn.init.zeros_(stage.model[2].bias)
-    assert engine.scale(statistics(stage), neurons(stage, updated=False)) == 1.0
+    assert engine.scale(statistics(stage), random_neurons(stage, updated=False)) == 1.0
 
 
 def test_scale_is_right_where_the_next_layers_activation_works_in_place():
     stage = problems.deep(activation=nn.ReLU)
     model = copy.deepcopy(stage.model)
     model[1], model[3] = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
-    new, rows = neurons(stage), stage.rows()
+    new, rows = random_neurons(stage), stage.rows()
     expected = oracles.step_scale(rows, *pair(new), new.weight_update)
     found = statistics(replace(stage, model=model))
     assert engine.scale(found, new) == pytest.approx(expected, rel=1e-9)
@@ -96,7 +85,7 @@ def test_scale_is_right_where_the_next_layers_activation_works_in_place():
 def test_predicted_drop_of_smooth_paths_is_the_formula(name, updated):
     """σ′(0) Σ⟨Ñ, α ωᵀ⟩ + tr(δW* M)."""
     stage = problems.ALL[name]
-    new, rows = neurons(stage, updated=updated), stage.rows()
+    new, rows = random_neurons(stage, updated=updated), stage.rows()
     expected = stage.slope * oracles.predicted_drop(rows, *pair(new), None)
     nothing = (new.fan_in[:0], new.fan_out[:0, 0])
     expected += oracles.predicted_drop(rows, *nothing, new.weight_update)
@@ -108,7 +97,7 @@ def test_predicted_drop_of_smooth_paths_is_the_formula(name, updated):
 def test_measured_first_order_drop_is_the_predicted_one(name, updated):
     """Law 4 by finite differences, kinks included."""
     stage = problems.ALL[name]
-    new, rows = neurons(stage, updated=updated), stage.rows()
+    new, rows = random_neurons(stage, updated=updated), stage.rows()
     reach = float((rows.inputs @ new.fan_in.T).abs().max())
     epsilon = min(1e-6, (1e-3 / reach) ** 2)
     reach = float(oracles.contribution(rows, *pair(new)).abs().max())
@@ -123,7 +112,7 @@ def test_measured_first_order_drop_is_the_predicted_one(name, updated):
 @pytest.mark.parametrize("name", problems.ALL)
 def test_signs_are_those_that_brute_force_prefers(name):
     stage = problems.ALL[name]
-    new, rows = neurons(stage, k=6), stage.rows()
+    new, rows = random_neurons(stage, k=6), stage.rows()
     oriented = search(stage).oriented(new)
     assert oriented.weight_update is new.weight_update
     for k in range(len(new)):
@@ -136,7 +125,7 @@ def test_signs_do_not_depend_on_those_proposed():
     """The SVD's signs differ between machines; odd paths and linear ones tie."""
     for stage in (problems.problem(1, activation=nn.ReLU()), problems.problem(1),
                   problems.problem(1, activation=nn.Identity())):  # fmt: skip
-        new = neurons(stage, k=5)
+        new = random_neurons(stage, k=5)
         flip = torch.tensor([1.0, -1, -1, 1, -1])[:, None].double()
         flipped = replace(new, fan_in=flip * new.fan_in, fan_out=flip[..., None] * new.fan_out)
         found = search(stage)
@@ -149,7 +138,7 @@ def test_signs_do_not_depend_on_those_proposed():
 @pytest.mark.parametrize("name", NAMES)
 def test_line_search_finds_the_amplitude_brute_force_finds(name, zero, updated):
     stage = problems.ALL[name]
-    new, rows = neurons(stage, updated=updated), stage.rows()
+    new, rows = random_neurons(stage, updated=updated), stage.rows()
     step = searched(stage, new, zero)
     gamma = oracles.step_scale(rows, *pair(new), new.weight_update)
     signs = torch.tensor(
@@ -183,7 +172,7 @@ def test_line_search_finds_the_amplitude_brute_force_finds(name, zero, updated):
 
 def test_ties_go_to_the_smaller_amplitude():
     stage = problems.problem(2)
-    new = neurons(stage, updated=False)
+    new = random_neurons(stage, updated=False)
     silent = replace(new, fan_out=torch.zeros_like(new.fan_out))
     for zero, expected in ((True, 0.0), (False, 2.0**-20)):
         step = searched(stage, silent, zero)
@@ -193,7 +182,7 @@ def test_ties_go_to_the_smaller_amplitude():
 
 def test_losses_that_overflow_are_never_chosen():
     stage = problems.problem(2, activation=nn.Identity())
-    new = neurons(stage, updated=False)
+    new = random_neurons(stage, updated=False)
 
     def loss(out, y):
         error = (out - y).square().sum(-1).mean()
@@ -207,7 +196,7 @@ def test_losses_that_overflow_are_never_chosen():
 
 def test_predictions_scale_with_the_amplitude_chosen():
     stage = problems.problem(4)
-    new = neurons(stage)
+    new = random_neurons(stage)
     step = searched(stage, new, False)
     gamma, rows = step.scale, stage.rows()
     expected = gamma * step.amplitude * oracles.predicted_drop(rows, *pair(new), new.weight_update)
@@ -220,8 +209,8 @@ def test_searching_leaves_the_model_as_it_was():
     before = {k: v.clone() for k, v in stage.model.state_dict().items()}
     state = torch.get_rng_state()
     found = search(stage)
-    searched(stage, neurons(stage), True)
-    found.probe(neurons(stage))
+    searched(stage, random_neurons(stage), True)
+    found.probe(random_neurons(stage))
     assert all(module.training for module in stage.model.modules())
     assert all(p.grad is None for p in stage.model.parameters())
     assert torch.equal(state, torch.get_rng_state())
@@ -233,7 +222,7 @@ def test_searching_leaves_the_model_as_it_was():
 def test_probes_measure_what_a_step_along_the_new_weights_gradient_gains(name):
     """Zero fan-out: the gradient is on ω alone, and its line search is on explicit networks."""
     stage = problems.ALL[name]
-    new = replace(neurons(stage, updated=False), fan_out=neurons(stage).fan_out * 0)
+    new = replace(random_neurons(stage, updated=False), fan_out=random_neurons(stage).fan_out * 0)
     probed = search(stage).probe(replace(new, fan_in=new.fan_in.clone()))
     network = oracles.Branched(stage.model, stage.site, *pair(new), stage.activation)
     value = stage.loss(network(stage.x), stage.y)
@@ -254,7 +243,7 @@ def test_probes_measure_what_a_step_along_the_new_weights_gradient_gains(name):
 
 def test_searching_changes_no_proposal():
     stage = problems.ALL["tanh"]
-    new = neurons(stage)
+    new = random_neurons(stage)
     before = copy.deepcopy(new)
     searched(stage, new, True)
     search(stage).probe(new)
@@ -266,7 +255,7 @@ def test_searching_changes_no_proposal():
 @pytest.mark.parametrize("name", ["tanh", "tokens", "batch norm, tanh"])
 def test_single_precision_searches_agree(name):
     stage = problems.ALL[name]
-    new = neurons(stage)
+    new = random_neurons(stage)
     exact = searched(stage, new, True)
     single = stage.cast(torch.float32)
     step = searched(single, new, True)

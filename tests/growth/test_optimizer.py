@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from growth import problems
+from growth.growing import random_neurons
 from torch import nn
 
-from growth import problems
-from growth.test_widen import neurons
 from nas_bench.growth.optimizer import transplant
 from nas_bench.growth.widen import new_channel_moments, widen
 
@@ -45,7 +45,7 @@ def step(stage, model, optimizer):
 def grown(stage, model, optimizer, zero="fan_in", policy="transplant"):
     """The site grown by silent neurons, the optimiser following."""
     current = replace(stage, model=model)
-    site, new = problems.site_of(current), neurons(stage)
+    site, new = problems.site_of(current), random_neurons(stage, updated=False)
     if zero:
         new = replace(new, **{zero: torch.zeros_like(getattr(new, zero))})
     moments = new_channel_moments(model, site, new, stage.batches())
@@ -190,5 +190,5 @@ def test_state_of_an_unknown_kind_is_refused():
 
     stage = problems.ALL["tanh"]
     model, optimizer = trained(stage, lambda p: Odd(p, lr=0.1))
-    with pytest.raises(ValueError, match="preconditioner|Odd"):
+    with pytest.raises(ValueError, match=r"preconditioner|Odd"):
         grown(stage, model, optimizer)

@@ -1,9 +1,8 @@
 """The oracles satisfy each other's laws: the witness is examined before it testifies."""
 
+import oracles
 import pytest
 import torch
-
-import oracles
 from growth import problems
 from oracles import moment
 

@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
+import oracles
 import pytest
 import torch
-from torch import nn
-
-import oracles
 from growth import problems
 from growth.problems import statistics
 from nas_bench.methods.tiny import Tiny
+from torch import nn
 
 SIMULATIONS = 120
 
@@ -45,15 +44,24 @@ def test_noise_is_seldom_significant(tokens, projected):
     assert false <= 12
 
 
+@pytest.mark.parametrize("tokens", [None, 3], ids=["rows", "tokens"])
+def test_noise_is_seldom_significant_behind_wide_layers(tokens):
+    """v_p has lost what a wide hidden layer explains: null goals must not lose it twice."""
+    method, false = Tiny(), 0
+    for seed in range(100):
+        stage = problems.problem(seed, samples=100, tokens=tokens, sizes=(40, 30, 4))
+        generator = torch.Generator().manual_seed(10_000 + seed)
+        y = torch.randn(stage.y.shape, generator=generator, dtype=torch.float64)
+        false += len(kept(replace(stage, y=y), method, seed=seed)) > 0
+    assert false <= 11
+
+
 @pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
 def test_thresholds_are_the_largest_of_direct_simulations(projected):
     stage = noise(3, projected=projected, samples=60)
     rows, generator = stage.rows(), torch.Generator().manual_seed(0)
     direct = torch.tensor(
-        [
-            max(oracles.null_gain(rows, generator, projected) for _ in range(20))
-            for _ in range(40)
-        ]
+        [max(oracles.null_gain(rows, generator, projected) for _ in range(20)) for _ in range(40)]
     )
     method = Tiny(projection=projected)
     measured = statistics(stage)

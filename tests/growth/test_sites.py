@@ -4,10 +4,10 @@ import operator
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import nn
-
 from growth import problems
+from torch import nn
+from torch.nn import functional
+
 from nas_bench.growth.sites import find_sites, survey
 
 SIZES = (5, 4, 3)
@@ -46,16 +46,16 @@ def test_sites_of_every_stage_are_found(name):
 @pytest.mark.parametrize(
     "call",
     [
-        F.relu,
+        functional.relu,
         torch.relu,
         torch.tanh,
-        F.gelu,
+        functional.gelu,
         lambda x: x.relu(),
         lambda x: x.clamp_min(0),
         lambda x: x.clamp(min=0),
         lambda x: torch.clamp(x, min=0.0),
-        lambda x: F.dropout(F.selu(x), 0.2, training=False),
-        lambda x: F.leaky_relu(x, negative_slope=0.2),
+        lambda x: functional.dropout(functional.selu(x), 0.2, training=False),
+        lambda x: functional.leaky_relu(x, negative_slope=0.2),
         lambda x: x,
     ],
     ids=["F.relu", "torch.relu", "torch.tanh", "F.gelu", "x.relu", "clamp_min", "clamp",
@@ -202,6 +202,13 @@ def test_parametrised_weights_are_refused():
     assert pairs(model, torch.randn(3, 5)) == []
 
 
+def test_weights_made_by_a_hook_are_refused():
+    model = path_model(nn.Tanh())
+    nn.utils.spectral_norm(model[0])
+    assert pairs(model, torch.randn(3, 5)) == []
+    assert "0" in reasons(model, torch.randn(3, 5))
+
+
 def test_branches_and_returned_hidden_layers_are_refused():
     class Branching(nn.Module):
         def __init__(self):
@@ -224,7 +231,7 @@ def test_branches_and_returned_hidden_layers_are_refused():
         lambda x: x + 1,
         lambda x: torch.sigmoid(x),
         lambda x: x.flip(-1),
-        lambda x: F.layer_norm(x, x.shape[-1:]),
+        lambda x: functional.layer_norm(x, x.shape[-1:]),
         lambda x: x.clamp(min=0.5),
     ],
     ids=["softmax", "gate", "plus one", "sigmoid", "flip", "layer norm", "clamp at half"],

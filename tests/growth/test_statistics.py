@@ -3,23 +3,26 @@
 import copy
 from dataclasses import fields
 
+import oracles
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import nn
-
-import oracles
 from growth import problems
 from growth.problems import EVERYTHING, site_of, statistics
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import moment
+from torch import nn
+
 from nas_bench.growth.measure import measure
 from nas_bench.growth.method import Need
 from nas_bench.growth.sites import find_sites
-from oracles import moment
+
 
 def close(actual, left, right, tolerance=1e-9, size=None):
     """Equal to E[left rightᵀ] up to rounding, of the size of its two factors."""
-    norms = [x.flatten(0, 1).square().sum(0).sqrt() for x in (left, right if size is None else size)]
+    norms = [
+        x.flatten(0, 1).square().sum(0).sqrt() for x in (left, right if size is None else size)
+    ]
     scale = (torch.outer(*norms) / len(left)).clamp(min=1e-300)
     expected = moment(left, right) / scale
     torch.testing.assert_close(actual / scale, expected, rtol=0, atol=tolerance)
@@ -246,13 +249,6 @@ class NoBackward(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *_):
         raise AssertionError("a backward pass was made")
-
-
-class Guard(nn.Module):
-    """Passes values, refuses gradients."""
-
-    def forward(self, x):
-        return NoBackward.apply(x)
 
 
 @pytest.mark.parametrize(

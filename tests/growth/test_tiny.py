@@ -3,18 +3,17 @@
 import copy
 from dataclasses import replace
 
+import oracles
 import pytest
 import torch
 from gromo.modules.linear_growing_module import LinearGrowingModule
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import nn
-
-import oracles
 from growth import problems
 from growth.problems import statistics
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nas_bench.methods.tiny import Tiny
 from oracles import moment
+from torch import nn
 
 ALL_NEURONS = Tiny(significance=False)
 UNPROJECTED = Tiny(projection=False, significance=False)

@@ -3,47 +3,17 @@
 import copy
 from dataclasses import replace
 
+import oracles
 import pytest
 import torch
+from growth import problems
+from growth.growing import outputs, random_neurons, widened
+from growth.problems import statistics
 from torch import nn
 
-import oracles
-from growth import problems
-from growth.problems import statistics
 from nas_bench.growth import amplitude as engine
-from nas_bench.growth.method import NewNeurons
-from nas_bench.growth.widen import new_channel_moments, widen
 
 UPDATES = pytest.mark.parametrize("updated", [True, False], ids=["update", "neurons only"])
-
-
-def neurons(stage, k=3, updated=False, seed=0):
-    rows = stage.rows()
-    generator = torch.Generator().manual_seed(seed)
-    p, d = rows.inputs.shape[-1], rows.goal.shape[-1]
-    fan_in = 0.5 * torch.randn(k, p, generator=generator, dtype=torch.float64)
-    fan_out = torch.randn(k, 1, d, generator=generator, dtype=torch.float64)
-    update = oracles.weight_update(rows) if updated else None
-    return NewNeurons(fan_in, fan_out, fan_in.new_zeros(k), weight_update=update)
-
-
-def widened(stage, new):
-    """A widened copy of the stage's network."""
-    model = copy.deepcopy(stage.model)
-    site = problems.site_of(stage)
-    moments = new_channel_moments(model, site, new, stage.batches(17))
-    widen(model, site, new, moments)
-    return model
-
-
-def outputs(model, x, training=False):
-    """What a network computes, dropout off."""
-    model = copy.deepcopy(model).train(training)
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.eval()
-    with torch.no_grad():
-        return model(x)
 
 
 @UPDATES
@@ -51,7 +21,7 @@ def outputs(model, x, training=False):
 def test_widened_networks_compute_what_explicit_ones_do(name, updated):
     """Also behind batch norm: new channels pass it unchanged, in eval mode."""
     stage = problems.ALL[name]
-    new = neurons(stage, updated=updated)
+    new = random_neurons(stage, updated=updated)
     explicit = oracles.Branched(
         stage.model, stage.site, new.fan_in, new.fan_out[:, 0], stage.activation,
         new.weight_update,
@@ -64,7 +34,7 @@ def test_the_step_applied_is_the_step_measured(name):
     stage = problems.ALL[name]
     site = problems.site_of(stage)
     searches = engine.Search.at(stage.model, [site], (stage.x, stage.y), stage.loss)
-    new = neurons(stage, updated=True)
+    new = random_neurons(stage, updated=True)
     gamma = engine.scale(statistics(stage), new)
     step = engine.line_search(searches[site.name], new, gamma, allow_zero=False)
     after = widened(stage, step.neurons)
@@ -76,7 +46,7 @@ def test_the_step_applied_is_the_step_measured(name):
 @pytest.mark.parametrize("name", ["batch norm", "batch norm, tanh"])
 def test_new_channels_of_batch_norm_have_their_own_moments(name):
     stage = problems.ALL[name]
-    new = neurons(stage)
+    new = random_neurons(stage, updated=False)
     mean, variance = oracles.channel_moments(stage.rows(), new.fan_in)
     norm = widened(stage, new)[1]
     torch.testing.assert_close(norm.running_mean[-3:], mean)
@@ -91,7 +61,7 @@ def test_new_channels_of_batch_norm_have_their_own_moments(name):
 
 def test_in_training_mode_the_batch_norm_step_is_the_same_within_batch_noise():
     stage = problems.problem(4, activation=nn.ReLU(), head=problems.with_batch_norm, samples=400)
-    new = neurons(stage)
+    new = random_neurons(stage, updated=False)
     norm = stage.model[1]
     with torch.no_grad():
         z = stage.model[0](stage.x)
@@ -112,7 +82,7 @@ def test_batch_norm_behind_the_activation_is_the_identity_on_new_channels():
         return nn.Sequential(first, activation, norm, nn.Tanh(), second)
 
     stage = problems.problem(4, activation=nn.ReLU(), head=head)
-    new = neurons(stage)
+    new = random_neurons(stage, updated=False)
     explicit = oracles.Branched(
         stage.model, stage.site, new.fan_in, new.fan_out[:, 0],
         lambda z: torch.tanh(torch.relu(z)),
@@ -130,7 +100,7 @@ def test_batch_norm_behind_the_activation_is_the_identity_on_new_channels():
 def test_zero_fan_in_or_fan_out_keeps_the_function(name, zero, training):
     """Law 12, with and without batch norm."""
     stage = problems.ALL[name]
-    new = neurons(stage)
+    new = random_neurons(stage, updated=False)
     silent = replace(new, **{zero: torch.zeros_like(getattr(new, zero))})
     after = outputs(widened(stage, silent), stage.x, training)
     torch.testing.assert_close(after, outputs(stage.model, stage.x, training))
@@ -144,7 +114,7 @@ def test_learned_slopes_are_widened_by_their_mean(slopes, training):
         prelu.weight.copy_(torch.linspace(0.1, 0.7, slopes))
     stage = problems.problem(0, activation=prelu)
     mean = float(prelu.weight.detach().mean())
-    new = neurons(stage, updated=True)
+    new = random_neurons(stage, updated=True)
     explicit = oracles.Branched(
         stage.model, stage.site, new.fan_in, new.fan_out[:, 0],
         lambda z: torch.where(z > 0, z, mean * z), new.weight_update,
@@ -157,7 +127,7 @@ def test_learned_slopes_are_widened_by_their_mean(slopes, training):
 @pytest.mark.parametrize("name", problems.ALL)
 def test_widened_layers_know_their_sizes_and_still_train(name):
     stage = problems.ALL[name]
-    new = neurons(stage)
+    new = random_neurons(stage, updated=False)
     old = [copy.deepcopy(stage.model).get_submodule(layer) for layer in stage.site]
     model = widened(stage, new)
     grown, following = (model.get_submodule(layer) for layer in stage.site)
@@ -173,7 +143,7 @@ def test_widened_layers_know_their_sizes_and_still_train(name):
 def test_frozen_parameters_stay_frozen():
     stage = problems.problem(0)
     stage.model[0].weight.requires_grad_(False)
-    model = widened(stage, neurons(stage))
+    model = widened(stage, random_neurons(stage, updated=False))
     assert not model[0].weight.requires_grad
     assert model[2].weight.requires_grad
 
@@ -181,7 +151,7 @@ def test_frozen_parameters_stay_frozen():
 @pytest.mark.parametrize("name", ["tanh", "batch norm", "tokens"])
 def test_single_precision_networks_stay_so(name):
     stage = problems.ALL[name]
-    new = neurons(stage, updated=True)
+    new = random_neurons(stage, updated=True)
     single = stage.cast(torch.float32)
     model = widened(single, new)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
@@ -192,7 +162,7 @@ def test_single_precision_networks_stay_so(name):
 def test_zero_fan_in_behind_batch_norm_stays_tame_after_a_step():
     """Variance 0: a parameter step of 1e-2 must not become outputs of size 1."""
     stage = problems.problem(4, activation=nn.ReLU(), head=problems.with_batch_norm, samples=200)
-    new = neurons(stage)
+    new = random_neurons(stage, updated=False)
     model = widened(stage, replace(new, fan_in=torch.zeros_like(new.fan_in)))
     before = outputs(model, stage.x, True)
     with torch.no_grad():

@@ -1,0 +1,64 @@
+"""Data that is read several times must stay the same."""
+
+import pytest
+from growth import problems
+from growth.growing import EAGER, own
+from torch.utils.data import DataLoader, TensorDataset
+
+from nas_bench.growth import grow
+
+
+class Fickle:
+    """Batches that change from pass to pass."""
+
+    def __init__(self, stage, change):
+        self.stage, self.change, self.passes = stage, change, 0
+
+    def __iter__(self):
+        self.passes += 1
+        x, y = self.stage.x, self.stage.y
+        if self.passes > 2:
+            x, y = self.change(x, y)
+        yield from zip(x.split(20), y.split(20), strict=True)
+
+
+IN_BATCH = [1, 0, *range(2, 60)]
+
+
+CHANGES = {
+    "inputs": lambda x, y: (x + 0.01, y),
+    "order within a batch": lambda x, y: (x[IN_BATCH], y[IN_BATCH]),
+    "order of batches": lambda x, y: (x.flip(0), y.flip(0)),
+    "targets": lambda x, y: (x, y.flip(0)),
+    "fewer": lambda x, y: (x[:40], y[:40]),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_data_that_changes_between_passes_is_refused(what):
+    """ "Each" with two sites makes two passes of statistics (after one for the search batch)."""
+    stage = own(problems.deep(samples=60))
+    batches = Fickle(stage, CHANGES[what])
+    with pytest.raises(ValueError, match="changed between two passes"):
+        grow(stage.model, batches, stage.loss, EAGER, neurons=2, where="each")
+
+
+def test_data_that_can_be_read_once_is_refused():
+    stage = own(problems.ALL["tanh"])
+    with pytest.raises(ValueError, match="only once"):
+        grow(stage.model, iter(stage.batches()), stage.loss, EAGER)
+
+
+def test_no_data_is_refused():
+    stage = own(problems.ALL["tanh"])
+    with pytest.raises(ValueError, match="empty"):
+        grow(stage.model, [], stage.loss, EAGER)
+
+
+def test_a_data_loader_and_a_search_batch_of_ones_own_will_do():
+    stage = own(problems.ALL["tanh"])
+    loader = DataLoader(TensorDataset(stage.x, stage.y), batch_size=32)
+    (event,) = grow(
+        stage.model, loader, stage.loss, EAGER, neurons=1, search_batch=(stage.x, stage.y)
+    )
+    assert event.status == "added"
