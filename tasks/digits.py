@@ -17,7 +17,7 @@ _TEST_FRACTION, _TEST_SEED = 0.2, 20240529
 
 @dataclass(frozen=True)
 class Digits(Task):
-    """1797 images in ten classes; 360 of them, always the same, are the test set.
+    """1797 images in ten classes; 359 of them, always the same, are the test set.
 
     Pixels are divided by 16, then normalised with mean and deviation of the training set.
 

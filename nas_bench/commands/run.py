@@ -66,7 +66,7 @@ class Request:
 
 @click.command(epilog=_EPILOG)
 @click.option("--protocol", default="smoke", show_default=True, help="Its name, or a YAML file.")
-@click.option("--methods", help="Such as tiny,gradmax or tiny[k=5] or all.")
+@click.option("--methods", help="Such as tiny,gradmax or 'tiny[update=false]' or all.")
 @click.option("--tasks", help="Such as mnist,fashion_mnist.")
 @click.option("--seeds", help="Such as 0-9 or 0,2,5.")
 @click.option("--budget", help="Such as '10 epochs', '2000 steps' or '1e12 flops'.")
@@ -195,7 +195,7 @@ def _wandb(mode: Literal["off", "offline", "online"], folder: Path) -> Iterator[
         return
     from nas_bench.execution.wandb_log import WandbLog
 
-    log = WandbLog(mode, folder / "wandb", lambda line: click.echo(line, err=True))
+    log = WandbLog(mode, folder, lambda line: click.echo(line, err=True))
     try:
         yield log
     finally:

@@ -13,7 +13,7 @@ from nas_bench.growth import (
     find_sites,
     measure,
 )
-from nas_bench.growth.sites import arrange_slope
+from nas_bench.growth.sites import arrange_slopes
 from nas_bench.growth.widen import new_channel_moments, widen
 
 _INPUTS, _WIDTH, _OUTPUTS, _SAMPLES = 6, 4, 3, 240
@@ -50,7 +50,7 @@ class Stage:
     def prepared_for(self, method: GrowthMethod) -> "Stage":
         """The stage as the engine would show it to the method."""
         if method.zero_fan_in:
-            arrange_slope(self.model, self.site)
+            arrange_slopes(self.model, [self.site])
         return self
 
     def statistics(self, method: GrowthMethod) -> SiteStatistics:

@@ -30,7 +30,7 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Sink]:
         yield lambda config, message: None
     elif sys.stderr.isatty():
         with _bars() as bars:
-            yield Live(bars, bars.add_task("trials", total=total, remark=""))
+            yield Live(bars, bars.add_task("trials", total=total, remark=""), total)
     else:
         yield Lines(total, lambda line: print(line, file=sys.stderr, flush=True))
 
@@ -72,10 +72,13 @@ class Live:
     Attributes:
         bars: of rich.
         whole: the bar for all trials.
+        total: how many trials will run.
     """
 
     bars: Progress
     whole: TaskID
+    total: int
+    _ended: int = 0
     _running: dict[str, TaskID] = field(default_factory=dict)
 
     def __call__(self, config: TrialConfig, message: dict[str, Any]) -> None:
@@ -88,6 +91,8 @@ class Live:
         if ending := status(message):
             self.bars.remove_task(self._running.pop(config.id))
             self.bars.advance(self.whole)
+            self._ended += 1
+            self.bars.update(self.whole, description=f"trials {self._ended}/{self.total}")
             if ending != "ok":
                 line = f"{name(config)}: {ending}, {remark(message)}"
                 self.bars.console.print(line, markup=False, highlight=False)

@@ -14,6 +14,7 @@ from nas_bench.training.data import data_folder, prepare
 from nas_bench.training.randomness import seed_all
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Failure, as_dict
+from nas_bench.trials.trial import DivergedError, run_trial
 
 Status = Literal["failed", "oom", "diverged"]
 
@@ -42,7 +43,7 @@ def reset(config: TrialConfig) -> None:
     seed_all(config.seed)
     torch.set_num_threads(config.threads)
     torch.set_default_dtype(torch.float32)
-    torch.set_default_device("cpu")
+    torch.set_default_device(None)
     torch.set_grad_enabled(True)
     torch.set_flush_denormal(False)
     torch.set_float32_matmul_precision("highest")
@@ -59,10 +60,9 @@ def failure(error: BaseException) -> Failure:
 
 
 def _run(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
-    """Whatever runs only once in a process, imports and loading, runs before the reset."""
-    from nas_bench.trials.trial import run_trial
-
+    """What happens only once in a process, imports and loading, lies between two resets."""
     config, folder = job.config, data_folder(settings.data)
+    reset(config)
     for path in settings.plugins:
         plugins.load_path(path)
     plugins.method(config.method)
@@ -82,8 +82,6 @@ def _be_deterministic() -> None:
 
 
 def _status(error: BaseException) -> Status:
-    from nas_bench.trials.trial import DivergedError
-
     if isinstance(error, DivergedError):
         return "diverged"
     allocation = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -32,7 +32,7 @@ class WandbLog:
 
     Attributes:
         mode: offline keeps everything in the folder, for `wandb sync`.
-        folder: where wandb writes.
+        folder: in whose `wandb` folder everything is written.
         warn: takes the sentence about an error.
     """
 

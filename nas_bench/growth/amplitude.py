@@ -156,6 +156,8 @@ class Search:
         size = sum(float(w.double().square().sum()) for w in start)
         small = 1e-3 * math.sqrt(size / slope)
         speed = float((after(small) - change(*start)).norm()) / small
+        if speed == 0:  # the step leads where the path is flat
+            return Probe(0.0, 0.0)
         unit = float(self.seen.outputs[self.site.next].norm()) / speed or 1.0
         losses = [self.loss_with(after(e * unit)) for e in AMPLITUDES]
         return Probe(unit * slope, max(0.0, float(value.detach()) - min(losses)))
@@ -243,4 +245,4 @@ def _affine(x: Tensor, weight: Tensor, bias: bool) -> Tensor:
 
 
 def _to(weight: Tensor, like: Tensor) -> Tensor:
-    return weight.to(like.dtype)
+    return weight.to(like)

@@ -1,7 +1,7 @@
 """Growing a network: statistics, proposal, amplitude, widening."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import Literal
 
@@ -211,7 +211,7 @@ class _Grower:
             )
         if not (proposal.fan_in.isfinite().all() and proposal.fan_out.isfinite().all()):
             raise ValueError(f"{self.method.name} proposed nan or inf at {statistics.site}")
-        return proposal
+        return _moved(proposal, statistics.grown_weight.device)
 
     def _scored(self, candidates: list[_Candidate], *, measured: bool) -> list[_Candidate]:
         """Candidates with the drop of the loss, measured or predicted, that ranks them."""
@@ -310,6 +310,13 @@ def _event(
 
 def _scaled(search: Search, neurons: NewNeurons, gamma: float) -> NewNeurons:
     return search.oriented(with_amplitude(neurons, gamma))
+
+
+def _moved(neurons: NewNeurons, device: torch.device) -> NewNeurons:
+    """The neurons on the device of the model, wherever the method made them."""
+    values = {f.name: getattr(neurons, f.name) for f in fields(neurons)}
+    tensors = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
+    return replace(neurons, **tensors)
 
 
 def _padded(neurons: NewNeurons, model: nn.Module, site: Site) -> NewNeurons:

@@ -37,12 +37,12 @@ class _Null:
     Attributes:
         T: whitening of the inputs that are tested, shape (p, r).
         gains: of the goal that is tested, falling.
-        inputs: mean of b₂ that is subtracted, shape (p,), or None.
+        mean: of b₂, shape (p,), if inputs and goals are to be centred.
     """
 
     T: Tensor
     gains: Tensor
-    inputs: Tensor | None = None
+    mean: Tensor | None = None
 
 
 def significance(
@@ -128,7 +128,7 @@ def _paired(statistics: SiteStatistics, null: _Null, generator: Generator) -> fl
     if size < 2:
         return math.inf
     projector = None
-    if null.inputs is None:
+    if null.mean is None:
         samples = replace(
             samples, goals=samples.goals - samples.hidden @ statistics.weight_update.T
         )
@@ -145,9 +145,9 @@ def _paired_gain(samples: SiteSamples, null: _Null, projector: Tensor | None, sh
         raise ValueError("pairing needs goals")
     inputs, v = samples.inputs.flatten(0, 1), samples.goals.roll(shift, 0).flatten(0, 1)
     lost = 1.0
-    if projector is None:
-        inputs, v = inputs - null.inputs, v - v.mean(0)
-    else:
+    if null.mean is not None:
+        inputs, v = inputs - null.mean, v - v.mean(0)
+    elif projector is not None:
         again = v - projector @ (projector.T @ v)
         lost = float(v.norm() / again.norm())  # v_p was projected once, the null goal twice
         v = again

@@ -1,0 +1,1 @@
+"""The named protocols, as data."""

@@ -261,3 +261,9 @@ def test_single_precision_searches_agree(name):
     step = searched(single, new, True)
     assert step.amplitude == exact.amplitude
     assert step.measured == pytest.approx(exact.measured, rel=1e-3, abs=1e-6)
+
+
+def test_amplitudes_are_the_powers_of_two_from_16_down():
+    """ε ∈ {2^j, j = 4 … −20}; 0 is added where nothing may be added."""
+    assert sorted(engine.AMPLITUDES) == oracles.AMPLITUDES[1:]
+    assert max(engine.AMPLITUDES) == 16

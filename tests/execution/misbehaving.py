@@ -1,0 +1,74 @@
+"""A plugin file: tasks that do to a process what nobody should."""
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from nas_bench.tasks.digits import Digits
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Dirty(Digits):
+    name: ClassVar[str] = "dirty"
+    summary: ClassVar[str] = "leaves threads, dtype, seeds, modes and data types changed"
+
+    def network(self, widths: Sequence[int]) -> nn.Module:
+        network = super().network(widths)
+        torch.set_num_threads(2)
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        torch.autograd.set_detect_anomaly(True, check_nan=False)
+        torch.use_deterministic_algorithms(False)
+        torch.set_grad_enabled(False)
+        for seed in (random.seed, np.random.seed, torch.manual_seed):
+            seed(7)
+        return network
+
+
+@dataclass(frozen=True)
+class Raises(Digits):
+    name: ClassVar[str] = "raises"
+    summary: ClassVar[str] = "raises what it is told to"
+    error: str = "ValueError"
+
+    def network(self, widths: Sequence[int]) -> nn.Module:
+        match self.error:
+            case "SystemExit":
+                sys.exit(3)
+            case "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "MemoryError":
+                raise MemoryError("no room")
+            case "KeyboardInterrupt":
+                raise KeyboardInterrupt
+        raise ValueError("this network cannot be made")
+
+
+@dataclass(frozen=True)
+class Slow(Digits):
+    name: ClassVar[str] = "slow"
+    summary: ClassVar[str] = "takes a minute to make its network"
+
+    def network(self, widths: Sequence[int]) -> nn.Module:
+        time.sleep(60)
+        return super().network(widths)
+
+
+@dataclass(frozen=True)
+class Diverges(Digits):
+    name: ClassVar[str] = "diverges"
+    summary: ClassVar[str] = "its loss is not a number"
+
+    def network(self, widths: Sequence[int]) -> nn.Module:
+        network = super().network(widths)
+        with torch.no_grad():
+            next(network.parameters()).fill_(float("nan"))
+        return network

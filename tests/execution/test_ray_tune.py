@@ -1,0 +1,119 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from execution.trials import PLUGIN, SETTINGS, Collector, job, without_clocks
+
+import nas_bench
+from nas_bench.execution import ExecutionError, Settings, executor
+from nas_bench.execution.ray_session import session
+
+ONE_AT_A_TIME = replace(SETTINGS, max_concurrent=1)
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """One Ray session for all tests here."""
+    with session(SETTINGS):
+        yield executor("ray")
+
+
+def run(ray, settings, *jobs):
+    collector = Collector()
+    ray.execute(jobs, settings, collector)
+    return [collector.of(each) for each in jobs]
+
+
+def test_ray_and_inline_give_the_same_bits_whatever_else_runs_in_the_workers(ray):
+    jobs = [
+        job(method="tiny"),
+        job("dirty"),
+        job(method="tiny", seed=1),
+        job("raises[error=killed]"),
+        job("raises[error=SystemExit]"),
+        job("sine", "random_growth", seed=2),
+    ]
+    tiny, _, second, killed, left, sine = run(ray, ONE_AT_A_TIME, *jobs)
+    collector = Collector()
+    executor("inline").execute([jobs[0], jobs[2], jobs[5]], SETTINGS, collector)
+    for index, said in ((0, tiny), (2, second), (5, sine)):
+        assert said[-1]["final"]
+        assert without_clocks(said) == without_clocks(collector.of(jobs[index]))
+    assert killed[-1]["type"] == "failure"
+    assert "the worker process died" in killed[-1]["message"]
+    assert left[-1]["message"] == "the trial called sys.exit(3)"
+
+
+def test_a_worker_with_another_copy_of_nas_bench_refuses_in_one_sentence(ray, monkeypatch):
+    monkeypatch.setattr(nas_bench, "__file__", "/elsewhere/nas_bench/__init__.py")
+    ((refusal,),) = run(ray, SETTINGS, job())
+    assert refusal["type"] == "failure"
+    assert "/elsewhere/nas_bench/__init__.py: run from a folder" in refusal["message"]
+
+
+def test_what_the_sink_raises_ends_the_sweep_as_it_is(ray):
+    def sink(config, message):
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        ray.execute([job(), job(seed=1)], SETTINGS, sink)
+
+
+def test_resources_that_nobody_has_are_refused_at_once(ray):
+    with pytest.raises(ExecutionError, match="asks for 1000 GPUs, but Ray has"):
+        run(ray, replace(SETTINGS, gpus_per_trial=1000), job())
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"), [("127.0.0.1:1", "nothing answers"), ("nonsense", "host:port")]
+)
+def test_a_dead_address_is_one_sentence_within_seconds(address, reason):
+    start = time.monotonic()
+    with pytest.raises(ExecutionError, match=reason) as caught:
+        executor("ray").execute([job()], Settings(address=address), Collector())
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - start < 10
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from execution.trials import SETTINGS, config
+from nas_bench.execution.sweep import sweep
+from nas_bench.results.ledger import Ledger
+
+def tell(config, message):
+    print(message["type"], flush=True)
+
+sweep([config("slow")], Ledger(Path(sys.argv[1])), "ray", SETTINGS, observer=tell)
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_the_workers_and_is_raised_and_the_trial_is_preempted(tmp_path):
+    from execution.trials import config
+
+    from nas_bench.results.ledger import Ledger
+
+    environment = os.environ | {
+        "PYTHONPATH": str(PLUGIN.parents[1]),
+        "HOME": "/dev/null",
+    }
+    driver = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == "started\n"
+    driver.send_signal(signal.SIGINT)
+    _, errors = driver.communicate(timeout=40)
+    assert errors.strip().splitlines()[-1] == "KeyboardInterrupt"
+    assert driver.returncode == -signal.SIGINT
+    assert Ledger(tmp_path).status(config("slow")) == "preempted"

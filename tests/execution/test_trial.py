@@ -1,0 +1,84 @@
+import json
+
+import pytest
+import torch
+from execution.trials import SETTINGS, Collector, config, job, without_clocks
+
+from nas_bench.execution import executor
+from nas_bench.execution.trial import failure, messages, reset
+
+
+def run(*jobs):
+    collector = Collector()
+    executor("inline").execute(jobs, SETTINGS, collector)
+    return [collector.of(each) for each in jobs]
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    """Leave the process of the other tests as it was."""
+    threads = torch.get_num_threads()
+    yield
+    reset(config())
+    torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(threads)
+
+
+def test_a_trial_says_first_where_it_runs_and_last_its_final_record():
+    (said,) = run(job(method="tiny"))
+    assert said[0]["type"] == "started"
+    assert {"device", "threads", "instructions", "packages"} <= said[0]["environment"].keys()
+    assert said[-1]["type"] == "record"
+    assert said[-1]["final"]
+    assert sum(message.get("final", False) for message in said) == 1
+    assert json.loads(json.dumps(said)) is not None
+
+
+@pytest.mark.parametrize("method", ["tiny", "random_growth"])
+def test_the_same_trial_gives_the_same_bits_after_a_plugin_that_dirties_the_process(method):
+    clean, again = job(method=method, seed=1), job(method=method, seed=1)
+    (first,), (_, second) = run(clean), run(job("dirty"), again)
+    assert without_clocks(first) == without_clocks(second)
+    assert torch.get_default_dtype() == torch.float32
+    assert not torch.is_anomaly_enabled()
+
+
+def test_a_dirty_trial_says_the_same_in_a_fresh_and_in_a_used_process():
+    (first,), (second,) = run(job("dirty")), run(job("dirty"))
+    assert without_clocks(first) == without_clocks(second)
+
+
+@pytest.mark.parametrize(
+    ("task", "status", "error", "message"),
+    [
+        ("raises", "failed", "ValueError", "this network cannot be made"),
+        ("raises[error=SystemExit]", "failed", "SystemExit", "the trial called sys.exit(3)"),
+        ("raises[error=MemoryError]", "oom", "MemoryError", "no room"),
+        ("diverges", "diverged", "DivergedError", "loss"),
+    ],
+)
+def test_what_a_trial_raises_becomes_its_last_message(task, status, error, message):
+    failed, kept = run(job(task), job())
+    assert failed[0]["type"] == "started"
+    last = failed[-1]
+    assert (last["type"], last["status"], last["error"]) == ("failure", status, error)
+    assert message in last["message"]
+    assert error in last["traceback"]
+    assert kept[-1]["final"]
+
+
+def test_an_interrupt_is_not_a_failure():
+    with pytest.raises(KeyboardInterrupt):
+        list(messages(job("raises[error=KeyboardInterrupt]"), SETTINGS, "cpu"))
+
+
+def test_a_gpu_without_memory_is_told_apart_from_a_bug():
+    assert failure(torch.OutOfMemoryError("CUDA out of memory")).status == "oom"
+    allocator = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"
+    assert failure(RuntimeError(allocator)).status == "oom"
+    assert failure(RuntimeError("mat1 and mat2 shapes cannot be multiplied")).status == "failed"
+
+
+def test_an_unknown_method_fails_its_trial_with_a_hint():
+    (said,) = run(job(method="tinny"))
+    assert "did you mean tiny" in said[-1]["message"]

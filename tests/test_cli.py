@@ -1,0 +1,314 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from nas_bench import plugins
+from nas_bench.cli import status
+from nas_bench.commands.parameters import results_folder
+from nas_bench.templates import METHOD
+
+VERBS = ("run", "ls", "show", "report", "check", "new", "doctor")
+QUICK = ("--executor", "inline", "--seeds", "0", "--tasks", "sine", "--budget", "8 epochs")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NAS_BENCH_RESULTS", str(tmp_path / "ledger"))
+    monkeypatch.setattr(plugins, "_loaded", {})
+
+
+def nas_bench(*arguments, code="from nas_bench.cli import main; main()", **options):
+    """The command line in a process of its own."""
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+def said(capsys):
+    """What was printed, on stdout and on stderr."""
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_every_help_has_three_examples(verb, capsys):
+    assert status([*verb.split(), "--help"]) == 0
+    help_text, _ = said(capsys)
+    examples = help_text.split("Examples:")[1].strip().splitlines()
+    assert len(examples) >= 3
+    assert all(example.strip().startswith("nas-bench") for example in examples)
+
+
+def test_help_imports_nothing_heavy():
+    heavy = {"torch", "ray", "pandas", "pydantic", "yaml", "rich", "matplotlib", "numpy"}
+    code = f"""
+import sys
+from nas_bench.cli import status
+assert status(["--help"]) == status(["run", "--help"]) == 0
+print("HEAVY", sorted({heavy} & sys.modules.keys()))
+"""
+    assert nas_bench(code=code).stdout.endswith("HEAVY []\n")
+
+
+def test_python_m_nas_bench_is_nas_bench():
+    command = [sys.executable, "-m", "nas_bench", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"nas-bench, version {version('nas-bench')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "--methods", "tni"], "unknown method 'tni': did you mean tiny?"),
+        (["run", "--tasks", "digit"], "unknown task 'digit': did you mean digits?"),
+        (["run", "--protocol", "smoek"], "unknown protocol 'smoek': did you mean smoke?"),
+        (["run", "--methods", "tiny[k=5]"], "unknown option 'k'"),
+        (["run", "--methods", "tiny[k=5"], "brackets or quotes that do not match"),
+        (["run", "--seeds", "x"], "not of the form 0-9 or 0,2,5"),
+        (["run", "--budget", "10 ages"], "unknown unit of a budget 'ages'"),
+        (["run", "--budget", "1 epochs"], "but the budget ends at 1 epochs"),
+        (["run", "--set", "sede=1"], "unknown protocol setting 'sede': did you mean seeds"),
+        (["run", "--set", "recipe.lr=1"], "recipe: unknown option 'lr'"),
+        (["run", "--config", "none.yaml"], "cannot read none.yaml: No such file"),
+        (["run", "--plugin", "none.py"], "is not there: give the path of a Python file"),
+        (["run", "--executor", "dask"], "'dask' is not one of 'ray', 'inline'"),
+        (["run", "--mehtods", "tiny"], "No such option"),
+        (["show", "tni"], "did you mean tiny"),
+        (["check", "tni"], "did you mean tiny"),
+        (["ls", "method"], "'method' is not one of 'methods', 'tasks', 'protocols'"),
+        (["new", "method", "random"], "would hide Python's own module random"),
+        (["new", "method", "My-Method"], "cannot be a module: use lower-case letters"),
+        (["new", "task", "class"], "cannot be a module"),
+        (["report", "a", "--results", "b"], "give the folder once"),
+        (["rnu"], "No such command"),
+    ],
+)
+def test_wrong_input_is_one_sentence_on_stderr_and_exit_code_2(arguments, sentence, capsys):
+    assert status(arguments) == 2
+    out, err = said(capsys)
+    assert out == ""
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
+    assert status(["run", *QUICK, "--methods", "gradmax"]) == 0
+    out, err = said(capsys)
+    assert {"gradmax", "fixed", "fixed[size=seed]"} <= set(out.split())
+    paths = [line for line in out.splitlines() if line.startswith(str(tmp_path))]
+    assert {path.rpartition(".")[2] for path in paths} == {"md", "csv", "png", "svg"}
+    assert "[3/3] sine" in err
+
+    before = (tmp_path / "ledger" / "report" / "table.csv").read_text()
+    assert status(["run", *QUICK, "--methods", "gradmax", "--json"]) == 0
+    out, err = said(capsys)
+    assert err == ""
+    document = json.loads(out)
+    assert [trial["status"] for trial in document["trials"]] == ["ok"] * 3
+    assert {row["method"] for row in document["table"]} == {"gradmax", "fixed", "fixed[size=seed]"}
+    assert document["paths"] == paths
+    assert (tmp_path / "ledger" / "report" / "table.csv").read_text() == before
+
+    assert status(["report", str(tmp_path / "ledger")]) == 0
+    assert "gradmax" in said(capsys)[0]
+    assert status(["report", "--json"]) == 0
+    assert json.loads(said(capsys)[0])["table"] == document["table"]
+
+
+def test_settings_come_from_protocol_then_config_then_set_then_flags(capsys, tmp_path):
+    (tmp_path / "changes.yaml").write_text(
+        "seeds: 5-6\nbudget: 50 epochs\nrecipe: {learning_rate: 1e-3}\nschedule: {growths: 9}\n"
+    )
+    arguments = ["run", *QUICK, "--methods", "random_growth", "--no-baselines", "-q"]
+    changes = ["--config", "changes.yaml", "--set", "schedule.growths=2", "--set", "seeds=7"]
+    assert status([*arguments, *changes]) == 0
+    (summary,) = (tmp_path / "ledger").glob("*/*/*/*/*/run.json")
+    config = json.loads(summary.read_text())["config"]
+    assert config["seed"] == 0
+    assert config["budget"]["epochs"] == 8
+    assert config["schedule"]["growths"] == 2
+    assert config["recipe"] == {"learning_rate": 0.001}
+    assert said(capsys)[1] == ""
+
+
+FAILING = METHOD.replace("        p =", '        raise RuntimeError("no luck")\n        p =')
+
+
+def test_a_method_that_raises_is_a_failed_row_and_exit_code_1(capsys, tmp_path):
+    text = FAILING.replace("{name}", "unlucky").replace("{Name}", "Unlucky")
+    (tmp_path / "unlucky.py").write_text(text)
+    arguments = ["run", *QUICK, "--methods", "unlucky,random_growth", "--plugin", "unlucky.py"]
+    assert status(arguments) == 1
+    out, err = said(capsys)
+    assert "unlucky, seed 0: failed: RuntimeError: no luck" in out
+    assert "Traceback" not in err
+    assert status([*arguments, "--json"]) == 1
+    trials = json.loads(said(capsys)[0])["trials"]
+    statuses = {trial["method"]: trial["status"] for trial in trials}
+    assert statuses.pop("unlucky") == "failed"
+    assert set(statuses.values()) == {"ok"}
+
+
+def test_an_empty_folder_has_nothing_to_report(capsys, tmp_path):
+    assert status(["report", str(tmp_path / "empty")]) == 3
+    assert said(capsys) == ("", f"Nothing to report: there are no results in {tmp_path}/empty\n")
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence_and_exit_code_4(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    results = ["--results", str(tmp_path / "file" / "inside")]
+    assert status(["run", *QUICK, "--methods", "fixed", "-q", *results]) == 4
+    out, err = said(capsys)
+    assert out == ""
+    assert err.startswith("Error: cannot write")
+    assert "Traceback" not in err
+
+
+def test_an_unexpected_error_shows_its_traceback_only_when_asked(capsys, tmp_path):
+    (tmp_path / "odd.py").write_text(
+        METHOD.replace("{name}", "odd")
+        .replace("{Name}", "Odd")
+        .replace(
+            "    def needs",
+            "    def __post_init__(self):\n        raise KeyError('odd')\n\n    def needs",
+        )
+    )
+    arguments = ["show", "odd", "--plugin", "odd.py"]
+    assert status(arguments) == 4
+    _, err = said(capsys)
+    assert err == "Error: KeyError: 'odd'; run again with -v for the traceback\n"
+    assert status([*arguments, "-v"]) == 4
+    assert "Traceback" in said(capsys)[1]
+
+
+@pytest.mark.parametrize("kind", ["methods", "tasks", "protocols"])
+def test_ls_lists_names_with_summaries(kind, capsys):
+    expected = {"methods": "tiny", "tasks": "digits", "protocols": "smoke"}[kind]
+    assert status(["ls", kind, "--json"]) == 0
+    rows = json.loads(said(capsys)[0])
+    assert expected in {row["name"] for row in rows}
+    assert status(["ls", kind]) == 0
+    lines = said(capsys)[0].splitlines()
+    assert [line.split()[0] for line in lines] == [row["name"] for row in rows]
+
+
+def test_ls_shows_what_is_broken_and_why(capsys, tmp_path, monkeypatch):
+    metadata = tmp_path / "stranger-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[nas_bench.methods]\nbroken_one = not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert status(["ls", "methods"]) == 0
+    out, _ = said(capsys)
+    assert "BROKEN (not_there): ModuleNotFoundError: No module named 'not_there'" in out
+    assert "tiny" in out
+
+
+def test_show_knows_methods_tasks_and_protocols(capsys):
+    assert status(["show", "tiny[update=false]", "--json"]) == 0
+    method = json.loads(said(capsys)[0])
+    assert (method["name"], method["options"]["update"]) == ("tiny[update=false]", "false (bool)")
+    assert status(["show", "digits", "--json"]) == 0
+    task = json.loads(said(capsys)[0])
+    assert len(task["sites"]) == len(task["seed_widths"])
+    assert list(task["not growable"].values()) == [
+        "its output is the model's output: there is no next layer"
+    ]
+    assert status(["show", "smoke"]) == 0
+    assert "same_target" in said(capsys)[0]
+
+
+@pytest.mark.parametrize("kind", ["method", "task"])
+def test_new_writes_one_short_file_that_passes_its_check(kind, capsys, tmp_path):
+    assert status(["new", kind, "of_mine"]) == 0
+    assert said(capsys)[0] == "of_mine.py\n"
+    path = tmp_path / "of_mine.py"
+    assert len(path.read_text().splitlines()) < 60
+    assert status(["check", "of_mine", "--plugin", "of_mine.py"]) == 0
+    assert "FAILED" not in said(capsys)[0]
+    before = path.read_text()
+    assert status(["new", kind, "of_mine"]) == 2
+    assert "is there already" in said(capsys)[1]
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize("kind", ["method", "task"])
+def test_what_new_writes_is_in_the_style_of_the_house(kind, tmp_path):
+    assert status(["new", kind, "of_mine"]) == 0
+    configuration = Path(__file__).parents[1] / "pyproject.toml"
+    for command in (["check", "--ignore", "I001"], ["format", "--check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--config", str(configuration)]
+        done = subprocess.run([*ruff, "of_mine.py"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_failed_check_has_exit_code_5(capsys, tmp_path):
+    text = FAILING.replace("{name}", "unlucky").replace("{Name}", "Unlucky")
+    (tmp_path / "unlucky.py").write_text(text)
+    assert status(["check", "unlucky", "--plugin", "unlucky.py"]) == 5
+    assert "FAILED proposes finite numbers: RuntimeError: no luck" in said(capsys)[0]
+    assert status(["check", "unlucky", "--plugin", "unlucky.py", "--json"]) == 5
+    assert any(not check["ok"] for check in json.loads(said(capsys)[0]))
+
+
+def test_the_results_folder_is_the_one_given_else_the_variables_else_local(tmp_path, monkeypatch):
+    assert results_folder(tmp_path / "given") == tmp_path / "given"
+    assert results_folder(None) == tmp_path / "ledger"
+    monkeypatch.delenv("NAS_BENCH_RESULTS")
+    assert results_folder(None) == tmp_path / "results" / "local"
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m nas_bench ls methods | head -n 0"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_doctor_finds_this_machine_fit():
+    done = nas_bench("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 0
+    assert {"torch", "ray.tune", "devices", "data of digits", "results folder"} <= findings.keys()
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_has_exit_code_130_and_continues(tmp_path):
+    arguments = [*QUICK, "--methods", "fixed", "--seeds", "0-39", "--no-baselines"]
+    command = [sys.executable, "-m", "nas_bench", "run", *arguments]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    first = running.stderr.readline() if running.stderr else ""
+    time.sleep(0.2)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert first.startswith("[ 1/40]")
+    assert running.returncode == 130
+    assert err.splitlines()[-1] == "Interrupted; what finished is kept."
+
+    done = nas_bench("run", *arguments, "--json")
+    assert done.returncode == 0
+    assert len(json.loads(done.stdout)["trials"]) == 40
+    assert done.stderr.count(": ok") <= 39 - err.count(": ok")
+
+
+@pytest.mark.slow
+def test_a_strangers_method_and_task_run_under_ray(tmp_path):
+    for kind, name in (("method", "of_mine"), ("task", "rings")):
+        assert status(["new", kind, name]) == 0
+    done = nas_bench(
+        "run", "--methods", "of_mine", "--tasks", "rings", "--seeds", "0", "--json",
+        "--plugin", "of_mine.py", "--plugin", "rings.py",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    trials = json.loads(done.stdout)["trials"]
+    assert [(trial["method"], trial["status"]) for trial in trials] == [
+        ("of_mine", "ok"),
+        ("fixed[size=seed]", "ok"),
+        ("fixed", "ok"),
+    ]

@@ -1,0 +1,42 @@
+"""The code of the README and the docs works as it stands."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+
+
+def test_the_readme_grows_a_network_in_a_loop_of_ones_own(capsys):
+    torch.manual_seed(0)
+    code = next(block for block in blocks("README.md", "python") if "import grow" in block)
+    exec(compile(code, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert any(" added " in line for line in lines)
+
+
+def test_the_method_in_the_docs_passes_the_contract(tmp_path):
+    from nas_bench import plugins
+    from nas_bench.contract.methods import check_method
+
+    path = tmp_path / "greedy.py"
+    path.write_text(blocks("docs/plugins.md", "python")[0], "utf-8")
+    (plugin,) = plugins.load_path(path)
+    failed = [check for check in check_method(plugin.cls()) if not check.ok]
+    assert not failed
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+)
+def test_links_between_pages_lead_somewhere(page):
+    text = (ROOT / page).read_text("utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert ((ROOT / page).parent / target).exists(), target
