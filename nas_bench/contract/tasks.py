@@ -44,11 +44,8 @@ def check_task(task: Task, data: Path) -> list[Check]:
 
 
 def is_present(task: Task, folder: Path) -> bool:
-    """Whether the data can be loaded without a download; without knowing, no."""
-    if not isinstance(task, Downloads):
-        return True
-    present = getattr(task, "present", None)
-    return bool(present and present(folder))
+    """Whether the data can be loaded without a download."""
+    return not isinstance(task, Downloads) or task.present(folder)
 
 
 def _declares_itself(subject: _Subject) -> None:

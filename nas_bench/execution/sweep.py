@@ -116,8 +116,7 @@ class _Scribe:
         if config.id not in self._open:
             self._ledger.begin(config, message.get("environment"))
             self._open[config.id] = config
-        if message["type"] != "started":
-            self._ledger.write(config, message)
+        self._ledger.write(config, message)
         if message["type"] == "failure" or message.get("final"):
             self._ledger.finish(config)
             del self._open[config.id]

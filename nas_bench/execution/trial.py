@@ -9,7 +9,7 @@ import torch
 
 from nas_bench import plugins
 from nas_bench.execution.job import Job, Settings
-from nas_bench.results.environment import environment
+from nas_bench.results.environment import core_hash, environment, source_hash
 from nas_bench.training.data import data_folder, prepare
 from nas_bench.training.randomness import seed_all
 from nas_bench.trials.config import TrialConfig
@@ -22,8 +22,9 @@ Status = Literal["failed", "oom", "diverged"]
 def messages(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
     """What a trial says, as JSON-able values.
 
-    The first message is `started` with the environment, the last a record with `final` set or
-    a failure. Nothing is raised but interrupts.
+    The first message is `started` with the environment, `loaded` adds checksums of data and
+    code, and the last is a record with `final` set or a failure. Nothing is raised but
+    interrupts.
     """
     yield {"type": "started", "environment": _environment(job.config, device)}
     ended = False
@@ -65,8 +66,14 @@ def _run(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
     reset(config)
     for path in settings.plugins:
         plugins.load_path(path)
-    plugins.method(config.method)
-    prepare(plugins.task(config.task), folder, config.validation, device=device)
+    method, task = plugins.method(config.method), plugins.task(config.task)
+    data = prepare(task, folder, config.validation, device=device)
+    sources = {
+        "method": source_hash(type(method)),
+        "task": source_hash(type(task)),
+        "core": core_hash(),
+    }
+    yield {"type": "loaded", "environment": {"data": data.checksum, "sources": sources}}
     reset(config)
     for message in run_trial(config, job.widths, job.budget, folder, device):
         yield as_dict(message)

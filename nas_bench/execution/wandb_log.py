@@ -24,7 +24,7 @@ _CURVE = (
     "validation_accuracy",
     "test_accuracy",
 )
-_GROWTH = ("step", "added", "filled", "amplitude", "predicted", "measured")
+_GROWTH = ("added", "filled", "amplitude", "predicted", "measured")
 
 
 class WandbLog:
@@ -72,7 +72,8 @@ class WandbLog:
         if message["type"] == "record":
             run.log(_record(message))
         elif message["type"] == "growth":
-            run.log({f"growth/{message['site']}/{key}": message[key] for key in _GROWTH})
+            values = {f"growth/{message['site']}/{key}": message[key] for key in _GROWTH}
+            run.log({"step": message["step"], **values})
         failed = message["type"] == "failure"
         if failed:
             run.summary.update({"status": message["status"], "error": message["message"]})
@@ -85,7 +86,7 @@ class WandbLog:
 
         logging.getLogger("wandb").setLevel(logging.ERROR)
         self.folder.mkdir(parents=True, exist_ok=True)
-        return wandb.init(
+        run = wandb.init(
             project="nas-bench",
             group=f"{config.protocol}/{config.task}",
             job_type=config.label,
@@ -96,6 +97,8 @@ class WandbLog:
             reinit="create_new",
             settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
         )
+        run.define_metric("*", step_metric="step")
+        return run
 
 
 def _record(message: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Where and with what a trial ran, so that someone else can tell why theirs differs."""
 
 import ast
+import functools
 import hashlib
 import inspect
 import os
@@ -38,11 +39,25 @@ def source_hash(cls: type) -> str:
         source = inspect.getsource(sys.modules[cls.__module__])
     except (KeyError, OSError, TypeError):
         raise ValueError(f"no source of {cls.__module__}.{cls.__qualname__} was found") from None
+    return hashlib.sha256(_code(source).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def core_hash() -> str:
+    """Sixteen digits for what decides results besides methods and tasks."""
+    package = Path(__file__).parents[1]
+    files = [f for part in ("growth", "training", "trials") for f in (package / part).glob("*.py")]
+    code = (f"{file.relative_to(package)}\n{_code(file.read_text())}" for file in sorted(files))
+    return hashlib.sha256("\n".join(code).encode()).hexdigest()[:16]
+
+
+def _code(source: str) -> str:
+    """The source without comments, layout and docstrings."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = _without_docstring(node.body)
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16]
+    return ast.unparse(tree)
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

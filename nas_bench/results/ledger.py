@@ -52,12 +52,12 @@ class Ledger:
             files.replace(folder / name, b"")
 
     def write(self, config: TrialConfig, message: dict[str, Any]) -> None:
-        """Stores one message of a begun trial; `started` begins it if need be.
+        """Stores one message of a begun trial; `started` begins it, `loaded` adds what it knows.
 
         Raises:
             LedgerError: if the trial was not begun, or is finished.
         """
-        if message["type"] == "started":
+        if message["type"] in ("started", "loaded"):
             self._start(config, message.get("environment") or {})
             return
         value = _MESSAGES[message["type"]].validate_python(message)

@@ -43,6 +43,10 @@ class Downloads(Protocol):
         """Download what is missing in the folder, showing progress."""
         ...
 
+    def present(self, folder: Path) -> bool:
+        """Whether nothing is missing."""
+        ...
+
 
 def data_folder(given: Path | None = None) -> Path:
     """The folder given, else the one in NAS_BENCH_DATA, else the user's cache; absolute."""

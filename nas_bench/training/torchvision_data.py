@@ -44,6 +44,10 @@ class GreyImages(Task):
         """Download what is missing in the folder, showing progress."""
         fetch(self.dataset, folder)
 
+    def present(self, folder: Path) -> bool:
+        """Whether nothing is missing."""
+        return present(self.dataset, folder)
+
     def load(self, folder: Path) -> tuple[Samples, Samples]:
         """See the base class."""
         self.fetch(folder)
@@ -70,12 +74,12 @@ def fetch(dataset: str, folder: Path) -> None:
     Raises:
         DataMissingError: if it cannot be downloaded.
     """
-    if _present(dataset, folder):
+    if present(dataset, folder):
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{dataset}.lock"):
-            if not _present(dataset, folder):
+            if not present(dataset, folder):
                 _download(dataset, folder)
     except (OSError, RuntimeError) as error:
         raise DataMissingError(_missing(dataset, folder, error)) from error
@@ -110,7 +114,8 @@ def _normalised(images: Tensor, mean: float, deviation: float) -> Tensor:
     return images.unsqueeze(1).float().div_(255).sub_(mean).div_(deviation)
 
 
-def _present(dataset: str, folder: Path) -> bool:
+def present(dataset: str, folder: Path) -> bool:
+    """Whether the files of a data set are in the folder."""
     return all((folder / dataset / "raw" / file).is_file() for file in FILES)
 
 

@@ -11,8 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from nas_bench.tasks.digits import Digits
 from torch import nn
+
+from nas_bench.tasks.digits import Digits
 
 
 @dataclass(frozen=True)

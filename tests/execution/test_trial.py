@@ -4,7 +4,7 @@ import pytest
 import torch
 from execution.trials import SETTINGS, Collector, config, job, without_clocks
 
-from nas_bench.execution import executor
+from nas_bench.execution import ExecutionError, Settings, executor
 from nas_bench.execution.trial import failure, messages, reset
 
 
@@ -82,3 +82,10 @@ def test_a_gpu_without_memory_is_told_apart_from_a_bug():
 def test_an_unknown_method_fails_its_trial_with_a_hint():
     (said,) = run(job(method="tinny"))
     assert "did you mean tiny" in said[-1]["message"]
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_anything_runs():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ExecutionError, match="GPUs, but torch finds none"):
+        executor("inline").execute([job()], Settings(gpus_per_trial=0.5), Collector())

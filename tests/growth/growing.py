@@ -7,15 +7,15 @@ import oracles
 import torch
 from growth import problems
 from growth.problems import statistics
+from torch import nn
+
+from nas_bench.growth import NewNeurons, grow
+from nas_bench.growth.widen import new_channel_moments, widen
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.net2net import Net2Net
 from nas_bench.methods.north_preactivation import NorthPreactivation
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.methods.tiny import Tiny
-from torch import nn
-
-from nas_bench.growth import NewNeurons, grow
-from nas_bench.growth.widen import new_channel_moments, widen
 
 NORMED = ["batch norm", "batch norm, tanh"]
 PLAIN = [name for name in problems.ALL if name not in NORMED]

@@ -8,12 +8,12 @@ import pytest
 import torch
 from growth import problems
 from growth.growing import NORMED, PLAIN, features, grown, outputs, own, proposal, widened, width
-from nas_bench.methods.gradmax import GradMax
 from oracles import moment
 from torch import nn
 from torch.nn import functional
 
 from nas_bench.growth import SiteError, grow
+from nas_bench.methods.gradmax import GradMax
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -19,14 +19,14 @@ from growth.growing import (
     width,
 )
 from growth.test_statistics import NoBackward, snapshot
-from nas_bench.methods.fixed import Fixed
-from nas_bench.methods.gradmax import GradMax
-from nas_bench.methods.net2net import Net2Net
-from nas_bench.methods.tiny import Tiny
 from torch import nn
 from torch.nn import functional
 
 from nas_bench.growth import GrowthMethod, Need, NewNeurons, grow
+from nas_bench.methods.fixed import Fixed
+from nas_bench.methods.gradmax import GradMax
+from nas_bench.methods.net2net import Net2Net
+from nas_bench.methods.tiny import Tiny
 
 STAGES = ["tanh", "no bias", "batch norm", "batch norm, tanh", "tokens", "flatten", "selu",
           "pooled tokens"]  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 import torch
 from growth import problems
 from growth.growing import EAGER, NORTH, grown, outputs, unchanged, width
+
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.methods.tiny import Tiny

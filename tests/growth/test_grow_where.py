@@ -15,10 +15,10 @@ from growth.growing import (
     own,
     width,
 )
-from nas_bench.methods.gradmax import GradMax
-from nas_bench.methods.random_growth import RandomGrowth
 
 from nas_bench.growth import Site, grow
+from nas_bench.methods.gradmax import GradMax
+from nas_bench.methods.random_growth import RandomGrowth
 
 
 def test_each_site_in_turn_has_its_statistics_anew():

@@ -8,15 +8,15 @@ import torch
 from growth import problems
 from growth.growing import NORTH, features, outputs, proposal, rows_of, widened
 from growth.problems import statistics
+from torch import nn
+
+from nas_bench.growth import Need, amplitude
 from nas_bench.methods.fixed import Fixed
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.net2net import Net2Net
 from nas_bench.methods.north_preactivation import NorthPreactivation
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.methods.tiny import Tiny
-from torch import nn
-
-from nas_bench.growth import Need, amplitude
 
 METHODS = [
     Tiny(significance=False), Tiny(projection=False, significance=False), GradMax(),

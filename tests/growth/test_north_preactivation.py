@@ -6,8 +6,9 @@ import torch
 from growth import problems
 from growth.growing import NORTH, features, proposal, rows_of
 from growth.problems import statistics
-from nas_bench.methods.north_preactivation import NorthPreactivation
 from torch import nn
+
+from nas_bench.methods.north_preactivation import NorthPreactivation
 
 
 def candidates(stage, count):

@@ -7,8 +7,9 @@ import pytest
 import torch
 from growth import problems
 from growth.problems import statistics
-from nas_bench.methods.tiny import Tiny
 from torch import nn
+
+from nas_bench.methods.tiny import Tiny
 
 SIMULATIONS = 120
 

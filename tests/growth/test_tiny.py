@@ -11,9 +11,10 @@ from growth import problems
 from growth.problems import statistics
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nas_bench.methods.tiny import Tiny
 from oracles import moment
 from torch import nn
+
+from nas_bench.methods.tiny import Tiny
 
 ALL_NEURONS = Tiny(significance=False)
 UNPROJECTED = Tiny(projection=False, significance=False)

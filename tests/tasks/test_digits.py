@@ -1,4 +1,5 @@
 import torch
+
 from nas_bench.tasks.digits import Digits
 
 

@@ -1,6 +1,7 @@
 import math
 
 import torch
+
 from nas_bench.tasks.sine import Sine
 
 

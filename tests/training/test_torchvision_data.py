@@ -9,8 +9,8 @@ from threading import Thread
 
 import pytest
 import torch
-from nas_bench.tasks.mnist import Mnist
 
+from nas_bench.tasks.mnist import Mnist
 from nas_bench.training.task import DataMissingError
 from nas_bench.training.torchvision_data import FILES, arrays, fetch, moments
 
