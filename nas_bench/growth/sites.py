@@ -184,7 +184,8 @@ def _replaceable(model: nn.Module, step: Step) -> bool:
 
 def _traced(model: nn.Module, example: Tensor) -> fx.Graph:
     try:
-        traced = fx.GraphModule(model, _Tracer().trace(model))
+        with evaluating(model):
+            traced = fx.GraphModule(model, _Tracer().trace(model))
     except Exception as error:
         raise SiteError(
             f"{type(model).__name__} cannot be traced by torch.fx ({error}); "
@@ -297,6 +298,7 @@ class _Pathfinder:
     def _function_step(self, user: fx.Node, node: fx.Node) -> Step:
         name = _function_name(user)
         if name in IDENTITY_NAMES:
+            _check_dropout(name, user)
             return Step("identity", name)
         if name == "flatten":
             return _flatten(name, user, node)
@@ -324,6 +326,14 @@ def _flatten(label: str, user: fx.Node, node: fx.Node) -> Step:
     if _shape(user) != _shape(node):
         raise SiteError(f"{label} in the path mixes positions and neurons")
     return Step("identity", label)
+
+
+def _check_dropout(name: str, user: fx.Node) -> None:
+    """Traced in eval mode, `training=self.training` is False."""
+    if user.kwargs.get("training", False) is True:
+        raise SiteError(
+            f"{name} in the path stays random in eval mode; pass it training=self.training"
+        )
 
 
 def _batch_norm(name: str, label: str, module: nn.BatchNorm1d, node: fx.Node) -> Step:

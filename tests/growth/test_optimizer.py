@@ -23,7 +23,6 @@ OPTIMIZERS = {
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1),
     "foreach": lambda p: torch.optim.AdamW(p, lr=0.01, foreach=True),
 }
-MOMENTS = {"adam", "amsgrad", "adamw", "foreach"}
 STAGES = ["tanh", "batch norm", "tokens", "no bias"]
 
 
@@ -127,7 +126,7 @@ def test_new_entries_are_trained_and_groups_keep_their_options(kind, policy):
         assert bool((old != new).all())
 
 
-@pytest.mark.parametrize("kind", MOMENTS - {"amsgrad"})
+@pytest.mark.parametrize("kind", ["adam", "adamw", "foreach"])
 def test_first_adam_steps_of_new_entries_are_tame_with_the_mean(kind):
     stage = problems.ALL["tanh"]
     model, optimizer = trained(stage, OPTIMIZERS[kind], steps=50)
@@ -136,7 +135,7 @@ def test_first_adam_steps_of_new_entries_are_tame_with_the_mean(kind):
     step(stage, model, optimizer)
     rate = optimizer.param_groups[0]["lr"]
     decay = optimizer.param_groups[0].get("weight_decay", 0.0)
-    moved = (model[2].weight - before * (1 - rate * decay)).abs().max()
+    moved = (model[2].weight.detach() - before * (1 - rate * decay)).abs().max()
     assert float(moved) < 2.3 * rate
 
 

@@ -291,3 +291,18 @@ def test_an_untraceable_model_is_refused_in_one_sentence():
 
     with pytest.raises(ValueError, match="traced"):
         survey(Undecided(), torch.randn(2, 5))
+
+
+@pytest.mark.parametrize("obeys", [True, False], ids=["obeys eval mode", "always random"])
+def test_functional_dropout_must_obey_eval_mode(obeys):
+    class Dropping(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(5, 4), nn.Linear(4, 3)
+
+        def forward(self, x):
+            hidden = torch.relu(self.one(x))
+            training = self.training if obeys else True
+            return self.two(functional.dropout(hidden, 0.3, training))
+
+    assert len(pairs(Dropping(), torch.randn(3, 5))) == int(obeys)
