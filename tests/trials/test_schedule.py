@@ -1,0 +1,49 @@
+"""When trials grow and towards which widths."""
+
+import pytest
+
+from nas_bench.trials.config import Budget, Schedule
+from nas_bench.trials.schedule import growth_time, milestones
+from nas_bench.trials.spending import Spent
+
+
+def test_widths_rise_evenly_to_the_target():
+    schedule = Schedule(growths=4)
+    assert milestones(schedule, (1, 2), (9, 2)) == [(3, 2), (5, 2), (7, 2), (9, 2)]
+
+
+def test_widths_are_whole_and_end_at_the_target():
+    steps = milestones(Schedule(growths=6), (1, 1), (110, 51))
+    assert steps[-1] == (110, 51)
+    assert steps == sorted(steps)
+
+
+def test_the_widths_of_the_paper_can_be_named():
+    widths = ((2, 4), (6, 11), (17, 21), (38, 31), (69, 41), (110, 51))
+    assert milestones(Schedule(widths=widths), (1, 1), (110, 51)) == list(widths)
+
+
+@pytest.mark.parametrize(
+    ("widths", "said"), [(((2, 2), (1, 3)), "shrink"), (((2, 2, 2),), "have 2")]
+)
+def test_widths_that_shrink_or_do_not_match_are_refused(widths, said):
+    with pytest.raises(ValueError, match=said):
+        milestones(Schedule(widths=widths), (1, 1), (9, 9))
+
+
+def test_the_first_growth_is_after_one_interval_unless_said_otherwise():
+    assert [growth_time(Schedule(every=0.5), done) for done in range(3)] == [0.5, 1.0, 1.5]
+    assert growth_time(Schedule(every=0.5, first=0), 0) == 0
+
+
+def test_a_step_that_would_exceed_a_budget_of_flops_is_not_started():
+    spent = Spent(train_flops=60, growth_flops=30)
+    assert not spent.exhausts(Budget(flops=100), 0.0, next_step=10)
+    assert spent.exhausts(Budget(flops=100), 0.0, next_step=11)
+    assert spent.fraction(Budget(flops=100), 0.0) == 0.9
+
+
+def test_budgets_of_epochs_and_steps_end_exactly():
+    assert Spent(step=5).exhausts(Budget(steps=5), 0.0, 1)
+    assert not Spent(step=4).exhausts(Budget(steps=5), 0.0, 1)
+    assert Spent().exhausts(Budget(epochs=0.3), 0.1 + 0.2, 1)

@@ -1,0 +1,245 @@
+"""A trial from seed network to final record, short but real."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from nas_bench import plugins
+from nas_bench.training.data import prepare
+from nas_bench.training.flops import inference_flops, parameters
+from nas_bench.training.task import Recipe, Samples, Task
+from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
+from nas_bench.trials.messages import GrowthRecord, Record
+from nas_bench.trials.trial import DivergedError, Start, Trial, run_trial
+
+
+@dataclass(frozen=True)
+class Bent(Task):
+    """Regression of a bent plane in ten dimensions by a network with one hidden layer."""
+
+    name: ClassVar[str] = "bent"
+    summary: ClassVar[str] = "a bent plane"
+    metric: ClassVar[Any] = "loss"
+    recipe: ClassVar[Recipe] = Recipe(learning_rate=1e-2, batch_size=32)
+
+    seed_widths: tuple[int, ...] = (1,)
+    target_widths: tuple[int, ...] = (9,)
+    samples: int = 700
+
+    def load(self, folder: Path) -> tuple[Samples, Samples]:
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(self.samples + 200, 10, generator=generator)
+        y = (x[:, :4].abs() - 0.8 * x[:, 4:8]) @ torch.tensor([[1.0], [-1.0], [0.5], [2.0]])
+        return Samples(x[:-200], y[:-200]), Samples(x[-200:], y[-200:])
+
+    def network(self, widths: Sequence[int]) -> nn.Module:
+        return nn.Sequential(nn.Linear(10, widths[0]), nn.ReLU(), nn.Linear(widths[0], 1))
+
+    @property
+    def loss(self) -> nn.Module:
+        return nn.MSELoss()
+
+
+def config(**changes: Any) -> TrialConfig:
+    values: dict[str, Any] = {
+        "protocol": "test", "version": 1, "kind": "same_target", "task": "bent", "method": "tiny",
+        "seed": 0, "budget": Budget(epochs=6), "schedule": Schedule(growths=2, every=2),
+    }  # fmt: skip
+    return TrialConfig(**values | changes)
+
+
+def trial(method: str | None = "tiny", task: Task | None = None, **changes: Any) -> Trial:
+    """A trial of a method, or of the target network where the method is None."""
+    torch.manual_seed(0)
+    task, settings = task or Bent(), config(**changes)
+    grower = None if method is None else plugins.method(method)
+    widths = task.target_widths if grower is None else task.seed_widths
+    return Trial(Start(settings, settings.budget, task, grower, widths, Path(), "cpu"))
+
+
+def said(running: Trial) -> tuple[list[Record], list[GrowthRecord]]:
+    messages = list(running.run())
+    records = [m for m in messages if isinstance(m, Record)]
+    return records, [m for m in messages if isinstance(m, GrowthRecord)]
+
+
+def spent(record: Record) -> float:
+    return record.train_flops + record.growth_flops
+
+
+GROWERS = [
+    "tiny", "tiny[projection=false]", "tiny[update=false]", "gradmax", "north_preactivation",
+    "random_growth", "random_growth[update=true]", "random_growth[zero_fan_out=true]", "net2net",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", GROWERS)
+def test_every_method_reaches_the_same_target_and_learns(method):
+    records, events = said(trial(method))
+    assert records[-1].widths == (9,)
+    assert [event.widths for event in events] == [(5,), (9,)]
+    assert all(event.added + event.filled == event.asked == 4 for event in events)
+    assert records[-1].test_loss < 0.8 * records[0].test_loss
+
+
+def test_clocks_and_costs_never_run_backwards():
+    records, _ = said(trial())
+    for before, after in zip(records, records[1:], strict=False):
+        assert after.step >= before.step
+        assert after.samples >= before.samples
+        assert spent(after) >= spent(before)
+        assert after.seconds.train >= before.seconds.train
+    assert [record.final for record in records] == [False] * (len(records) - 1) + [True]
+
+
+def test_a_record_says_what_the_network_is():
+    running = trial()
+    records, events = said(running)
+    last, example = records[-1], running.data.train.inputs[:2]
+    assert last.parameters == parameters(running.model)
+    assert last.flops == inference_flops(running.model, example)
+    assert last.growth_flops == sum(sum(event.flops.values()) for event in events)
+    assert last.samples == 6 * len(running.data.train)
+
+
+def test_growing_is_never_free():
+    """Decompositions, that counters price at 0, are charged too."""
+    _, events = said(trial("tiny"))
+    for event in events:
+        assert event.flops["statistics"] > 0
+        assert event.flops["decomposition"] > 0
+        assert event.flops["line_search"] > 0
+    _, events = said(trial("gradmax"))
+    assert all(event.flops["decomposition"] > 0 for event in events)
+
+
+def test_a_network_that_does_not_grow_spends_nothing_on_growth():
+    records, events = said(trial(None))
+    assert not events
+    assert records[-1].growth_flops == 0
+    assert records[-1].widths == (9,)
+
+
+def test_the_loss_of_the_batch_after_growth_is_the_one_promised():
+    """What the harness trains on is what the line search measured."""
+    running = trial("tiny", budget=Budget(epochs=3), schedule=Schedule(growths=1, every=1))
+    records, (event,) = said(running)
+    at_growth = [record for record in records if record.step == event.step]
+    before, after = at_growth[0], at_growth[-1]
+    assert event.measured is not None
+    assert before.train_loss - after.train_loss == pytest.approx(event.measured, rel=0.3)
+
+
+def test_a_budget_of_flops_is_used_up_and_not_exceeded():
+    budget = Budget(flops=3e6)
+    for method in ("tiny", "gradmax", None):
+        schedule = Schedule(growths=2, every=20, unit="steps")
+        running = trial(method, budget=budget, schedule=schedule)
+        records, _ = said(running)
+        step = 32 * running.costs.training
+        assert 3e6 - step < spent(records[-1]) <= 3e6
+
+
+def test_a_growth_that_would_exceed_the_budget_is_not_started():
+    schedule = Schedule(growths=1, every=1, unit="steps")
+    records, events = said(trial("tiny", budget=Budget(flops=1e5), schedule=schedule))
+    assert not events
+    assert spent(records[-1]) <= 1e5
+
+
+def test_free_growth_stops_at_its_limit_of_parameters():
+    schedule = Schedule(every=0.5, neurons=3, where="best", max_parameters=80)
+    records, events = said(trial("random_growth", kind="free", schedule=schedule))
+    assert records[-1].parameters <= 80 < records[-1].parameters + 3 * 12
+    assert all(event.filled == 0 for event in events)
+
+
+def test_free_growth_stops_at_its_limit_of_flops():
+    schedule = Schedule(every=0.5, neurons=3, where="each", max_flops=60)
+    records, _ = said(trial("north_preactivation", kind="free", schedule=schedule))
+    assert records[-1].widths == (4,)
+    assert records[-1].flops == 44
+
+
+def test_growth_can_begin_before_training():
+    schedule = Schedule(growths=1, first=0)
+    _, (event,) = said(trial("random_growth", schedule=schedule))
+    assert event.step == 0
+
+
+def test_the_batch_grows_with_the_square_root_of_the_flops():
+    """Appendix D.2."""
+    running = trial("random_growth", recipe={"batch_growth": True, "batch_size": 20})
+    first = running.costs.flops
+    records, _ = said(running)
+    assert running.batch_size == round(20 * (records[-1].flops / first) ** 0.5)
+
+
+def test_the_same_trial_gives_the_same_bits():
+    first, second = said(trial("north_preactivation")), said(trial("north_preactivation"))
+    assert [replace(r, seconds=None) for r in first[0]] == [
+        replace(r, seconds=None) for r in second[0]
+    ]
+    assert [replace(e, seconds={}) for e in first[1]] == [
+        replace(e, seconds={}) for e in second[1]
+    ]
+
+
+def test_methods_see_the_same_data_in_the_same_order():
+    """Growth draws from a generator of its own."""
+    orders = [trial(method).order.permutation for method in ("tiny", "gradmax")]
+    runs = [trial(method) for method in ("tiny", "gradmax")]
+    for running in runs:
+        said(running)
+    assert torch.equal(orders[0], orders[1])
+    assert torch.equal(runs[0].order.permutation, runs[1].order.permutation)
+
+
+def test_neither_growth_nor_training_ever_reads_validation_or_test_data():
+    """Networks end with the same bits when those splits are replaced."""
+    outcomes = []
+    for spoilt in (False, True):
+        running = trial("tiny")
+        if spoilt:
+            nonsense = Samples(torch.full((5, 10), 7.0), torch.full((5, 1), -3.0))
+            running.data = replace(running.data, validation=nonsense, test=nonsense)
+        said(running)
+        outcomes.append([p.detach().clone() for p in running.model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*outcomes, strict=True))
+
+
+def test_the_splits_are_disjoint():
+    data = prepare(Bent(), Path(), 0.1)
+    rows = [{tuple(row.tolist()) for row in s.inputs} for s in (data.train, data.validation)]
+    assert len(rows[0] | rows[1]) == len(data.train) + len(data.validation) == 700
+    assert not rows[0] & rows[1]
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_with_its_step():
+    recipe = {"optimizer": "sgd", "learning_rate": 1e6}
+    with pytest.raises(DivergedError, match="at step"):
+        said(trial("random_growth", recipe=recipe))
+
+
+def test_a_task_whose_sites_do_not_match_its_widths_is_refused():
+    @dataclass(frozen=True)
+    class Wrong(Bent):
+        seed_widths: tuple[int, ...] = (1, 1)
+        target_widths: tuple[int, ...] = (9, 9)
+
+    with pytest.raises(ValueError, match="names 2 hidden widths but its network has 1"):
+        trial(task=Wrong())
+
+
+def test_a_twin_starts_with_the_widths_and_the_budget_it_is_given():
+    settings = config(task="digits", budget=Budget(epochs=1))
+    twin = settings.model_copy(update={"twin": Twin(of=settings.id, match="steps")})
+    *_, last = run_trial(twin, (5, 4), Budget(steps=7), Path(), "cpu")
+    assert isinstance(last, Record)
+    assert last.widths == (5, 4)
+    assert last.step == 7
