@@ -1,5 +1,6 @@
 """A trial from seed network to final record, short but real."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,7 +90,7 @@ def test_every_method_reaches_the_same_target_and_learns(method):
 
 def test_clocks_and_costs_never_run_backwards():
     records, _ = said(trial())
-    for before, after in zip(records, records[1:], strict=False):
+    for before, after in itertools.pairwise(records):
         assert after.step >= before.step
         assert after.samples >= before.samples
         assert spent(after) >= spent(before)
