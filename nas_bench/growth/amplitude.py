@@ -5,8 +5,9 @@ existing weights included in the norm.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ from nas_bench.growth.statistics import SiteStatistics
 AMPLITUDES = tuple(2.0**j for j in range(-20, 5))
 SEARCH_SAMPLES = 500
 TIE = 1e-9
+
+Path = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,16 @@ class Search:
         seen = capture(model, sites, batch, loss, goals=True)
         return {site.name: cls(model, site, batch, loss, seen) for site in sites}
 
-    def contribution(self, neurons: NewNeurons, *, linearised: bool = False) -> Tensor:
-        """What the neurons and the weight update add to the next layer, shape (n, …, d)."""
-        change = self._outputs(neurons, linearised=linearised)
+    def contribution(self, neurons: NewNeurons, path: Path | None = None) -> Tensor:
+        """What the neurons and the weight update add to the next layer, shape (n, …, d).
+
+        Args:
+            neurons: with their amplitude.
+            path: in place of the site's own.
+        """
+        z = self._pre_activity(neurons.fan_in)
+        z = path(z) if path else follow(self.model, self.site.path, z, neurons.copied)
+        change = z @ _to(neurons.fan_out.flatten(1), z)
         if neurons.weight_update is None:
             return change
         hidden = self.seen.inputs[self.site.next]
@@ -96,7 +106,8 @@ class Search:
 
     def predicted_drop(self, neurons: NewNeurons) -> float:
         """First-order drop of the mean loss, exact also where the path has a kink at 0."""
-        return self.first_order_drop(self.contribution(neurons, linearised=True))
+        linearised = partial(follow_linearised, self.model, self.site.path)
+        return self.first_order_drop(self.contribution(neurons, linearised))
 
     def first_order_drop(self, change: Tensor) -> float:
         """First-order drop of the mean loss by a change of the next layer's outputs."""
@@ -171,14 +182,6 @@ class Search:
         bias = linear(self.model, self.site.grown).bias is not None
         return _affine(x, _to(fan_in, x), bias)
 
-    def _outputs(self, neurons: NewNeurons, *, linearised: bool) -> Tensor:
-        z = self._pre_activity(neurons.fan_in)
-        if linearised:
-            z = follow_linearised(self.model, self.site.path, z)
-        else:
-            z = follow(self.model, self.site.path, z, neurons.copied)
-        return z @ _to(neurons.fan_out.flatten(1), z)
-
 
 def scale(statistics: SiteStatistics, neurons: NewNeurons) -> float:
     """γ = ‖a‖ / ‖v_new + δW* b₁‖ over the statistics batch, 1 where either norm is 0.
@@ -192,9 +195,28 @@ def scale(statistics: SiteStatistics, neurons: NewNeurons) -> float:
         step = step + 2 * (Z @ statistics.hidden_cross * update).sum()
         step = step + (update @ statistics.hidden_covariance * update).sum()
     W = statistics.next_weight
-    activity = (W @ statistics.hidden_covariance * W).sum()
-    ratio = float(activity.clamp_min(0).sqrt() / step.clamp_min(0).sqrt())
-    return ratio if math.isfinite(ratio) and ratio > 0 else 1.0
+    return _ratio(float((W @ statistics.hidden_covariance * W).sum()), float(step))
+
+
+def measured_scales(
+    model: nn.Module,
+    proposals: Mapping[Site, NewNeurons],
+    batches: Iterable[Batch],
+    loss: Loss,
+) -> dict[str, float]:
+    """γ of proposals for several sites by one forward pass, where S was not needed otherwise.
+
+    A pass costs a fraction of the sums that S needs, and who does not read S does not pay for it.
+    """
+    activity = dict.fromkeys((site.name for site in proposals), 0.0)
+    step = dict(activity)
+    for batch in batches:
+        seen = capture(model, proposals, batch, loss, goals=False)
+        for site, neurons in proposals.items():
+            change = Search(model, site, batch, loss, seen).contribution(neurons, _identity)
+            step[site.name] += float(change.double().square().sum())
+            activity[site.name] += float(seen.outputs[site.next].double().square().sum())
+    return {name: _ratio(activity[name], step[name]) for name in step}
 
 
 def with_amplitude(neurons: NewNeurons, factor: float) -> NewNeurons:
@@ -234,6 +256,16 @@ def line_search(search: Search, neurons: NewNeurons, gamma: float, *, allow_zero
         predicted=best * search.predicted_drop(oriented),
         measured=search.seen.loss - losses[best],
     )
+
+
+def _ratio(activity: float, step: float) -> float:
+    """√(activity/step), 1 where either is 0."""
+    ratio = math.sqrt(max(activity, 0.0) / step) if step > 0 else 0.0
+    return ratio if math.isfinite(ratio) and ratio > 0 else 1.0
+
+
+def _identity(z: Tensor) -> Tensor:
+    return z
 
 
 def _order(losses: dict[float, float]) -> Callable[[float], tuple[float, float]]:

@@ -14,6 +14,7 @@ from nas_bench.growth.amplitude import (
     Search,
     Step,
     line_search,
+    measured_scales,
     scale,
     with_amplitude,
 )
@@ -149,6 +150,7 @@ class _Candidate:
     statistics: SiteStatistics
     proposal: NewNeurons
     meter: CostMeter
+    gamma: float = 1.0
     step: Step | None = None
     score: float | None = None
     chosen: bool = True
@@ -178,6 +180,8 @@ class _Grower:
                 proposal = self._proposal(statistics[site.name], self.asked[site.name])
             candidates.append(_Candidate(site, statistics[site.name], proposal, meter))
             meter = CostMeter()
+        if self.method.searches_amplitude:
+            candidates = self._scaled(candidates)
         if where in ("each", "all"):
             return candidates
         scored = self._scored(candidates, measured=where == "best")
@@ -194,8 +198,7 @@ class _Grower:
     def _statistics(self, sites: list[Site]) -> dict[str, SiteStatistics]:
         if norms := uncalibrated(self.model):
             calibrate(self.model, norms, self.passes)
-        extra = Need.INPUTS | Need.HIDDEN if self.method.searches_amplitude else Need.NOTHING
-        needs = {site.name: self.method.needs(site) | extra for site in sites}
+        needs = {site.name: self.method.needs(site) for site in sites}
         seed = int(torch.randint(2**31, (), generator=self.generator))
         return measure(self.model, sites, self.passes, self.loss, needs, seed=seed)
 
@@ -212,6 +215,16 @@ class _Grower:
         if not (proposal.fan_in.isfinite().all() and proposal.fan_out.isfinite().all()):
             raise ValueError(f"{self.method.name} proposed nan or inf at {statistics.site}")
         return _moved(proposal, statistics.grown_weight.device)
+
+    def _scaled(self, candidates: list[_Candidate]) -> list[_Candidate]:
+        """Candidates with γ: from the statistics if they suffice, else from a forward pass."""
+        enough = Need.INPUTS | Need.HIDDEN
+        if all(enough in self.method.needs(c.site) for c in candidates):
+            return [replace(c, gamma=scale(c.statistics, c.proposal)) for c in candidates]
+        proposals = {c.site: c.proposal for c in candidates}
+        with candidates[0].meter.charge("statistics"):
+            gammas = measured_scales(self.model, proposals, self.passes, self.loss)
+        return [replace(c, gamma=gammas[c.site.name]) for c in candidates]
 
     def _scored(self, candidates: list[_Candidate], *, measured: bool) -> list[_Candidate]:
         """Candidates with the drop of the loss, measured or predicted, that ranks them."""
@@ -230,8 +243,8 @@ class _Grower:
             probe = search.probe(c.proposal)
             return replace(c, score=probe.measured if measured else probe.predicted)
         if not measured and self.method.searches_amplitude:
-            gamma = scale(c.statistics, c.proposal)
-            return replace(c, score=search.predicted_drop(_scaled(search, c.proposal, gamma)))
+            oriented = search.oriented(with_amplitude(c.proposal, c.gamma))
+            return replace(c, score=search.predicted_drop(oriented))
         step = self._step(c, search)
         return replace(c, step=step, score=step.measured if measured else step.predicted)
 
@@ -241,8 +254,7 @@ class _Grower:
     def _step(self, c: _Candidate, search: Search) -> Step:
         neurons = _padded(c.proposal, self.model, c.site)
         if self.method.searches_amplitude:
-            gamma = scale(c.statistics, c.proposal)
-            return line_search(search, neurons, gamma, allow_zero=not self.fill)
+            return line_search(search, neurons, c.gamma, allow_zero=not self.fill)
         change = search.contribution(neurons)
         drop = search.seen.loss - search.loss_with(change)
         return Step(neurons, None, None, search.first_order_drop(change), drop)
@@ -306,10 +318,6 @@ def _event(
         flops=c.meter.flops,
         seconds=c.meter.seconds,
     )
-
-
-def _scaled(search: Search, neurons: NewNeurons, gamma: float) -> NewNeurons:
-    return search.oriented(with_amplitude(neurons, gamma))
 
 
 def _moved(neurons: NewNeurons, device: torch.device) -> NewNeurons:

@@ -51,20 +51,21 @@ def measure(
         sites: to measure.
         batches: of (inputs, targets).
         loss: of (outputs, targets), the mean over samples.
-        needs: what is read of each site, by its name.
+        needs: what is read of each site, by its name; where nothing is read anywhere, no pass is
+            made.
         seed: of the random sample.
 
     Raises:
         ValueError: if there is no data.
     """
-    wanted = [site for site in sites if site.name in needs]
+    wanted = [site for site in sites if needs[site.name]]
     goals = any(Need.GOAL in needs[site.name] for site in wanted)
     generator = torch.Generator().manual_seed(seed)
     sums: dict[str, Sums] = {}
     samples: dict[str, SiteSamples] = {}
     device = next(model.parameters()).device
     stream = batches if isinstance(batches, Passes) else Passes(batches, device)
-    for batch in stream:
+    for batch in stream if wanted else ():
         seen = capture(model, wanted, batch, loss, goals=goals)
         products = _Products(seen)
         keys = torch.rand(seen.samples, generator=generator, dtype=torch.float64)
@@ -78,7 +79,7 @@ def measure(
                 samples[site.name] = merged.smallest(SAMPLE_LIMIT)
     if wanted and not sums:
         raise ValueError("no data to measure: the batches are empty")
-    return {s.name: _statistics(model, s, sums[s.name], samples.get(s.name)) for s in wanted}
+    return {s.name: _statistics(model, s, sums.get(s.name), samples.get(s.name)) for s in sites}
 
 
 class _Products:
@@ -186,13 +187,13 @@ def _affine(layer: nn.Linear) -> Tensor:
 
 
 def _statistics(
-    model: nn.Module, site: Site, sums: Sums, samples: SiteSamples | None
+    model: nn.Module, site: Site, sums: Sums | None, samples: SiteSamples | None
 ) -> SiteStatistics:
     grown, following = linear(model, site.grown), linear(model, site.next)
     exact = grown.weight.dtype == torch.float64
     return SiteStatistics(
         site=site.name,
-        sums=sums,
+        sums=sums or Sums(0),
         positions=site.positions,
         grown_weight=_affine(grown),
         next_weight=_affine(following),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Need(Flag):
     """What a growth method reads of a site, so that nothing else is measured.
 
-    The widths, weights and the mean of the inputs are always there.
+    Widths and weights are always there; the mean of the inputs comes with any need.
     """
 
     NOTHING = 0

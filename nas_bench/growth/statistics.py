@@ -72,7 +72,7 @@ class Sums:
     """
 
     count: int
-    inputs: Tensor
+    inputs: Tensor | None = None
     input_gram: Tensor | None = None
     hidden_gram: Tensor | None = None
     input_hidden: Tensor | None = None
@@ -158,12 +158,12 @@ class SiteStatistics:
     @cached_property
     def input_mean(self) -> Tensor:
         """Mean of b₂ over samples and positions, shape (p,)."""
-        return self._inputs(self.sums.inputs[0]) / (self.count * self.positions)
+        return self._inputs(self._read(self.sums.inputs, "input_mean")[0]) / self.positions
 
     @cached_property
     def input_power(self) -> Tensor:
         """E b₂² of every input, the diagonal of S, shape (p,)."""
-        return self._inputs(self.sums.inputs[1]) / self.count
+        return self._inputs(self._read(self.sums.inputs, "input_power")[1])
 
     @cached_property
     def covariance(self) -> Tensor:
@@ -250,7 +250,7 @@ class SiteStatistics:
     def _hidden(self, rows: Tensor) -> Tensor:
         return rows if self.next_bias else rows[:-1]
 
-    def _read(self, total: Tensor | None, name: str, need: str) -> Tensor:
+    def _read(self, total: Tensor | None, name: str, need: str = "INPUTS") -> Tensor:
         if total is None:
             raise ValueError(
                 f"{name} of {self.site} was not measured; "

@@ -267,3 +267,12 @@ def test_amplitudes_are_the_powers_of_two_from_16_down():
     """ε ∈ {2^j, j = 4 … −20}; 0 is added where nothing may be added."""
     assert sorted(engine.AMPLITUDES) == oracles.AMPLITUDES[1:]
     assert max(engine.AMPLITUDES) == 16
+
+
+@pytest.mark.parametrize("name", ["tanh", "no bias", "tokens", "batch norm"])
+def test_the_scale_from_a_pass_is_the_one_from_the_statistics(name):
+    """Random neurons need no S: their γ comes from a forward pass."""
+    stage = problems.ALL[name]
+    site, new = problems.site_of(stage), random_neurons(stage, updated=True)
+    passed = engine.measured_scales(stage.model, {site: new}, stage.batches(), stage.loss)
+    assert passed[site.name] == pytest.approx(engine.scale(statistics(stage), new), rel=1e-9)

@@ -109,10 +109,12 @@ def test_methods_without_gradients_make_no_backward_pass(method, where):
 
 @pytest.mark.parametrize("method", [*SEARCHED, *PRESERVING], ids=repr)
 @pytest.mark.parametrize("where", ["each", "best"])
-def test_growing_is_never_free(method, where):
+def test_growing_is_free_only_for_those_who_read_nothing_and_need_no_search(method, where):
     stage = problems.deep(samples=100)
     _, events = grown(stage, method, where=where)
-    assert sum(sum(event.flops.values()) for event in events) > 100 * 3 * 30 * 0.5
+    reads = method.needs(problems.site_of(stage)) or method.searches_amplitude
+    flops = sum(sum(event.flops.values()) for event in events)
+    assert flops > 1000 if reads or where == "best" else flops == 0
     assert all(value >= 0 for event in events for value in event.seconds.values())
 
 
