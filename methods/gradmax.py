@@ -54,9 +54,9 @@ class GradMax(GrowthMethod):
         largest = statistics.input_power.sum().sqrt()  # σ₁(Ñ) ≤ √E‖b₂‖² √E‖v‖²
         tolerance = statistics.gain_tolerance * float(largest)
         _, gains, w = directions(cross[features], tolerance)
-        kept = min(len(gains), k)
-        columns = statistics.next_weight[:, : statistics.width].norm(dim=0)
-        fan_out = self.scale * columns.mean() * w[:, :kept].T
+        norm = self.scale * statistics.next_weight[:, : statistics.width].norm(dim=0).mean()
+        kept = min(len(gains), k) if norm > 0 else 0  # with no fan-out either, dead for ever
+        fan_out = norm * w[:, :kept].T
         return NewNeurons(
             fan_in=fan_out.new_zeros(kept, statistics.grown_weight.shape[1]),
             fan_out=fan_out.reshape(kept, statistics.taps, statistics.outputs),

@@ -48,8 +48,12 @@ class Tiny(GrowthMethod):
 
     def needs(self, site: Site) -> Need:
         """See the base class."""
-        tokens = self.significance and site.positions > 1
-        return Need.INPUTS | Need.HIDDEN | Need.GOAL | (Need.SAMPLES if tokens else Need.NOTHING)
+        needs = Need.INPUTS | Need.GOAL
+        if self.projection:
+            needs |= Need.HIDDEN | Need.CROSS
+        if self.significance and site.positions > 1:
+            needs |= Need.SAMPLES
+        return needs
 
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""

@@ -136,7 +136,7 @@ def _twin_jobs(twins: Sequence[TrialConfig], ledger: Ledger, scribe: _Scribe) ->
     jobs = []
     for config in twins:
         original = runs.get(config.twin.of) if config.twin else None
-        if original and original.status == "ok" and original.result:
+        if original and original.status == "ok" and original.result and original.result.step:
             jobs.append(_twin_job(config, original.result))
         else:
             scribe(config, as_dict(_without_original(original)))
@@ -152,6 +152,8 @@ def _twin_job(config: TrialConfig, original: Record) -> Job:
 
 def _without_original(original: Run | None) -> Failure:
     state = f"it is {original.status}: {original.reason}" if original else "it never ran"
+    if original and original.status == "ok":
+        state = "it took no step"
     message = f"the original of this twin has no result, so its widths are not known ({state})"
     return Failure("failed", "OriginalError", message, "")
 

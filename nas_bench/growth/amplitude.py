@@ -90,13 +90,12 @@ class Search:
             neurons: with their amplitude.
             path: in place of the site's own.
         """
-        z = self._pre_activity(neurons.fan_in)
-        z = path(z) if path else follow(self.model, self.site.path, z, neurons.copied)
-        change = z @ _to(neurons.fan_out.flatten(1), z)
-        if neurons.weight_update is None:
-            return change
-        hidden = self.seen.inputs[self.site.next]
-        return change + _affine(hidden, _to(neurons.weight_update, hidden), self._next_bias)
+        return self._contribution(self._linear(neurons), 1.0, path)
+
+    def contributions(self, neurons: NewNeurons) -> Callable[[float], Tensor]:
+        """`contribution` as a function of the amplitude; what is linear in it is made once."""
+        linear_parts = self._linear(neurons)
+        return lambda amplitude: self._contribution(linear_parts, amplitude, None)
 
     def loss_with(self, change: Tensor) -> float:
         """Mean loss with something added to the next layer; nan counts as infinite."""
@@ -148,39 +147,65 @@ class Search:
             for w in (neurons.fan_in, neurons.fan_out)
         )
 
-        def change(a: Tensor, o: Tensor) -> Tensor:
-            return self.contribution(replace(neurons, fan_in=a, fan_out=o))
-
         with torch.enable_grad():
-            value = mean_loss(
-                self.model, self.batch, self.loss, [(self.site.next, change(alpha, omega))]
-            )
+            change = self.contribution(replace(neurons, fan_in=alpha, fan_out=omega))
+            value = mean_loss(self.model, self.batch, self.loss, [(self.site.next, change)])
             gradients = torch.autograd.grad(value, (alpha, omega))
-        start = (alpha.detach(), omega.detach())
-
-        def after(rate: float) -> Tensor:
-            return change(*(w - rate * g for w, g in zip(start, gradients, strict=True)))
-
         slope = sum(float(g.double().square().sum()) for g in gradients)
         if slope == 0:
             return Probe(0.0, 0.0)
-        size = sum(float(w.double().square().sum()) for w in start)
+        start = self._linear(neurons)
+        direction = self._pre_activity(gradients[0]), _to(gradients[1].flatten(1), start.fan_out)
+
+        def after(rate: float) -> Tensor:
+            z, w = start.pre_activity - rate * direction[0], start.fan_out - rate * direction[1]
+            return self._contribution(replace(start, pre_activity=z, fan_out=w), 1.0, None)
+
+        size = sum(float(w.double().square().sum()) for w in (neurons.fan_in, neurons.fan_out))
         small = 1e-3 * math.sqrt(size / slope)
-        speed = float((after(small) - change(*start)).norm()) / small
+        speed = float((after(small) - after(0.0)).norm()) / small
         if speed == 0:  # the step leads where the path is flat
             return Probe(0.0, 0.0)
         unit = float(self.seen.outputs[self.site.next].norm()) / speed or 1.0
         losses = [self.loss_with(after(e * unit)) for e in AMPLITUDES]
         return Probe(unit * slope, max(0.0, float(value.detach()) - min(losses)))
 
-    @property
-    def _next_bias(self) -> bool:
-        return linear(self.model, self.site.next).bias is not None
+    def _linear(self, neurons: NewNeurons) -> "_LinearParts":
+        z, update = self._pre_activity(neurons.fan_in), None
+        if neurons.weight_update is not None:
+            hidden = self.seen.inputs[self.site.next]
+            bias = linear(self.model, self.site.next).bias is not None
+            update = _affine(hidden, _to(neurons.weight_update, hidden), bias)
+        return _LinearParts(z, _to(neurons.fan_out.flatten(1), z), update, neurons.copied)
+
+    def _contribution(self, parts: "_LinearParts", amplitude: float, path: Path | None) -> Tensor:
+        root = math.sqrt(amplitude)
+        z = parts.pre_activity * root
+        z = path(z) if path else follow(self.model, self.site.path, z, parts.copied)
+        change = z @ (parts.fan_out * root)
+        return change if parts.update is None else change + amplitude * parts.update
 
     def _pre_activity(self, fan_in: Tensor) -> Tensor:
         x = self.seen.inputs[self.site.grown]
         bias = linear(self.model, self.site.grown).bias is not None
         return _affine(x, _to(fan_in, x), bias)
+
+
+@dataclass(frozen=True)
+class _LinearParts:
+    """What is linear in the weights of a step, on the minibatch.
+
+    Attributes:
+        pre_activity: αᵀb₂ of the new neurons, shape (n, …, k).
+        fan_out: ω, shape (k, d).
+        update: δW* b₁, shape (n, …, d), or None.
+        copied: as in the neurons.
+    """
+
+    pre_activity: Tensor
+    fan_out: Tensor
+    update: Tensor | None
+    copied: Tensor | None
 
 
 def scale(statistics: SiteStatistics, neurons: NewNeurons) -> float:
@@ -243,9 +268,8 @@ def line_search(search: Search, neurons: NewNeurons, gamma: float, *, allow_zero
         allow_zero: whether "add nothing" is a candidate.
     """
     oriented = search.oriented(with_amplitude(neurons, gamma))
-    losses = {
-        e: search.loss_with(search.contribution(with_amplitude(oriented, e))) for e in AMPLITUDES
-    }
+    change = search.contributions(oriented)
+    losses = {e: search.loss_with(change(e)) for e in AMPLITUDES}
     if allow_zero:
         losses = {0.0: search.seen.loss, **losses}
     best = min(losses, key=_order(losses))

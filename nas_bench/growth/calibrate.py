@@ -24,7 +24,8 @@ def uncalibrated(model: nn.Module) -> list[_BatchNorm]:
 def calibrate(model: nn.Module, norms: Iterable[_BatchNorm], batches: Iterable[Batch]) -> None:
     """Replace the running statistics of these batch norms by averages over the batches.
 
-    Only the batch norms run in training mode, and how many batches they have tracked is kept.
+    Only the batch norms run in training mode, and how many batches they have tracked is kept. A
+    batch of one sample, which has no variance, is left out.
 
     Args:
         model: that they are part of.
@@ -33,7 +34,8 @@ def calibrate(model: nn.Module, norms: Iterable[_BatchNorm], batches: Iterable[B
     """
     with evaluating(model), torch.no_grad(), _averaging(list(norms)):
         for inputs, _ in batches:
-            model(inputs)
+            if len(inputs) > 1:
+                model(inputs)
 
 
 @contextmanager

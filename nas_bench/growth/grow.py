@@ -25,12 +25,14 @@ from nas_bench.growth.kaiming import zero_fan_out_neurons
 from nas_bench.growth.measure import measure
 from nas_bench.growth.method import GrowthMethod, Need, NewNeurons
 from nas_bench.growth.optimizer import Policy, check, transplant
-from nas_bench.growth.sites import Site, arrange_slopes, find_sites, linear
+from nas_bench.growth.sites import Site, SiteError, arrange_slopes, linear, survey
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.growth.widen import new_channel_moments, widen
 
 Where = Literal["each", "all", "best", "predicted"]
-Status = Literal["added", "rejected", "not significant", "not possible", "not chosen"]
+Status = Literal[
+    "added", "rejected", "not significant", "not possible", "not chosen", "too expensive"
+]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class GrowthEvent:
 
     Attributes:
         site: name of the grown layer.
-        status: what became of it.
+        status: what became of it; too expensive is for those who keep budgets to say.
         asked: neurons asked for.
         proposed: neurons that the method had.
         dropped: neurons that were not significant.
@@ -120,8 +122,7 @@ def grow(
     device = next(model.parameters()).device
     passes = Passes(batches, device)
     search_batch = _on(device, search_batch or _first(batches))
-    if sites is None:
-        sites = find_sites(model, search_batch[0][:2])
+    sites = _checked(sites) if sites is not None else _found(model, search_batch[0][:2])
     asked = neurons if isinstance(neurons, Mapping) else {s.name: neurons for s in sites}
     if unknown := set(asked) - {site.name for site in sites}:
         raise ValueError(
@@ -207,10 +208,11 @@ class _Grower:
         p, d = statistics.grown_weight.shape[1], statistics.outputs
         shapes = tuple(proposal.fan_in.shape), tuple(proposal.fan_out.shape)
         n = len(proposal)
-        if n > k or shapes != ((n, p), (n, 1, d)):
+        taps = statistics.taps
+        if n > k or shapes != ((n, p), (n, taps, d)):
             raise ValueError(
                 f"{self.method.name} proposed fan_in {shapes[0]} and fan_out {shapes[1]} at "
-                f"{statistics.site}; expected (k, {p}) and (k, 1, {d}) with k ≤ {k}"
+                f"{statistics.site}; expected (k, {p}) and (k, {taps}, {d}) with k ≤ {k}"
             )
         if not (proposal.fan_in.isfinite().all() and proposal.fan_out.isfinite().all()):
             raise ValueError(f"{self.method.name} proposed nan or inf at {statistics.site}")
@@ -218,7 +220,7 @@ class _Grower:
 
     def _scaled(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """Candidates with γ: from the statistics if they suffice, else from a forward pass."""
-        enough = Need.INPUTS | Need.HIDDEN
+        enough = Need.INPUTS | Need.HIDDEN | Need.CROSS
         if all(enough in self.method.needs(c.site) for c in candidates):
             return [replace(c, gamma=scale(c.statistics, c.proposal)) for c in candidates]
         proposals = {c.site: c.proposal for c in candidates}
@@ -299,6 +301,8 @@ class _Grower:
 def _event(
     c: _Candidate, step: Step | None, status: Status, asked: int, filled: int
 ) -> GrowthEvent:
+    if status not in ("added", "rejected"):
+        step = None
     grown = status == "added" and step is not None
     return GrowthEvent(
         site=c.site.name,
@@ -318,6 +322,24 @@ def _event(
         flops=c.meter.flops,
         seconds=c.meter.seconds,
     )
+
+
+def _found(model: nn.Module, example: Tensor) -> Sequence[Site]:
+    found = survey(model, example)
+    if not found.sites:
+        reasons = "; ".join(f"{r.layer}: {r.reason}" for r in found.refusals)
+        raise SiteError(f"{type(model).__name__} has no hidden width that can grow ({reasons})")
+    return found.sites
+
+
+def _checked(sites: Sequence[Site]) -> Sequence[Site]:
+    """Sites in network order, as what is padded for whom depends on it."""
+    grown: set[str] = set()
+    for site in sites:
+        if site.next in grown:
+            raise SiteError(f"{site.grown} comes before {site.next} in the network, not after it")
+        grown.add(site.grown)
+    return sites
 
 
 def _moved(neurons: NewNeurons, device: torch.device) -> NewNeurons:

@@ -31,8 +31,9 @@ def whitening(covariance: Tensor, cut: float) -> Tensor:
 def _inverse_root(R: Tensor, alive: Tensor, cut: float) -> Tensor | None:
     """L⁻ᵀ of R = L Lᵀ if surely no eigenvalue would be cut, else None.
 
-    It differs from U e^{-1/2} by a rotation, to which nothing made of T is sensitive, and costs
-    a tenth. The largest eigenvalue is at most tr R and the smallest at least 1 / tr R⁻¹.
+    It differs from U e^{-1/2} by a rotation, under which gains, neurons and the law of Gaussian
+    candidates stay the same, and costs a tenth. The largest eigenvalue is at most tr R and the
+    smallest at least 1 / tr R⁻¹.
     """
     L, failed = torch.linalg.cholesky_ex(R[alive][:, alive])
     if failed or not len(L):

@@ -16,9 +16,8 @@ from nas_bench.growth.statistics import (
     SiteSamples,
     SiteStatistics,
     Sums,
+    sample_limit,
 )
-
-SAMPLE_LIMIT = 1000
 
 
 def statistics_batch(inputs: int, positions: int, dataset: int, factor: float = 1.0) -> int:
@@ -53,11 +52,12 @@ def measure(
         loss: of (outputs, targets), the mean over samples.
         needs: what is read of each site, by its name; where nothing is read anywhere, no pass is
             made.
-        seed: of the random sample.
+        seed: of the random sample; statistics that are to be added need different ones.
 
     Raises:
         ValueError: if there is no data.
     """
+    needs = {site.name: needs.get(site.name, Need.NOTHING) for site in sites}
     wanted = [site for site in sites if needs[site.name]]
     goals = any(Need.GOAL in needs[site.name] for site in wanted)
     generator = torch.Generator().manual_seed(seed)
@@ -76,7 +76,7 @@ def measure(
                 sample = products.samples(site, keys, _biases(model, site))
                 old = samples.get(site.name)
                 merged = sample if old is None else old.merged(sample)
-                samples[site.name] = merged.smallest(SAMPLE_LIMIT)
+                samples[site.name] = merged.smallest(sample_limit(site.positions))
     if wanted and not sums:
         raise ValueError("no data to measure: the batches are empty")
     return {s.name: _statistics(model, s, sums.get(s.name), samples.get(s.name)) for s in sites}
@@ -98,7 +98,7 @@ class _Products:
             input_gram=self._gram(grown, grown) if Need.INPUTS in needs else None,
             inputs=self._moments(grown),
             hidden_gram=self._gram(following, following) if hidden else None,
-            input_hidden=self._gram(grown, following) if hidden else None,
+            input_hidden=self._gram(grown, following) if Need.CROSS in needs else None,
             input_goal=self._with_goal(grown, following) if goal else None,
             hidden_goal=self._with_goal(following, following) if goal else None,
             goal_gram=self._goal_gram(following) if goal else None,
@@ -106,7 +106,7 @@ class _Products:
 
     def samples(self, site: Site, keys: Tensor, biases: tuple[bool, bool]) -> SiteSamples:
         """The batch's rows of a site, those with the smallest keys."""
-        order = keys.argsort()[:SAMPLE_LIMIT]
+        order = keys.argsort()[: sample_limit(site.positions)]
 
         def rows(x: Tensor, constant: bool) -> Tensor:
             chosen = x[order.to(x.device)].flatten(1, -2) if x.dim() > 2 else x[order, None]

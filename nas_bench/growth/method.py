@@ -22,7 +22,9 @@ class Need(Flag):
     INPUTS = auto()
     """The covariance S of what the grown layer reads."""
     HIDDEN = auto()
-    """The covariance S₁ of what the next layer reads, and P across the site."""
+    """The covariance S₁ of what the next layer reads."""
+    CROSS = auto()
+    """P, between what the grown layer and what the next layer read."""
     GOAL = auto()
     """The goal update: Ñ, M and E vvᵀ. The only need that costs a backward pass."""
     SAMPLES = auto()

@@ -27,7 +27,7 @@ class UnitSlopeReLU6(nn.Module):
 UNIT_SLOPE = {nn.ReLU: UnitSlopeReLU, nn.ReLU6: UnitSlopeReLU6}
 ACTIVATION_MODULES = (
     nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh,
-    nn.LeakyReLU, nn.LogSigmoid, nn.Mish, nn.PReLU, nn.ReLU, nn.ReLU6, nn.RReLU, nn.SELU,
+    nn.LeakyReLU, nn.LogSigmoid, nn.Mish, nn.PReLU, nn.ReLU, nn.ReLU6, nn.SELU,
     nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink,
     nn.Threshold, UnitSlopeReLU, UnitSlopeReLU6,
 )  # fmt: skip
@@ -44,7 +44,7 @@ IDENTITY_NAMES = frozenset({"dropout", "alpha_dropout", "contiguous"})
 
 
 @dataclass(frozen=True)
-class Step:
+class Operation:
     """One operation of a path.
 
     Attributes:
@@ -85,7 +85,7 @@ class Step:
 
 
 def follow(
-    model: nn.Module, path: Iterable[Step], z: Tensor, copied: Tensor | None = None
+    model: nn.Module, path: Iterable[Operation], z: Tensor, copied: Tensor | None = None
 ) -> Tensor:
     """What the next layer reads of new channels with pre-activities z, in eval mode.
 
@@ -109,7 +109,7 @@ def follow(
     return z
 
 
-def follow_linearised(model: nn.Module, path: Iterable[Step], z: Tensor) -> Tensor:
+def follow_linearised(model: nn.Module, path: Iterable[Operation], z: Tensor) -> Tensor:
     """`follow` with each activation replaced by its one-sided slopes at 0 (path′)."""
     for step in path:
         if step.kind == "activation":
@@ -117,7 +117,7 @@ def follow_linearised(model: nn.Module, path: Iterable[Step], z: Tensor) -> Tens
     return z
 
 
-def autograd_slope(model: nn.Module, path: Iterable[Step], like: Tensor) -> float:
+def autograd_slope(model: nn.Module, path: Iterable[Operation], like: Tensor) -> float:
     """What autograd takes for the derivative of the path at exactly 0."""
     z = torch.zeros(1, dtype=like.dtype, device=like.device, requires_grad=True)
     with torch.enable_grad():

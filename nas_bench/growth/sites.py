@@ -4,7 +4,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from nas_bench.growth.paths import (
     IDENTITY_MODULES,
     IDENTITY_NAMES,
     UNIT_SLOPE,
-    Step,
+    Operation,
     UnitSlopeReLU,
     UnitSlopeReLU6,
     autograd_slope,
@@ -46,7 +46,7 @@ class Site:
 
     grown: str
     next: str
-    path: tuple[Step, ...] = ()
+    path: tuple[Operation, ...] = ()
     positions: int = 1
 
     @property
@@ -138,10 +138,8 @@ def linear(model: nn.Module, name: str) -> nn.Linear:
 
 def slope_reason(model: nn.Module, site: Site) -> str | None:
     """Why a neuron with zero fan-in would be dead for ever at this site, or None."""
-    weight = linear(model, site.grown).weight
-    if autograd_slope(model, site.path, weight) != 0:
-        return None
-    if any(_replaceable(model, step) for step in site.path):
+    path = [_with_slope(model, step) for step in site.path]
+    if autograd_slope(model, path, linear(model, site.grown).weight) != 0:
         return None
     labels = ", ".join(step.label for step in site.path if step.kind == "activation")
     return (
@@ -178,8 +176,16 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _replaceable(model: nn.Module, step: Step) -> bool:
+def _replaceable(model: nn.Module, step: Operation) -> bool:
     return step.module is not None and type(model.get_submodule(step.module)) in UNIT_SLOPE
+
+
+def _with_slope(model: nn.Module, step: Operation) -> Operation:
+    """The operation as it is once it has been replaced, if it can be."""
+    if not _replaceable(model, step):
+        return step
+    module = UNIT_SLOPE[type(model.get_submodule(step.module or ""))]()
+    return replace(step, module=None, function=module)
 
 
 def _traced(model: nn.Module, example: Tensor) -> fx.Graph:
@@ -227,7 +233,7 @@ class _Pathfinder:
         """
         grown = str(node.target)
         self._check_layer(grown, "it")
-        path: list[Step] = []
+        path: list[Operation] = []
         shape = _shape(node)
         while True:
             user = self._only_user(node)
@@ -262,7 +268,7 @@ class _Pathfinder:
             raise SiteError("its output is the model's output: there is no next layer")
         return users[0]
 
-    def _step(self, user: fx.Node, node: fx.Node, module: nn.Module | None) -> Step:
+    def _step(self, user: fx.Node, node: fx.Node, module: nn.Module | None) -> Operation:
         others = [n for n in user.all_input_nodes if n is not node]
         if user.target in ADDITIONS:
             raise SiteError("its output is added to another (residual): the widths are coupled")
@@ -272,10 +278,12 @@ class _Pathfinder:
             return self._module_step(str(user.target), module, user, node)
         return self._function_step(user, node)
 
-    def _module_step(self, name: str, module: nn.Module, user: fx.Node, node: fx.Node) -> Step:
+    def _module_step(
+        self, name: str, module: nn.Module, user: fx.Node, node: fx.Node
+    ) -> Operation:
         label = f"{type(module).__name__} ({name})"
         if isinstance(module, IDENTITY_MODULES):
-            return Step("identity", label)
+            return Operation("identity", label)
         if isinstance(module, nn.Flatten):
             return _flatten(label, user, node)
         if isinstance(module, nn.BatchNorm1d):
@@ -288,25 +296,25 @@ class _Pathfinder:
             if len(_shape(node)) != 2:
                 raise SiteError(f"{label} in the path has a slope for each token, not neuron")
         if isinstance(module, ACTIVATION_MODULES):
-            return self._checked(Step("activation", label, module=name), module)
+            return self._checked(Operation("activation", label, module=name), module)
         raise SiteError(f"{label} in the path is not known to act on each neuron alone")
 
     def _check_own(self, name: str, label: str) -> None:
         if self.calls[name] > 1:
             raise SiteError(f"{label} in the path is used {self.calls[name]} times")
 
-    def _function_step(self, user: fx.Node, node: fx.Node) -> Step:
+    def _function_step(self, user: fx.Node, node: fx.Node) -> Operation:
         name = _function_name(user)
         if name in IDENTITY_NAMES:
             _check_dropout(name, user)
-            return Step("identity", name)
+            return Operation("identity", name)
         if name == "flatten":
             return _flatten(name, user, node)
         if name.rstrip("_") not in ACTIVATION_NAMES or user.args[:1] != (node,):
             raise SiteError(f"{name} in the path is not known to act on each neuron alone")
-        return self._checked(Step("activation", name, function=_bound(user)), None)
+        return self._checked(Operation("activation", name, function=_bound(user)), None)
 
-    def _checked(self, step: Step, module: nn.Module | None) -> Step:
+    def _checked(self, step: Operation, module: nn.Module | None) -> Operation:
         parameter = next(self.model.parameters())
         zero = parameter.new_zeros(1)
         with torch.no_grad(), evaluating(module or nn.Identity()):
@@ -322,10 +330,10 @@ def _shape(node: fx.Node) -> torch.Size:
     return node.meta["tensor_meta"].shape
 
 
-def _flatten(label: str, user: fx.Node, node: fx.Node) -> Step:
+def _flatten(label: str, user: fx.Node, node: fx.Node) -> Operation:
     if _shape(user) != _shape(node):
         raise SiteError(f"{label} in the path mixes positions and neurons")
-    return Step("identity", label)
+    return Operation("identity", label)
 
 
 def _check_dropout(name: str, user: fx.Node) -> None:
@@ -336,12 +344,12 @@ def _check_dropout(name: str, user: fx.Node) -> None:
         )
 
 
-def _batch_norm(name: str, label: str, module: nn.BatchNorm1d, node: fx.Node) -> Step:
+def _batch_norm(name: str, label: str, module: nn.BatchNorm1d, node: fx.Node) -> Operation:
     if len(_shape(node)) != 2:
         raise SiteError(f"{label} in the path normalises tokens, not neurons")
     if not (module.affine and module.track_running_stats):
         raise SiteError(f"{label} in the path has no affine parameters or no running statistics")
-    return Step("batch norm", label, module=name)
+    return Operation("batch norm", label, module=name)
 
 
 def _function_name(user: fx.Node) -> str:
@@ -358,8 +366,4 @@ def _bound(user: fx.Node) -> Any:
         method = user.target.rstrip("_")
         return lambda z: getattr(z, method)(*arguments, **options)
     function = user.target
-    if function is torch.relu_:
-        function = torch.relu
-    if not callable(function):
-        raise SiteError(f"{user.name} in the path is not a function")
-    return lambda z: function(z, *arguments, **options)
+    return lambda z: function(z.clone(), *arguments, **options)  # it may work in place

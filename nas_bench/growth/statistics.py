@@ -18,6 +18,12 @@ from nas_bench.growth.linalg import whitening
 
 FLOAT64_CUT = 1e-10
 FLOAT32_CUT = 1e-6
+SAMPLES, SAMPLED_ROWS = 1000, 20_000
+
+
+def sample_limit(positions: int) -> int:
+    """How many samples of so many rows a sample holds at most."""
+    return max(2, min(SAMPLES, SAMPLED_ROWS // positions))
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ class SiteStatistics:
             )
         samples = self.samples
         if samples is not None and other.samples is not None:
-            limit = max(len(samples.keys), len(other.samples.keys))
+            limit = sample_limit(self.positions)
             samples = samples.merged(other.samples).smallest(limit)
         return replace(self, sums=self.sums + other.sums, samples=samples)
 
@@ -180,7 +186,7 @@ class SiteStatistics:
     @cached_property
     def hidden_cross(self) -> Tensor:
         """P = E[b₂ b₁ᵀ], shape (p, m)."""
-        cross = self._read(self.sums.input_hidden, "hidden_cross", "HIDDEN")
+        cross = self._read(self.sums.input_hidden, "hidden_cross", "CROSS")
         return self._hidden(self._inputs(cross).T).T
 
     @cached_property

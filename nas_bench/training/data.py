@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -16,6 +15,8 @@ from nas_bench.training.randomness import isolated
 from nas_bench.training.task import Samples, Task
 
 DATA_VARIABLE = "NAS_BENCH_DATA"
+SPLIT_SEED = 0
+"""Of the validation split, which is the same for every trial."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,6 @@ def prepare(
     task: Task,
     folder: Path,
     validation: float,
-    seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Data:
     """Load and split a task's data; the latest two stay in the memory of this process.
@@ -68,13 +68,12 @@ def prepare(
         task: whose data.
         folder: of data sets on disk.
         validation: fraction of the training set that is kept apart, in (0, 1).
-        seed: of the split; the protocol's, so that every trial has the same split.
         device: where the tensors live.
 
     Raises:
         DataMissingError: if the data is neither in the folder nor can be downloaded.
     """
-    arguments = (task, folder, validation, seed, str(device))
+    arguments = (task, folder, validation, str(device))
     try:
         hash(task)
     except TypeError:
@@ -83,10 +82,10 @@ def prepare(
 
 
 @functools.lru_cache(maxsize=2)
-def _prepared(task: Task, folder: Path, validation: float, seed: int, device: str) -> Data:
-    with isolated(seed):
+def _prepared(task: Task, folder: Path, validation: float, device: str) -> Data:
+    with isolated(SPLIT_SEED):
         train, test = task.load(folder)
-    kept, held_out = split(train.targets, validation, Generator().manual_seed(seed))
+    kept, held_out = split(train.targets, validation, Generator().manual_seed(SPLIT_SEED))
     return Data(
         _at(train, kept, device),
         _at(train, held_out, device),
@@ -144,14 +143,6 @@ class DataOrder:
         indices = self.permutation[self.position : self.position + batch_size]
         self.position += len(indices)
         return indices
-
-
-def batches(n: int, batch_size: int, generator: Generator) -> Iterator[Tensor]:
-    """The indices 0 … n-1 once each, in an order drawn now, in parts of batch_size.
-
-    The last part is smaller where batch_size does not divide n.
-    """
-    yield from torch.randperm(n, generator=generator).split(batch_size)
 
 
 def _at(samples: Samples, indices: Tensor, device: str) -> Samples:

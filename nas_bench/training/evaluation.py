@@ -28,8 +28,8 @@ def score(model: nn.Module, samples: Samples, loss: nn.Module) -> Score:
             total += float(loss(outputs, targets).double()) * len(inputs)
             if _classes(targets):
                 right += int((outputs.argmax(-1) == targets).sum())
-    n = len(samples)
-    return Score(total / n, right / n if _classes(samples.targets) else None)
+    shares = right / samples.targets.numel() if _classes(samples.targets) else None
+    return Score(total / len(samples), shares)
 
 
 def chunks(samples: Samples) -> list[tuple[Tensor, Tensor]]:

@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-SiteStatus = Literal["added", "rejected", "not significant", "not chosen", "not possible"]
+SiteStatus = Literal[
+    "added", "rejected", "not significant", "not chosen", "not possible", "too expensive"
+]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class GrowthRecord:
         asked: neurons asked for; `proposed` came back, `dropped` by the threshold,
             `added` from the method, `filled` by the harness with zero fan-out.
         status: what became of it.
-        gains: λ of the added neurons.
+        gains: λ of the neurons proposed.
         threshold: significance threshold on λ, or None.
         amplitude: ε* of the line search, or None if none was made.
         scale: γ, the factor that makes the step as large as the activity at ε = 1.

@@ -4,6 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from torch import Generator
 
 from nas_bench import plugins
 from nas_bench.growth import GrowthEvent, GrowthMethod, Site, find_sites, grow, statistics_batch
-from nas_bench.growth.amplitude import AMPLITUDES, SEARCH_SAMPLES
+from nas_bench.growth.amplitude import SEARCH_SAMPLES
+from nas_bench.growth.costs import synchronize
 from nas_bench.growth.sites import linear
 from nas_bench.training.data import DataOrder, prepare
 from nas_bench.training.evaluation import chunks, score
@@ -33,6 +35,10 @@ class DivergedError(RuntimeError):
     """A loss that is not finite; the message names the step."""
 
 
+class TargetMissedError(RuntimeError):
+    """A same-target trial whose budget ended before its network had the target's widths."""
+
+
 def run_trial(
     config: TrialConfig,
     widths: Sequence[int] | None,
@@ -51,6 +57,7 @@ def run_trial(
 
     Raises:
         DivergedError: if the loss is not finite.
+        TargetMissedError: if the budget ends before the same target is reached.
         DataMissingError: if the data is not there.
     """
     task, method = plugins.task(config.task), plugins.method(config.method)
@@ -84,18 +91,14 @@ class Trial:
         self.data = prepare(task, start.folder, config.validation, device=start.device)
         self.recipe: Recipe = replace(task.recipe, **config.recipe)
         self.model = task.network(start.widths).to(start.device)
-        self.loss = task.loss
+        self.loss = task.loss.to(start.device)
         self.optimizer = optimizer(self.recipe, self.model.parameters())
         self.order = DataOrder(len(self.data.train), _stream(config.seed, "data order"))
         self.growth = _stream(config.seed, "growth")
         self.spent = Spent()
         self.sites = self._found()
         self.architectures = Architectures(task, self.data.train.inputs[:2])
-        self.costs, self.batch_size = (
-            self.architectures.costs(start.widths),
-            self.recipe.batch_size,
-        )
-        self.first_flops = self.costs.flops
+        self._fit_to_size()
         same_target = config.kind == "same_target" and start.method is not None
         self.milestones = (
             milestones(config.schedule, start.widths, task.target_widths) if same_target else None
@@ -122,7 +125,13 @@ class Trial:
             if self._growth_due():
                 yield from self._grow()
                 yield self._record()
-            self._train()
+            if not self._finished():
+                self._train()
+        if self.milestones and self.widths != self.milestones[-1]:
+            raise TargetMissedError(
+                f"the budget ended at widths {self.widths}, before the target "
+                f"{self.milestones[-1]}: enlarge the budget or let the schedule grow earlier"
+            )
         yield self._record(final=True)
 
     def _train(self) -> None:
@@ -142,41 +151,68 @@ class Trial:
             self.spent.step += 1
             self.spent.samples += len(indices)
             self.spent.train_flops += len(indices) * self.costs.training
-            if self.spent.step % check == 0 and not math.isfinite(loss.item()):
-                raise DivergedError(f"the loss is {loss.item()} at step {self.spent.step}")
-            if self._finished() or self._growth_due() or self._evaluation_due():
+            due = self._finished() or self._growth_due() or self._evaluation_due()
+            if due or self.spent.step % check == 0:
+                self._refuse_divergence(loss.item())
+            if due:
                 break
+        synchronize()
         self.spent.book("train", time.perf_counter() - start)
+
+    def _refuse_divergence(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise DivergedError(f"the loss is {loss} at step {self.spent.step}")
 
     def _grow(self) -> Iterator[GrowthRecord]:
         """One growth of the schedule: an attempt at every site that it names."""
         asked = self._asked()
         self.growths += 1
         sites = [site for site in self.sites if asked[site.name] > 0]
-        for group in [[site] for site in sites] if self._in_turn else [sites]:
-            fitting = [site for site in group if self._fits(site, asked[site.name])]
-            if fitting and self._affordable(fitting):
+        in_turn = self.config.schedule.where == "each"
+        for group in [[site] for site in sites] if in_turn else [sites]:
+            if fitting := self._fitting(group, asked):
                 yield from self._grown(fitting, asked)
-        self.costs = self.architectures.costs(self.widths)
-        if self.recipe.batch_growth:
-            growth = math.sqrt(self.costs.flops / self.first_flops)
-            self.batch_size = round(self.recipe.batch_size * growth)
+        self._fit_to_size()
 
-    @property
-    def _in_turn(self) -> bool:
-        return self.config.schedule.where == "each"
+    def _fit_to_size(self) -> None:
+        """Costs, and where the recipe says so the batch size (D.2), of the present widths."""
+        self.costs = self.architectures.costs(self.widths)
+        self.batch_size = self.recipe.batch_size
+        if self.recipe.batch_growth:
+            seed = self.architectures.costs(self.task.seed_widths)
+            self.batch_size = round(self.batch_size * math.sqrt(self.costs.flops / seed.flops))
 
     def _grown(self, group: list[Site], asked: dict[str, int]) -> Iterator[GrowthRecord]:
+        """Grow sites; what would exceed a budget of FLOPs is undone, not charged, and said."""
         samples, clipped = self._statistics_samples(group)
-        method = self.method
-        if method is None:
-            return
-        before = self.widths
-        events = grow(
+        before = deepcopy((self.model, self.optimizer)) if self.budget.flops else None
+        widths = dict(zip((s.name for s in self.sites), self.widths, strict=True))
+        events = self._attempted(group, asked, samples)
+        cost = sum(sum(event.flops.values()) for event in events)
+        if before is not None and self.spent.flops + cost > (self.budget.flops or math.inf):
+            self.model, self.optimizer = before
+            events = [_too_expensive(event) for event in events]
+        for event in events:
+            self._book(event)
+            widths[event.site] += event.added + event.filled
+            yield GrowthRecord(
+                step=self.spent.step,
+                widths=tuple(widths.values()),
+                statistics_samples=samples,
+                statistics_clipped=clipped,
+                **asdict(event),
+            )
+
+    def _attempted(
+        self, group: list[Site], asked: dict[str, int], samples: int
+    ) -> list[GrowthEvent]:
+        if self.method is None:
+            return []
+        return grow(
             self.model,
             chunks(self._drawn(samples)),
             self.loss,
-            method,
+            self.method,
             neurons={site.name: asked[site.name] for site in group},
             where=self.config.schedule.where,
             fill=self.milestones is not None,
@@ -186,17 +222,6 @@ class Trial:
             search_batch=chunks(self._drawn(SEARCH_SAMPLES))[0],
             seed=int(torch.randint(2**31, (), generator=self.growth)),
         )
-        widths = dict(zip((s.name for s in self.sites), before, strict=True))
-        for event in events:
-            widths[event.site] += event.added + event.filled
-            self._book(event)
-            yield GrowthRecord(
-                step=self.spent.step,
-                widths=tuple(widths.values()),
-                statistics_samples=samples,
-                statistics_clipped=clipped,
-                **asdict(event),
-            )
 
     def _book(self, event: GrowthEvent) -> None:
         self.spent.growth_flops += sum(event.flops.values())
@@ -211,27 +236,32 @@ class Trial:
         goals = self.milestones[self.growths]
         return {n: g - w for n, g, w in zip(names, goals, self.widths, strict=True)}
 
-    def _fits(self, site: Site, k: int) -> bool:
-        """Whether k more neurons at a site keep the network within the schedule's limits."""
+    def _fitting(self, group: list[Site], asked: dict[str, int]) -> list[Site]:
+        """The sites that can grow within the schedule's limits, together if all of them grow."""
         schedule = self.config.schedule
         if schedule.max_parameters is None and schedule.max_flops is None:
-            return True
-        widths = (
-            width + k * (s is site) for s, width in zip(self.sites, self.widths, strict=True)
-        )
-        costs = self.architectures.costs(tuple(widths))
-        small = costs.parameters <= (schedule.max_parameters or math.inf)
-        return small and costs.flops <= (schedule.max_flops or math.inf)
+            return group
+        fitting: list[Site] = []
+        for site in group:
+            growing = [*fitting, site] if schedule.where == "all" else [site]
+            more = {s.name: asked[s.name] for s in growing}
+            widths = tuple(s.width(self.model) + more.get(s.name, 0) for s in self.sites)
+            costs = self.architectures.costs(widths)
+            small = costs.parameters <= (schedule.max_parameters or math.inf)
+            if small and costs.flops <= (schedule.max_flops or math.inf):
+                fitting.append(site)
+        return fitting
 
     def _statistics_samples(self, sites: list[Site]) -> tuple[int, bool]:
-        """Samples of the statistics batch, and whether fewer than wanted."""
+        """Samples of the statistics batch, and whether n was clipped (D.1)."""
         dataset, factor = len(self.data.train), self.config.statistics_factor
-        wanted = []
+        sizes = []
         for site in sites:
             layer = linear(self.model, site.grown)
-            p = layer.in_features + (layer.bias is not None)
-            wanted.append(statistics_batch(p, site.positions, 2**62, factor))
-        return min(max(wanted), dataset), max(wanted) > dataset
+            sizes.append((layer.in_features + (layer.bias is not None), site.positions))
+        samples = max(statistics_batch(p, rows, dataset, factor) for p, rows in sizes)
+        ideal = max(round(factor * p**2 / positions) for p, positions in sizes)
+        return samples, samples != ideal
 
     def _drawn(self, count: int) -> Samples:
         """Random training samples, without repetition."""
@@ -239,20 +269,6 @@ class Trial:
         chosen = torch.randperm(len(train), generator=self.growth)[:count]
         chosen = chosen.to(train.inputs.device)
         return Samples(train.inputs[chosen], train.targets[chosen])
-
-    def _affordable(self, sites: list[Site]) -> bool:
-        """Whether growing these sites would stay within a budget of FLOPs, by estimate."""
-        if self.budget.flops is None:
-            return True
-        n, _ = self._statistics_samples(sites)
-        searches = SEARCH_SAMPLES * self.costs.flops * (len(AMPLITUDES) + 3) * len(sites)
-        estimate = n * self.costs.training + searches
-        for site in sites:
-            p, m = (linear(self.model, name).in_features + 1 for name in (site.grown, site.next))
-            d = linear(self.model, site.next).out_features
-            rows = n * site.positions
-            estimate += rows * (p + m) * (p + m + d) + 10 * (p**3 + m**3)
-        return self.spent.flops + estimate <= self.budget.flops
 
     def _found(self) -> list[Site]:
         sites = find_sites(self.model, self.data.train.inputs[:2])
@@ -292,6 +308,7 @@ class Trial:
             for split in (data.train, data.validation, data.test)
         )
         self.spent.book("evaluation", time.perf_counter() - start)
+        self._refuse_divergence(train.loss)
         return Record(
             step=self.spent.step,
             epoch=self.epoch,
@@ -310,6 +327,14 @@ class Trial:
             test_accuracy=test.accuracy,
             final=final,
         )
+
+
+def _too_expensive(event: GrowthEvent) -> GrowthEvent:
+    """An attempt that was undone because it would have exceeded the budget."""
+    return replace(
+        event, status="too expensive", added=0, filled=0, amplitude=None, predicted=0.0,
+        measured=0.0, flops={}, seconds={},
+    )  # fmt: skip
 
 
 def _stream(seed: int, name: str) -> Generator:

@@ -16,7 +16,7 @@ from nas_bench.growth.method import Need
 from nas_bench.growth.sites import Site, find_sites
 from nas_bench.growth.statistics import SiteStatistics
 
-EVERYTHING = Need.INPUTS | Need.HIDDEN | Need.GOAL
+EVERYTHING = Need.INPUTS | Need.HIDDEN | Need.CROSS | Need.GOAL
 """What every sum needs; no samples."""
 
 SLOPES: dict[type[nn.Module], float] = {

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from nas_bench.training.data import batches, data_folder, prepare, split
+from nas_bench.training.data import DataOrder, data_folder, prepare, split
 from nas_bench.training.task import Samples, Task
 
 
@@ -66,14 +66,20 @@ def test_a_split_that_leaves_nothing_is_refused(fraction):
         split(torch.zeros(10), fraction, seeded())
 
 
-def test_batches_hold_every_index_once_in_an_order_of_their_own():
-    generator = seeded()
-    first = list(batches(10, 4, generator))
-    second = list(batches(10, 4, generator))
+def test_an_epoch_holds_every_index_once_in_an_order_of_its_own():
+    order = DataOrder(10, seeded())
+    first, second = ([order.next(4) for _ in range(3)] for _ in range(2))
     assert [len(part) for part in first] == [4, 4, 2]
     assert sorted(torch.cat(first).tolist()) == list(range(10))
     assert torch.cat(first).tolist() != torch.cat(second).tolist()
-    assert torch.equal(torch.cat(first), torch.cat(list(batches(10, 4, seeded()))))
+    again = DataOrder(10, seeded())
+    assert torch.equal(torch.cat(first), torch.cat([again.next(10)]))
+
+
+def test_the_size_of_the_next_batch_is_known():
+    order = DataOrder(10, seeded())
+    sizes = [(order.size_of_next(4), len(order.next(4))) for _ in range(5)]
+    assert sizes == [(4, 4), (4, 4), (2, 2), (4, 4), (4, 4)]
 
 
 def test_the_test_set_does_not_depend_on_the_split(tmp_path):

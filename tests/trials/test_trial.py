@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from nas_bench import plugins
+from nas_bench.tasks.digits import Digits
 from nas_bench.training.data import prepare
 from nas_bench.training.flops import inference_flops, parameters
 from nas_bench.training.task import Recipe, Samples, Task
 from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
 from nas_bench.trials.messages import GrowthRecord, Record
-from nas_bench.trials.trial import DivergedError, Start, Trial, run_trial
+from nas_bench.trials.trial import DivergedError, Start, TargetMissedError, Trial, run_trial
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,29 @@ def test_a_budget_of_flops_is_used_up_and_not_exceeded():
         assert 3e6 - step < spent(records[-1]) <= 3e6
 
 
-def test_a_growth_that_would_exceed_the_budget_is_not_started():
-    schedule = Schedule(growths=1, every=1, unit="steps")
-    records, events = said(trial("tiny", budget=Budget(flops=1e5), schedule=schedule))
-    assert not events
-    assert spent(records[-1]) <= 1e5
+def test_a_growth_that_would_exceed_the_budget_is_undone_and_not_charged():
+    schedule = Schedule(every=1, unit="steps", where="best")
+    budget = Budget(flops=1e5)
+    records, events = said(trial("tiny", kind="free", budget=budget, schedule=schedule))
+    assert {event.status for event in events} == {"too expensive"}
+    assert records[-1].widths == (1,)
+    assert records[-1].growth_flops == 0
+    assert 0.98e5 < spent(records[-1]) <= 1e5
+
+
+@pytest.mark.parametrize("budget", [Budget(flops=1e5), Budget(steps=10)])
+def test_a_same_target_trial_that_cannot_reach_the_target_fails(budget):
+    """A network of another size has no place in the table."""
+    schedule = Schedule(growths=2, every=8, unit="steps")
+    with pytest.raises(TargetMissedError, match=r"before the target \(9,\)"):
+        said(trial("tiny", budget=budget, schedule=schedule))
+
+
+def test_sites_grown_together_keep_the_limit_together():
+    schedule = Schedule(first=0, every=9, neurons=4, where="all", max_parameters=500)
+    running = trial("random_growth", task=Digits(), kind="free", schedule=schedule)
+    records, _ = said(running)
+    assert records[-1].parameters <= 500
 
 
 def test_free_growth_stops_at_its_limit_of_parameters():
@@ -175,10 +194,12 @@ def test_growth_can_begin_before_training():
 
 def test_the_batch_grows_with_the_square_root_of_the_flops():
     """Appendix D.2."""
-    running = trial("random_growth", recipe={"batch_growth": True, "batch_size": 20})
+    recipe = {"batch_growth": True, "batch_size": 20}
+    running, fixed = trial("random_growth", recipe=recipe), trial(None, recipe=recipe)
     first = running.costs.flops
     records, _ = said(running)
     assert running.batch_size == round(20 * (records[-1].flops / first) ** 0.5)
+    assert fixed.batch_size == running.batch_size
 
 
 def test_the_same_trial_gives_the_same_bits():
@@ -225,6 +246,12 @@ def test_a_loss_that_is_not_finite_ends_the_trial_with_its_step():
     recipe = {"optimizer": "sgd", "learning_rate": 1e6}
     with pytest.raises(DivergedError, match="at step"):
         said(trial("random_growth", recipe=recipe))
+
+
+def test_a_network_whose_last_step_broke_it_has_no_result():
+    recipe = {"optimizer": "sgd", "learning_rate": 1e30}
+    with pytest.raises(DivergedError):
+        said(trial(None, recipe=recipe, budget=Budget(steps=1)))
 
 
 def test_a_task_whose_sites_do_not_match_its_widths_is_refused():

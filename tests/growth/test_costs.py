@@ -1,0 +1,59 @@
+"""What growing costs: decompositions have a price."""
+
+import pytest
+import torch
+
+from nas_bench.growth.costs import CostMeter
+
+N = 12
+SQUARE = torch.randn(N, N, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+POSITIVE = SQUARE @ SQUARE.T + torch.eye(N, dtype=torch.float64)
+
+DECOMPOSITIONS = {
+    "eigh": lambda: torch.linalg.eigh(POSITIVE),
+    "eigvalsh": lambda: torch.linalg.eigvalsh(POSITIVE),
+    "eig": lambda: torch.linalg.eig(SQUARE),
+    "svd": lambda: torch.linalg.svd(SQUARE),
+    "svdvals": lambda: torch.linalg.svdvals(SQUARE),
+    "pinv": lambda: torch.linalg.pinv(SQUARE),
+    "qr": lambda: torch.linalg.qr(SQUARE),
+    "cholesky": lambda: torch.linalg.cholesky(POSITIVE),
+    "inv": lambda: torch.linalg.inv(SQUARE),
+    "solve": lambda: torch.linalg.solve(SQUARE, SQUARE),
+    "lstsq": lambda: torch.linalg.lstsq(SQUARE, SQUARE),
+    "det": lambda: torch.linalg.det(SQUARE),
+    "slogdet": lambda: torch.linalg.slogdet(SQUARE),
+    "lu": lambda: torch.linalg.lu(SQUARE),
+    "matrix_exp": lambda: torch.linalg.matrix_exp(SQUARE),
+    "matrix rank": lambda: torch.linalg.matrix_rank(SQUARE),
+    "spectral norm": lambda: torch.linalg.matrix_norm(SQUARE, 2),
+    "cholesky_inverse": lambda: torch.cholesky_inverse(POSITIVE),
+    "cholesky_solve": lambda: torch.cholesky_solve(SQUARE, POSITIVE),
+    "triangular": lambda: torch.linalg.solve_triangular(POSITIVE, SQUARE, upper=True),
+}
+
+
+@pytest.mark.parametrize("name", DECOMPOSITIONS)
+def test_decompositions_have_a_price_that_grows_with_the_cube(name):
+    meter = CostMeter()
+    with meter.charge("part"):
+        DECOMPOSITIONS[name]()
+    assert N**3 / 8 < meter.flops["part"] < 60 * N**3
+
+
+def test_products_count_their_multiply_adds():
+    meter = CostMeter()
+    with meter.charge("part"):
+        SQUARE @ SQUARE
+        SQUARE @ SQUARE[0]
+        SQUARE[0] @ SQUARE[1]
+    assert meter.flops["part"] == N**3 + N**2 + N
+
+
+def test_parts_add_up():
+    meter = CostMeter()
+    for part in ("a", "b", "a"):
+        with meter.charge(part):
+            SQUARE @ SQUARE
+    assert meter.flops == {"a": 2 * N**3, "b": N**3}
+    assert set(meter.seconds) == {"a", "b"}
