@@ -32,7 +32,7 @@ def _inverse_root(R: Tensor, alive: Tensor, cut: float) -> Tensor | None:
     """L⁻ᵀ of R = L Lᵀ if surely no eigenvalue would be cut, else None.
 
     It differs from U e^{-1/2} by a rotation, under which gains, neurons and the law of Gaussian
-    candidates stay the same, and costs a tenth. The largest eigenvalue is at most tr R and the
+    candidates stay the same, and costs a tenth. The largest eigenvalue is at most ‖R‖ and the
     smallest at least 1 / tr R⁻¹.
     """
     L, failed = torch.linalg.cholesky_ex(R[alive][:, alive])
@@ -40,7 +40,7 @@ def _inverse_root(R: Tensor, alive: Tensor, cut: float) -> Tensor | None:
         return None
     eye = torch.eye(len(L), dtype=L.dtype, device=L.device)
     inverse = torch.linalg.solve_triangular(L, eye, upper=False)
-    if cut * len(L) * float(inverse.square().sum()) >= 1:
+    if cut * float(R.norm() * inverse.square().sum()) >= 1:
         return None
     root = R.new_zeros(len(R), len(L))
     root[alive] = inverse.T

@@ -4,7 +4,7 @@ from execution.trials import SETTINGS, config
 from nas_bench.execution import Settings
 from nas_bench.execution.sweep import Summary, sweep
 from nas_bench.results.ledger import Ledger
-from nas_bench.trials.config import Twin
+from nas_bench.trials.config import Budget, Twin
 
 
 @pytest.fixture
@@ -79,6 +79,19 @@ def test_a_twin_without_original_is_a_failed_row_with_that_reason(ledger):
     reasons = {run.id: run.reason for run in ledger.runs()}
     assert "it is failed: ValueError: this network cannot be made" in reasons[twins[0].id]
     assert "it never ran" in reasons[twins[1].id]
+
+
+def test_the_twin_of_an_original_that_took_no_step_is_a_failed_row_and_others_go_on(ledger):
+    idle = config(method="tiny", kind="free", budget=Budget(flops=1.0))
+    busy = config(method="tiny", kind="free")
+    twins = [twin(of, match) for of in (idle, busy) for match in ("steps", "flops")]
+    assert run([idle, busy, *twins], ledger)[0] == Summary(4, 2, 0)
+    runs = {run.id: run for run in ledger.runs()}
+    assert (runs[idle.id].status, runs[idle.id].result.step) == ("ok", 0)
+    for failed in twins[:2]:
+        assert runs[failed.id].status == "failed"
+        assert "it took no step" in runs[failed.id].reason
+    assert [runs[good.id].status for good in twins[2:]] == ["ok", "ok"]
 
 
 def test_missing_data_is_said_before_anything_runs(ledger, tmp_path, monkeypatch):

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from growth import problems
+from growth.growing import grown
 
 from nas_bench.growth.costs import CostMeter
+from nas_bench.methods.random_growth import RandomGrowth
 
 N = 12
 SQUARE = torch.randn(N, N, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -57,3 +60,13 @@ def test_parts_add_up():
             SQUARE @ SQUARE
     assert meter.flops == {"a": 2 * N**3, "b": N**3}
     assert set(meter.seconds) == {"a", "b"}
+
+
+def test_a_line_search_reads_the_inputs_once_not_once_for_each_amplitude():
+    """26 losses, and one product of the inputs with the fan-in, up to a factor 3."""
+    n, p, m, d, k = 60, 200, 2, 2, 50
+    stage = problems.problem(samples=n, sizes=(p, m, d))
+    _, (event,) = grown(stage, RandomGrowth(), neurons=k)
+    once = n * p * k
+    passes = 26 * n * (p * m + m * d)
+    assert once + passes < event.flops["line_search"] < 3 * (once + passes)

@@ -7,7 +7,18 @@ import oracles
 import pytest
 import torch
 from growth import problems
-from growth.growing import NORMED, PLAIN, features, grown, outputs, own, proposal, widened, width
+from growth.growing import (
+    NORMED,
+    PLAIN,
+    features,
+    grown,
+    outputs,
+    own,
+    proposal,
+    unchanged,
+    widened,
+    width,
+)
 from oracles import moment
 from torch import nn
 from torch.nn import functional
@@ -124,6 +135,16 @@ def test_gradmax_offers_no_more_than_the_rank():
     assert len(proposal(narrow, GradMax(), k=10)) == 2
 
 
+def test_gradmax_has_nothing_for_a_next_layer_of_zeros():
+    """Fan-outs are as large as its columns: with both sides zero no neuron would ever learn."""
+    stage = own(problems.problem(0))
+    nn.init.zeros_(stage.model[2].weight)
+    after, (event,) = grown(stage, GradMax())
+    assert event.status == "not possible"
+    assert (event.proposed, event.added) == (0, 0)
+    assert unchanged(stage, after)
+
+
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU(inplace=True), nn.ReLU6()], ids=str)
 @pytest.mark.parametrize("normed", [False, True], ids=["plain", "batch norm"])
 def test_gradmax_arranges_a_slope_where_modules_allow_it(activation, normed):
@@ -155,6 +176,25 @@ def test_gradmax_refuses_functional_relu_and_changes_nothing(call):
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
 
 
+def test_gradmax_refuses_a_functional_relu_behind_a_module_and_replaces_neither():
+    """The module alone could get a slope; behind it the function would still have none."""
+
+    class Twofold(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.act, self.two = nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.two(torch.relu(self.act(self.one(x))))
+
+    stage = replace(problems.problem(0), model=Twofold().double(), site=("one", "two"))
+    before = copy.deepcopy(stage)
+    with pytest.raises(SiteError, match="derivative 0"):
+        grow(stage.model, stage.batches(), stage.loss, GradMax())
+    assert type(stage.model.act) is nn.ReLU
+    assert unchanged(before, stage)
+
+
 def test_a_refusal_at_one_site_changes_no_other():
     class Half(problems.Functional):
         def __init__(self):
@@ -172,9 +212,10 @@ def test_a_refusal_at_one_site_changes_no_other():
 
 @pytest.mark.parametrize(
     "call",
-    [torch.tanh, functional.gelu, functional.selu, functional.leaky_relu],
-    ids=["tanh", "gelu", "selu", "leaky"],
-)
+    [torch.tanh, functional.gelu, functional.selu, functional.leaky_relu, torch.selu_,
+     functional.leaky_relu_],
+    ids=["tanh", "gelu", "selu", "leaky", "selu in place", "leaky in place"],
+)  # fmt: skip
 def test_gradmax_grows_where_the_slope_is_not_zero(call):
     model = problems.Functional(call, (5, 4, 3))
     stage = replace(problems.problem(0), model=model, site=("reading", "middle"))

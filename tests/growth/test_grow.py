@@ -7,6 +7,7 @@ import pytest
 import torch
 from growth import problems
 from growth.growing import (
+    EAGER,
     NORTH,
     PRESERVING,
     SEARCHED,
@@ -22,7 +23,7 @@ from growth.test_statistics import NoBackward, snapshot
 from torch import nn
 from torch.nn import functional
 
-from nas_bench.growth import GrowthMethod, Need, NewNeurons, grow
+from nas_bench.growth import GrowthMethod, Need, NewNeurons, SiteError, grow
 from nas_bench.methods.fixed import Fixed
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.net2net import Net2Net
@@ -48,6 +49,21 @@ def test_the_drop_reported_is_the_drop_that_happened(name, method):
         assert event.status == "rejected"
         assert event.amplitude == 0
         assert unchanged(stage, after)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [functional.leaky_relu_, torch.selu_, lambda x: torch.clamp_min_(x, 0.0), torch.relu_,
+     lambda x: x.relu_()],
+    ids=["F.leaky_relu_", "torch.selu_", "torch.clamp_min_", "torch.relu_", "x.relu_"],
+)  # fmt: skip
+def test_tiny_grows_behind_functions_that_work_in_place_as_it_says(call):
+    model = problems.Functional(call, (5, 4, 3))
+    stage = replace(problems.problem(1), model=model, site=("reading", "middle"))
+    after, events = grown(stage, EAGER)
+    assert [event.status for event in events] == ["added", "added"]
+    dropped = mean_loss(stage) - mean_loss(after)
+    assert sum(event.measured for event in events) == pytest.approx(dropped, rel=1e-7)
 
 
 @pytest.mark.parametrize("method", PRESERVING, ids=repr)
@@ -201,6 +217,26 @@ def test_fresh_batch_norms_are_calibrated_first():
     torch.testing.assert_close(norm.running_mean[:4], z.mean(0), rtol=0.05, atol=0.3)
     torch.testing.assert_close(norm.running_var[:4], z.var(0), rtol=0.3, atol=0.1)
     assert int(norm.num_batches_tracked) == 0
+
+
+def test_calibration_does_without_a_last_batch_of_one_sample():
+    stage = problems.problem(4, activation=nn.ReLU(), head=problems.with_batch_norm, samples=51)
+    stage.model[1].reset_running_stats()
+    after, (event,) = grown(stage, SILENT)
+    assert event.added == 2
+    z = functional.linear(stage.x, stage.model[0].weight, stage.model[0].bias).detach()
+    batches = z[:25], z[25:50]
+    mean = sum(batch.mean(0) for batch in batches) / 2
+    variance = sum(batch.var(0) for batch in batches) / 2
+    torch.testing.assert_close(after.model[1].running_mean[:4], mean)
+    torch.testing.assert_close(after.model[1].running_var[:4], variance)
+
+
+def test_a_model_without_a_width_that_can_grow_is_refused_with_the_reasons():
+    model = nn.Sequential(nn.Linear(5, 4), nn.Softmax(dim=-1), nn.Linear(4, 3)).double()
+    stage = problems.problem(0)
+    with pytest.raises(SiteError, match=r"0: Softmax \(1\) .*; 2: .*there is no next layer"):
+        grow(model, stage.batches(), stage.loss, SILENT)
 
 
 def test_the_fixed_network_stays_as_it_is():

@@ -13,10 +13,11 @@ from growth.growing import (
     mean_loss,
     outputs,
     own,
+    unchanged,
     width,
 )
 
-from nas_bench.growth import Site, grow
+from nas_bench.growth import Site, SiteError, find_sites, grow
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.random_growth import RandomGrowth
 
@@ -70,6 +71,15 @@ def test_only_the_best_site_grows():
         assert event.score == pytest.approx(measured[event.site], rel=1e-6)
 
 
+def test_a_site_that_was_not_chosen_says_its_score_and_nothing_of_a_step():
+    _, events = grown(problems.deep(samples=150), EAGER, where="best")
+    (event,) = [event for event in events if event.status == "not chosen"]
+    assert event.score > 0
+    assert event.amplitude is None
+    assert event.scale is None
+    assert (event.predicted, event.measured, event.added) == (0.0, 0.0, 0)
+
+
 @pytest.mark.parametrize("where", ["best", "predicted"])
 @pytest.mark.parametrize("method", [*PRESERVING, *SEARCHED], ids=repr)
 def test_one_site_is_chosen_by_every_method(method, where):
@@ -110,3 +120,13 @@ def test_a_site_name_that_does_not_exist_is_an_error():
     stage = own(problems.deep())
     with pytest.raises(ValueError, match="typo"):
         grow(stage.model, stage.batches(), stage.loss, SILENT, neurons={"typo": 4})
+
+
+def test_sites_that_are_not_in_network_order_are_refused():
+    """In one pass the later site would be widened before it has the earlier one's new inputs."""
+    stage = own(problems.deep(samples=60))
+    before = own(stage)
+    earlier, later = find_sites(stage.model, stage.x[:2])
+    with pytest.raises(SiteError, match=r"0 comes before 2 in the network"):
+        grow(stage.model, stage.batches(), stage.loss, EAGER, sites=[later, earlier], where="all")
+    assert unchanged(before, stage)

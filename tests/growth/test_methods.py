@@ -6,8 +6,8 @@ import oracles
 import pytest
 import torch
 from growth import problems
-from growth.growing import NORTH, features, outputs, proposal, rows_of, widened
-from growth.problems import statistics
+from growth.growing import NORTH, features, grown, outputs, proposal, rows_of, widened
+from growth.problems import EVERYTHING, statistics
 from torch import nn
 
 from nas_bench.growth import Need, amplitude
@@ -148,6 +148,34 @@ def test_methods_declare_what_the_table_of_methods_says(method, searched, preser
     assert method.zero_fan_in == zero_fan_in
     assert method.starts_from == "seed"
     assert method.grows
+
+
+@pytest.mark.parametrize(
+    ("method", "unread"),
+    [
+        (Tiny(projection=False, significance=False), Need.HIDDEN | Need.CROSS),
+        (Tiny(projection=False), Need.HIDDEN | Need.CROSS),
+        (RandomGrowth(update=True), Need.CROSS),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("name", ["tanh", "no bias", "tokens", "batch norm"])
+def test_nothing_is_measured_across_the_site_for_those_who_do_not_read_it(name, method, unread):
+    stage = problems.ALL[name]
+    needs = method.needs(problems.site_of(stage))
+    assert not needs & unread
+    found = statistics(stage, needs=needs)
+    with pytest.raises(ValueError, match=r"Need\.CROSS"):
+        found.hidden_cross  # noqa: B018
+    everything = statistics(stage, needs=needs | EVERYTHING)
+    first, again = (
+        method.propose(measured, 3, torch.Generator().manual_seed(0))
+        for measured in (found, everything)
+    )
+    assert torch.equal(first.fan_in, again.fan_in)
+    assert torch.equal(first.fan_out, again.fan_out)
+    _, (event,) = grown(stage, method)
+    assert event.proposed == 0 or event.amplitude is not None
 
 
 def test_the_fixed_network_grows_nothing():

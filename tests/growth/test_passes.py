@@ -1,6 +1,9 @@
 """Data that is read several times must stay the same."""
 
+from dataclasses import replace
+
 import pytest
+import torch
 from growth import problems
 from growth.growing import EAGER, own
 from torch.utils.data import DataLoader, TensorDataset
@@ -23,6 +26,7 @@ class Fickle:
 
 
 IN_BATCH = [1, 0, *range(2, 60)]
+REVERSED = torch.arange(60).view(3, 20).flip(1).flatten()
 
 
 CHANGES = {
@@ -30,14 +34,20 @@ CHANGES = {
     "order within a batch": lambda x, y: (x[IN_BATCH], y[IN_BATCH]),
     "order of batches": lambda x, y: (x.flip(0), y.flip(0)),
     "targets": lambda x, y: (x, y.flip(0)),
+    "targets within a batch": lambda x, y: (x, y[REVERSED]),
+    "flipped inputs": lambda x, y: (x.flip(-1), y),
     "fewer": lambda x, y: (x[:40], y[:40]),
 }
 
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_data_that_changes_between_passes_is_refused(what):
-    """ "Each" with two sites makes two passes of statistics (after one for the search batch)."""
+    """ "Each" with two sites makes two passes of statistics (after one for the search batch).
+
+    Inputs are multiples of 1/16, as those of images are of 1/255: their sums show no order.
+    """
     stage = own(problems.deep(samples=60))
+    stage = replace(stage, x=(16 * stage.x).round() / 16)
     batches = Fickle(stage, CHANGES[what])
     with pytest.raises(ValueError, match="changed between two passes"):
         grow(stage.model, batches, stage.loss, EAGER, neurons=2, where="each")

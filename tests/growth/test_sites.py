@@ -111,6 +111,7 @@ def path_model(*path):
         ([nn.Softplus()], "at 0"),
         ([nn.Hardsigmoid()], "at 0"),
         ([nn.Softmax(dim=-1)], "neuron"),
+        ([nn.RReLU()], "RReLU (1) in the path is not known"),
         ([nn.LayerNorm(4)], "couples"),
         ([nn.GroupNorm(2, 4)], "couples"),
         ([nn.BatchNorm1d(4, affine=False)], "affine"),

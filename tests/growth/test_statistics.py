@@ -1,7 +1,7 @@
 """Site statistics are the definitions, and measuring them leaves no trace."""
 
 import copy
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import oracles
 import pytest
@@ -304,6 +304,35 @@ def test_samples_are_rows_of_the_data_and_seeded():
         torch.testing.assert_close(drawn.inputs[i], rows.inputs[j])
         torch.testing.assert_close(drawn.hidden[i], rows.hidden[j])
         torch.testing.assert_close(drawn.goals[i], rows.goal[j])
+
+
+def part_of(stage, x, seed):
+    """The goals and samples of the stage from some of its data."""
+    site, part = site_of(stage), replace(stage, x=x, y=stage.y[: len(x)])
+    needs = {site.name: Need.GOAL | Need.SAMPLES}
+    found = measure(part.model, [site], part.batches(100), part.loss, needs, seed=seed)
+    return found[site.name]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "samples", "kept"),
+    [(None, 300, 300), (None, 1300, 1000), (100, 300, 200)],
+    ids=["all", "1000 samples", "20 000 rows"],
+)
+def test_samples_of_two_parts_added_are_as_many_as_of_the_whole(tokens, samples, kept):
+    """At most 1000 samples and 20 000 rows, some of either part."""
+    stage = problems.problem(samples=samples, tokens=tokens)
+    half = samples // 2
+    parts = part_of(stage, stage.x[:half], 1), part_of(stage, stage.x[half:], 2)
+    merged, whole = (parts[0] + parts[1]).samples, part_of(stage, stage.x, 0).samples
+    for sample in (merged, whole):
+        assert len(sample.keys) == kept
+        assert sample.inputs.shape == (kept, tokens or 1, 6)
+        assert sample.hidden.shape == (kept, tokens or 1, 5)
+        assert sample.goals.shape == (kept, tokens or 1, 3)
+    first = {tuple(row.tolist()) for row in stage.x[:half].flatten(1)}
+    of_first = sum(tuple(x[:, :-1].flatten().tolist()) in first for x in merged.inputs)
+    assert kept / 3 < of_first < 2 * kept / 3
 
 
 def test_no_data_is_an_error_that_says_so():
