@@ -31,6 +31,10 @@ class GradMax(GrowthMethod):
 
     scale: float = 0.5
 
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"scale is {self.scale}, expected a number greater than 0")
+
     @property
     def preserves_function(self) -> bool:
         """See the base class."""

@@ -44,6 +44,12 @@ class NorthPreactivation(GrowthMethod):
     candidates: int = 1000
     effective: float = 0.01
 
+    def __post_init__(self) -> None:
+        if self.candidates < 1:
+            raise ValueError(f"candidates is {self.candidates}, expected at least 1")
+        if self.effective < 0:
+            raise ValueError(f"effective is {self.effective}, expected at least 0")
+
     @property
     def preserves_function(self) -> bool:
         """See the base class."""

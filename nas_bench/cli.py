@@ -16,7 +16,7 @@ from nas_bench.commands.parameters import CannotRunError, examples
 from nas_bench.commands.report import report
 from nas_bench.commands.run import run
 from nas_bench.commands.show import show
-from nas_bench.specs import InputError
+from nas_bench.specs import InputError, said
 
 _EPILOG = examples(
     "nas-bench run --methods tiny,gradmax",
@@ -31,7 +31,8 @@ def cli() -> None:
     """Benchmark neural networks that grow while they train.
 
     Exit codes: 0 all ok, 1 some trials failed, 2 wrong input, 3 nothing to do or to report,
-    4 an error of the harness or this machine, 5 a check failed, 130 interrupted.
+    4 an error of the harness or this machine, 5 a check failed, 75 ended by SIGTERM,
+    130 interrupted.
     """
 
 
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def status(arguments: Sequence[str]) -> int:
     """The exit code of the command line with these arguments."""
+    parameters.give_matplotlib_a_folder()
     try:
         result = cli.main(list(arguments), prog_name="nas-bench", standalone_mode=False)
         return result if isinstance(result, int) else parameters.OK
@@ -68,9 +70,8 @@ def status(arguments: Sequence[str]) -> int:
 def _unexpected(error: Exception, *, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
-    lines = str(error).strip().splitlines() or ["no message"]
     hint = "" if verbose else "; run again with -v for the traceback"
-    return _say(f"Error: {type(error).__name__}: {lines[0]}{hint}", parameters.BROKEN)
+    return _say(f"Error: {said(error)}{hint}", parameters.BROKEN)
 
 
 def _say(message: str, code: int) -> int:

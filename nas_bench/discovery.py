@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from types import ModuleType
 from typing import Literal
 
 from nas_bench.options import options_without_default
-from nas_bench.specs import NAME, InputError
+from nas_bench.specs import NAME, InputError, said
 
 PluginKind = Literal["method", "task"]
+_KINDS: tuple[PluginKind, ...] = ("method", "task")
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,16 @@ def in_file(path: Path) -> list[Plugin]:
     Raises:
         InputError: if the file is missing, does not import or has no plugin.
     """
+    if path.is_dir():
+        raise InputError(f"plugin file {path} is a folder: give the path of a .py file")
     if not path.is_file():
         raise InputError(f"plugin file {path} is not there: give the path of a Python file")
     module = _imported(path)
-    kinds: tuple[PluginKind, ...] = ("method", "task")
-    found = [plugin for kind in kinds for plugin in _in_module(module, kind, str(path))]
+    found = [plugin for kind in _KINDS for plugin in _in_module(module, kind, str(path))]
     if not found:
-        raise InputError(f"plugin file {path} defines no subclass of GrowthMethod or Task")
+        flaws = [_flaw(cls, kind) for kind in _KINDS for cls in _subclasses(module, kind)]
+        missing = "it defines no subclass of GrowthMethod or Task"
+        raise InputError(f"plugin file {path}: {next(filter(None, flaws), missing)}")
     return found
 
 
@@ -81,8 +86,8 @@ def base(kind: PluginKind) -> type:
 def _of_entry(entry: EntryPoint, kind: PluginKind) -> Iterator[Plugin]:
     try:
         target = entry.load()
-    except Exception as error:
-        yield Plugin(entry.name, kind, None, entry.value, _said(error))
+    except (Exception, SystemExit) as error:
+        yield Plugin(entry.name, kind, None, entry.value, said(error))
         return
     if inspect.isclass(target):
         yield _of_class(target, kind, entry.value)
@@ -98,27 +103,36 @@ def _in_package(package: ModuleType, kind: PluginKind) -> Iterator[Plugin]:
         origin = f"{package.__name__}.{found.name}"
         try:
             module = importlib.import_module(origin)
-        except Exception as error:
-            yield Plugin(found.name, kind, None, origin, _said(error))
+        except (Exception, SystemExit) as error:
+            yield Plugin(found.name, kind, None, origin, said(error))
         else:
             yield from _in_module(module, kind, origin)
 
 
 def _in_module(module: ModuleType, kind: PluginKind, origin: str) -> Iterator[Plugin]:
-    """The concrete subclasses defined in a module."""
-    for cls in list(vars(module).values()):
-        if not inspect.isclass(cls) or cls.__module__ != module.__name__:
-            continue
-        if issubclass(cls, base(kind)) and not inspect.isabstract(cls):
+    """The plugins defined in a module, without the classes that they extend."""
+    for cls in _subclasses(module, kind):
+        if not _is_a_base(cls):
             yield _of_class(cls, kind, f"{origin}:{cls.__name__}")
 
 
+def _subclasses(module: ModuleType, kind: PluginKind) -> list[type]:
+    """The classes that a module itself defines."""
+    classes = [cls for cls in vars(module).values() if inspect.isclass(cls)]
+    own = [cls for cls in classes if cls.__module__ == module.__name__]
+    return [cls for cls in own if issubclass(cls, base(kind))]
+
+
+def _is_a_base(cls: type) -> bool:
+    """Whether a class is there to be extended: two of abstract, nameless and extended."""
+    signs = inspect.isabstract(cls), not hasattr(cls, "name"), bool(cls.__subclasses__())
+    return sum(signs) >= 2
+
+
 def _of_class(cls: type, kind: PluginKind, origin: str) -> Plugin:
-    name = getattr(cls, "name", None)
+    name, error = getattr(cls, "name", None), _flaw(cls, kind)
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        error = f"its name is {name!r}: use letters, digits and _, beginning with a letter"
-        return Plugin(cls.__name__, kind, None, origin, error)
-    error = _flaw(cls, kind)
+        name = cls.__name__
     return Plugin(name, kind, None if error else cls, origin, error)
 
 
@@ -129,10 +143,33 @@ def _flaw(cls: type, kind: PluginKind) -> str | None:
     if inspect.isabstract(cls):
         missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
         return f"{cls.__name__} does not define {missing}"
+    return _flaw_of_words(cls) or _flaw_of_options(cls)
+
+
+def _flaw_of_words(cls: type) -> str | None:
+    for word, example in (("name", _snake_case(cls.__name__)), ("summary", "one line")):
+        if not hasattr(cls, word):
+            return f'{cls.__name__} has no {word}: add {word}: ClassVar[str] = "{example}"'
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        return f"its name is {name!r}: use letters, digits and _, beginning with a letter"
+    return None
+
+
+def _flaw_of_options(cls: type) -> str | None:
     if "__dataclass_params__" not in vars(cls):
         return f"{cls.__name__} is not decorated with @dataclass(frozen=True)"
-    bare = options_without_default(cls)
-    return f"{cls.__name__} has options without default: {', '.join(bare)}" if bare else None
+    try:
+        if bare := options_without_default(cls):
+            return f"{cls.__name__} has options without default: {', '.join(bare)}"
+        cls()
+    except (Exception, SystemExit) as error:
+        return f"{cls.__name__} cannot be made with its default options: {said(error)}"
+    return None
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _imported(path: Path) -> ModuleType:
@@ -144,13 +181,19 @@ def _imported(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise InputError(f"plugin file {path} does not import: {_said(error)}") from error
+        reason = f"{said(error)}{_hint(error, path)}"
+        raise InputError(f"plugin file {path} does not import: {reason}") from error
     return module
 
 
-def _said(error: BaseException) -> str:
-    """An exception in one line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def _hint(error: BaseException, path: Path) -> str:
+    """What to do where a plugin file imports one that lies beside it."""
+    if not isinstance(error, ImportError):
+        return ""
+    sibling = path.parent / (error.name or "").partition(".")[0]
+    beside = error.name and (sibling.is_dir() or sibling.with_suffix(".py").is_file())
+    if not beside and "relative import" not in str(error):
+        return ""
+    return "; a plugin file stands alone: put all into one file, or make an installed package"

@@ -1,9 +1,35 @@
 """Options of plugins: the fields of their dataclasses, checked and converted."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 from nas_bench.specs import InputError, unknown
+
+_WHOLE, _NUMBER, _LIST = "a whole number", "a number", "a list, such as [1,2]"
+_YES_NO, _GROUP = "true or false", "a group of settings, each of the form name: value"
+_EXPECTED = {
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": "a finite number",
+    "greater_than": "a number greater than {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than": "a number less than {lt:g}",
+    "bool_type": _YES_NO,
+    "bool_parsing": _YES_NO,
+    "string_type": "text",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "literal_error": "{expected}",
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "too_short": "a list with at least {min_length}",
+    "dict_type": _GROUP,
+    "model_type": _GROUP,
+}
+"""What pydantic expected, by the type of its error."""
 
 
 def options_of(cls: type) -> dict[str, tuple[Any, Any]]:
@@ -40,17 +66,27 @@ def validated(values: dict[str, Any], cls: type, owner: str) -> dict[str, Any]:
     }
 
 
+def explained(finding: Mapping[str, Any]) -> str:
+    """A finding of pydantic in plain words."""
+    if finding["type"] == "missing":
+        return "it is missing"
+    form = _EXPECTED.get(finding["type"])
+    if form is None:
+        return finding["msg"].removeprefix("Value error, ")
+    return f"expected {form.format(**finding.get('ctx', {}))}"
+
+
 def _converted(value: Any, hint: Any, what: str) -> Any:
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     if hint in (int, float) and isinstance(value, bool):
-        raise InputError(f"{what} cannot be {value!r}: input should be a number")
+        raise InputError(f"{what} cannot be {value!r}: expected a number")
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
         return adapter.validate_python(value)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise InputError(f"{what} cannot be {value!r}: {reason[0].lower()}{reason[1:]}") from None
+        reason = explained(error.errors()[0])
+        raise InputError(f"{what} cannot be {value!r}: {reason}") from None
 
 
 def _default(field: "dataclasses.Field[Any]") -> Any:

@@ -30,14 +30,21 @@ def tasks() -> dict[str, Plugin]:
 
 
 def plugins(kind: PluginKind) -> dict[str, Plugin]:
-    """All plugins of a kind by name; where two share a name, that name is broken."""
+    """All plugins of a kind by name; what cannot be listed by name, by origin.
+
+    Where two share a name, that name is broken; but a built-in plugin keeps its own.
+    """
     given = [plugin for group in _loaded.values() for plugin in group if plugin.kind == kind]
     everything = [*installed(kind), *given]
     found: dict[str, Plugin] = {}
-    for plugin in everything:
+    for plugin in sorted(everything, key=_is_built_in, reverse=True):
         if plugin.cls is not None:
             other = found.get(plugin.name)
-            found[plugin.name] = _clash(plugin, other) if _differ(plugin, other) else plugin
+            if other is None or other.cls is plugin.cls:
+                found[plugin.name] = plugin
+            else:
+                key = plugin.origin if _is_built_in(other) else plugin.name
+                found[key] = _clash(plugin, other)
     for plugin in everything:
         if plugin.cls is None:
             found[plugin.origin if plugin.name in found else plugin.name] = plugin
@@ -84,7 +91,7 @@ def _refuse_broken(path: Path, found: list[Plugin]) -> None:
             raise PluginError(f"plugin file {path}: {plugin.error}")
         other = plugins(plugin.kind).get(plugin.name)
         if other and other.cls is not None:
-            raise PluginError(f"{plugin.kind} {plugin.name}: {_clash(plugin, other).error}")
+            raise PluginError(str(_clash(plugin, other).error))
 
 
 def _instance(spec: Spec, kind: PluginKind) -> Any:
@@ -101,11 +108,11 @@ def _instance(spec: Spec, kind: PluginKind) -> Any:
         raise PluginError(f"{kind} {spec}: {error}") from error
 
 
-def _differ(plugin: Plugin, other: Plugin | None) -> bool:
-    return other is not None and other.cls is not plugin.cls
+def _is_built_in(plugin: Plugin) -> bool:
+    return plugin.cls is not None and plugin.cls.__module__.startswith("nas_bench.")
 
 
-def _clash(plugin: Plugin, other: Plugin | None) -> Plugin:
-    origins = f"{other.origin} and {plugin.origin}" if other else plugin.origin
-    error = f"both {origins} define a {plugin.kind} of this name: rename one"
+def _clash(plugin: Plugin, other: Plugin) -> Plugin:
+    origins = f"{other.origin} and {plugin.origin}"
+    error = f"both {origins} define a {plugin.kind} named {plugin.name}: rename one"
     return Plugin(plugin.name, plugin.kind, None, origins, error)

@@ -91,6 +91,14 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {what} {name!r}: choose from {', '.join(names) or 'none'}"
 
 
+def said(error: BaseException) -> str:
+    """An exception in one line."""
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({'' if error.code is None else repr(error.code)})"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
 def _pair(part: str, whole: str) -> tuple[str, Any]:
     key, equals, value = part.partition("=")
     if not equals or not key.strip().isidentifier() or not value.strip():
@@ -100,9 +108,10 @@ def _pair(part: str, whole: str) -> tuple[str, Any]:
 
 def _split(text: str, whole: str) -> Iterator[str]:
     """Parts between commas that stand outside brackets and quotes."""
-    start, depth, quoted = 0, 0, False
+    start, depth, quoted, escaped = 0, 0, False, False
     for index, letter in enumerate(text):
-        if letter == '"':
+        escaped = quoted and not escaped and text[index - 1 : index] == "\\"
+        if letter == '"' and not escaped:
             quoted = not quoted
         elif quoted:
             continue

@@ -38,6 +38,11 @@ class Sine(Task):
     activation: Activation = "tanh"
     samples: int = 1000
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.samples < 10:
+            raise ValueError(f"samples is {self.samples}, expected at least 10")
+
     def load(self, folder: Path) -> tuple[Samples, Samples]:
         """See the base class; nothing is read from the folder."""
         drawn = torch.rand(self.samples, 1, generator=Generator().manual_seed(0))

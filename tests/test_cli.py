@@ -1,4 +1,6 @@
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -74,15 +76,23 @@ def test_python_m_nas_bench_is_nas_bench():
         (["run", "--budget", "10 ages"], "unknown unit of a budget 'ages'"),
         (["run", "--budget", "1 epochs"], "but the budget ends at 1 epochs"),
         (["run", "--set", "sede=1"], "unknown protocol setting 'sede': did you mean seeds"),
+        (["run", "--set", "recipe.batch_size=0"], "recipe: batch_size is 0, expected a whole"),
+        (["run", "--set", "budget=3"], "budget '3' is not of the form 10 epochs"),
+        (["run", "--tasks", "digits[target_widths=[5]]"], "one width each for every hidden"),
         (["run", "--set", "recipe.lr=1"], "recipe: unknown option 'lr'"),
         (["run", "--config", "none.yaml"], "cannot read none.yaml: No such file"),
         (["run", "--plugin", "none.py"], "is not there: give the path of a Python file"),
         (["run", "--executor", "dask"], "'dask' is not one of 'ray', 'inline'"),
         (["run", "--mehtods", "tiny"], "No such option"),
+        (["run", "--address", "foo"], "'foo' is not of the form host:port or auto"),
         (["show", "tni"], "did you mean tiny"),
         (["check", "tni"], "did you mean tiny"),
         (["ls", "method"], "'method' is not one of 'methods', 'tasks', 'protocols'"),
-        (["new", "method", "random"], "would hide Python's own module random"),
+        (["ls", "--plugin", "."], "is a folder: give the path of a .py file"),
+        (["new", "method", "random"], "would hide the module random"),
+        (["new", "task", "numpy"], "would hide the module numpy"),
+        (["new", "method", "tiny"], "there is a method tiny in nas_bench.methods.tiny:Tiny"),
+        (["new", "method", "digits"], "there is a task digits in nas_bench.tasks.digits:Digits"),
         (["new", "method", "My-Method"], "cannot be a module: use lower-case letters"),
         (["new", "task", "class"], "cannot be a module"),
         (["report", "a", "--results", "b"], "give the folder once"),
@@ -148,8 +158,15 @@ def test_a_method_that_raises_is_a_failed_row_and_exit_code_1(capsys, tmp_path):
     out, err = said(capsys)
     assert "unlucky, seed 0: failed: RuntimeError: no luck" in out
     assert "Traceback" not in err
-    assert status([*arguments, "--json"]) == 1
-    trials = json.loads(said(capsys)[0])["trials"]
+    assert "run.json" not in err
+    assert status([*arguments, "--json", "-v"]) == 1
+    out, err = said(capsys)
+    (summary,) = (tmp_path / "ledger").glob("*/*/unlucky/*/s0/run.json")
+    assert err.splitlines() == [
+        "1 trial failed earlier and was not run again; add --rerun failed",
+        f"sine unlucky seed 0: the traceback is in {summary}",
+    ]
+    trials = json.loads(out)["trials"]
     statuses = {trial["method"]: trial["status"] for trial in trials}
     assert statuses.pop("unlucky") == "failed"
     assert set(statuses.values()) == {"ok"}
@@ -176,7 +193,7 @@ def test_an_unexpected_error_shows_its_traceback_only_when_asked(capsys, tmp_pat
         .replace("{Name}", "Odd")
         .replace(
             "    def needs",
-            "    def __post_init__(self):\n        raise KeyError('odd')\n\n    def needs",
+            "    @property\n    def starts_from(self):\n        return {}['odd']\n\n    def needs",
         )
     )
     arguments = ["show", "odd", "--plugin", "odd.py"]
@@ -196,6 +213,16 @@ def test_ls_lists_names_with_summaries(kind, capsys):
     assert status(["ls", kind]) == 0
     lines = said(capsys)[0].splitlines()
     assert [line.split()[0] for line in lines] == [row["name"] for row in rows]
+
+
+def test_ls_alone_lists_everything(capsys):
+    assert status(["ls", "--json"]) == 0
+    everything = json.loads(said(capsys)[0])
+    assert list(everything) == ["methods", "tasks", "protocols"]
+    assert status(["ls"]) == 0
+    out, _ = said(capsys)
+    assert len(out.splitlines()) == 3 + sum(map(len, everything.values()))
+    assert {"methods:", "tasks:", "protocols:", "tiny", "digits", "smoke"} <= set(out.split())
 
 
 def test_ls_shows_what_is_broken_and_why(capsys, tmp_path, monkeypatch):
@@ -252,9 +279,39 @@ def test_a_failed_check_has_exit_code_5(capsys, tmp_path):
     text = FAILING.replace("{name}", "unlucky").replace("{Name}", "Unlucky")
     (tmp_path / "unlucky.py").write_text(text)
     assert status(["check", "unlucky", "--plugin", "unlucky.py"]) == 5
-    assert "FAILED proposes finite numbers: RuntimeError: no luck" in said(capsys)[0]
+    assert "more): RuntimeError: no luck" in said(capsys)[0]
     assert status(["check", "unlucky", "--plugin", "unlucky.py", "--json"]) == 5
     assert any(not check["ok"] for check in json.loads(said(capsys)[0]))
+
+
+def test_what_fails_for_one_reason_is_one_line(capsys, tmp_path):
+    text = FAILING.replace('raise RuntimeError("no luck")', "return None")
+    (tmp_path / "unlucky.py").write_text(
+        text.replace("{name}", "unlucky").replace("{Name}", "Unlucky")
+    )
+    assert status(["check", "unlucky", "--plugin", "unlucky.py"]) == 5
+    out, _ = said(capsys)
+    failed = [line for line in out.splitlines() if line.startswith("FAILED")]
+    assert failed[0].endswith("more): TypeError: propose returned None, expected NewNeurons")
+    assert len(failed) == 1
+
+
+def test_the_examples_of_helps_work(capsys, tmp_path):
+    from nas_bench.commands import check, ls, new, show
+
+    modules = (new, ls, show, check)
+    lines = [line for module in modules for line in module._EPILOG.splitlines()[2:]]
+    assert len(lines) >= 3 * len(modules)
+    for line in dict.fromkeys(lines):
+        assert status(shlex.split(line)[1:]) == 0, line
+
+
+def test_matplotlib_is_given_a_folder_where_home_cannot_be_written(tmp_path):
+    (tmp_path / "home").write_text("no folder")
+    code = "from nas_bench.cli import status; status(['--version']); import matplotlib.pyplot"
+    home = {"HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
+    environment = {k: v for k, v in os.environ.items() if k != "MPLCONFIGDIR"} | home
+    assert nas_bench(code=code, env=environment).stderr == ""
 
 
 def test_the_results_folder_is_the_one_given_else_the_variables_else_local(tmp_path, monkeypatch):
@@ -279,17 +336,24 @@ def test_doctor_finds_this_machine_fit():
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_has_exit_code_130_and_continues(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code", "sentence"),
+    [
+        (signal.SIGINT, 130, "Interrupted; what finished is kept."),
+        (signal.SIGTERM, 75, "Ended by SIGTERM; what finished is kept."),
+    ],
+)
+def test_an_interrupted_run_says_so_by_its_exit_code_and_continues(number, code, sentence):
     arguments = [*QUICK, "--methods", "fixed", "--seeds", "0-39", "--no-baselines"]
     command = [sys.executable, "-m", "nas_bench", "run", *arguments]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     first = running.stderr.readline() if running.stderr else ""
     time.sleep(0.2)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, err = running.communicate(timeout=60)
     assert first.startswith("[ 1/40]")
-    assert running.returncode == 130
-    assert err.splitlines()[-1] == "Interrupted; what finished is kept."
+    assert running.returncode == code
+    assert err.splitlines()[-1] == sentence
 
     done = nas_bench("run", *arguments, "--json")
     assert done.returncode == 0

@@ -9,11 +9,13 @@ from torch import nn
 
 from nas_bench import plugins
 from nas_bench.contract import check_method, check_plugin, check_task
+from nas_bench.contract.settings import settings
 from nas_bench.growth import GrowthMethod, Need, NewNeurons
 from nas_bench.training.data import data_folder
 from nas_bench.training.task import Samples, Task
 from nas_bench.trials.plan import CONTROLS
 
+GLOBAL = "leaves statistics and everything global alone"
 VARIANTS = ("fixed[size=seed]", "tiny[significance=false]", *CONTROLS)
 
 
@@ -110,6 +112,34 @@ class NumpyGlobal(Honest):
         return super().propose(statistics, k, generator)
 
 
+class Silent(Honest):
+    def propose(self, statistics, k, generator):
+        super().propose(statistics, k, generator)
+
+
+class Leaving(Honest):
+    def propose(self, statistics, k, generator):
+        raise SystemExit(3)
+
+
+class Doubling(Honest):
+    def propose(self, statistics, k, generator):
+        torch.set_default_dtype(torch.float64)
+        return super().propose(statistics, k, generator)
+
+
+class Recording(Honest):
+    def propose(self, statistics, k, generator):
+        torch.set_grad_enabled(False)
+        return super().propose(statistics, k, generator)
+
+
+class Threading(Honest):
+    def propose(self, statistics, k, generator):
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        return super().propose(statistics, k, generator)
+
+
 class InPlace(Honest):
     def propose(self, statistics, k, generator):
         statistics.sums.inputs.mul_(2)
@@ -150,10 +180,10 @@ def test_a_method_that_behaves_passes():
         (Undeclared, "needs only the statistics it declares"),
         (Idle, "proposes neurons if it says that it grows"),
         (TorchGlobal, "proposes the same for the same generator"),
-        (TorchGlobal, "leaves statistics and global randomness alone"),
-        (PythonGlobal, "leaves statistics and global randomness alone"),
-        (NumpyGlobal, "leaves statistics and global randomness alone"),
-        (InPlace, "leaves statistics and global randomness alone"),
+        (TorchGlobal, GLOBAL),
+        (PythonGlobal, GLOBAL),
+        (NumpyGlobal, GLOBAL),
+        (InPlace, GLOBAL),
         (NotPreserving, "keeps the function if it says so"),
         (NotSilent, "says whether its fan-in is zero"),
         (SecretlySilent, "says whether its fan-in is zero"),
@@ -163,6 +193,27 @@ def test_a_method_that_behaves_passes():
 )
 def test_a_method_that_misbehaves_is_caught(cls, name):
     assert name in failed(check_method(cls()))
+
+
+@pytest.mark.parametrize(
+    ("cls", "changed"),
+    [(Doubling, "default dtype"), (Recording, "grad mode"), (Threading, "number of threads")],
+)
+def test_a_method_that_changes_torchs_settings_is_named_and_the_settings_kept(cls, changed):
+    before = settings()
+    messages = {check.name: check.message for check in check_method(cls()) if not check.ok}
+    assert messages == {GLOBAL: f"it changed torch's {changed}: propose must be pure"}
+    assert settings() == before
+
+
+def test_what_is_not_neurons_is_one_reason():
+    messages = {check.message for check in check_method(Silent()) if not check.ok}
+    assert messages == {"TypeError: propose returned None, expected NewNeurons"}
+
+
+def test_a_method_that_leaves_the_program_is_a_finding():
+    messages = {check.message for check in check_method(Leaving()) if not check.ok}
+    assert messages == {"it called sys.exit(3)"}
 
 
 def test_a_missing_need_is_named():
@@ -255,8 +306,7 @@ def test_a_task_that_behaves_passes(tmp_path):
 @pytest.mark.parametrize(
     ("task", "name"),
     [
-        (Small(target_widths=(0,)), "has target widths no smaller than its seed widths"),
-        (Small(target_widths=(4, 4)), "has target widths no smaller than its seed widths"),
+        (Small(seed_widths=(9,)), "has target widths no smaller than its seed widths"),
         (Summed(), "has a loss that is the mean over samples"),
         (Wider(), "has a site for every width"),
         (Unseeded(), "draws networks from the seed alone"),

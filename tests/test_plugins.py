@@ -10,6 +10,7 @@ from nas_bench.options import validated
 from nas_bench.plugins import PluginError
 from nas_bench.templates import METHOD, TASK
 
+NAMELESS = METHOD.replace('    name: ClassVar[str] = "{name}"\n', "")
 BUILT_IN = {"fixed", "gradmax", "north_preactivation", "random_growth", "tiny"}
 
 
@@ -74,16 +75,37 @@ def test_a_canonical_spec_is_its_own():
         ("tni", "unknown method 'tni': did you mean tiny"),
         ("tiny[projektion=false]", "method tiny: unknown option 'projektion': did you mean proj"),
         ("tiny[k=5]", "unknown option 'k': choose from projection, significance, update"),
-        ("tiny[update=abc]", "option update cannot be 'abc': input should be a valid boolean"),
-        ("gradmax[scale=true]", "option scale cannot be True: input should be a number"),
+        ("tiny[update=abc]", "option update cannot be 'abc': expected true or false"),
+        ("gradmax[scale=true]", "option scale cannot be True: expected a number"),
         ("gradmax[scale=NaN]", "option scale cannot be nan"),
-        ("fixed[size=big]", "option size cannot be 'big': input should be 'target' or 'seed'"),
+        ("fixed[size=big]", "option size cannot be 'big': expected 'target' or 'seed'"),
         ("random_growth[update=true,zero_fan_out=true]", "not both"),
+        ("gradmax[scale=-1]", "scale is -1.0, expected a number greater than 0"),
+        ("north_preactivation[candidates=-5]", "candidates is -5, expected at least 1"),
+        ("north_preactivation[candidates=2.5]", "cannot be 2.5: expected a whole number"),
     ],
 )
 def test_what_cannot_be_used_gets_one_sentence(spec, sentence):
     with pytest.raises(PluginError) as caught:
         plugins.method(spec)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("digits[target_widths=[5]]", "must have one width each for every hidden layer"),
+        ("digits[target_widths=[],seed_widths=[]]", "must have one width each"),
+        ("digits[target_widths=[0,5]]", "is below 1: expected whole numbers"),
+        ("digits[seed_widths=[1,-1]]", "is below 1: expected whole numbers"),
+        ("digits[target_widths=5]", "cannot be 5: expected a list, such as [1,2]"),
+        ("sine[samples=-5]", "samples is -5, expected at least 10"),
+    ],
+)
+def test_a_task_that_cannot_be_gets_one_sentence(spec, sentence):
+    with pytest.raises(PluginError) as caught:
+        plugins.task(spec)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -116,15 +138,25 @@ def test_a_file_keeps_its_module_name_in_every_process(tmp_path):
     [
         ("import nothing_of_this_name", "does not import: ModuleNotFoundError"),
         ("def (", "does not import: SyntaxError"),
+        ("raise SystemExit(3)", "does not import: it called sys.exit(3)"),
+        ("from beside import x", "a plugin file stands alone"),
+        ("from . import beside", "a plugin file stands alone"),
         ("x = 1", "defines no subclass of GrowthMethod or Task"),
         (METHOD.replace("@dataclass(frozen=True)\n", ""), "not decorated with @dataclass"),
         (METHOD.replace("scale: float = 1.0", "scale: float"), "options without default: scale"),
         (METHOD.replace('"{name}"', '"my name"'), "its name is 'my name': use letters"),
-        (METHOD.replace('"{name}"', '"tiny"'), "define a method of this name: rename one"),
+        (METHOD.replace('"{name}"', '"tiny"'), "define a method named tiny: rename one"),
+        (METHOD.replace("def propose", "def propos"), "Mine does not define propose"),
+        (NAMELESS, 'Mine has no name: add name: ClassVar[str] = "mine"'),
+        (NAMELESS.replace("def propose", "def propos"), "Mine does not define propose"),
+        (METHOD.replace("    summary:", "    other:"), "Mine has no summary: add summary"),
+        (METHOD.replace(": float = 1.0", ': "Flaot" = 1.0'), "NameError: name 'Flaot' is not"),
+        (TASK.replace("= (16,)", "= (16, 4)"), "cannot be made with its default options"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, text, sentence):
     path = written(tmp_path, "mine", text)
+    written(tmp_path, "beside")
     with pytest.raises(PluginError) as caught:
         plugins.load_path(path)
     assert sentence in str(caught.value)
@@ -144,9 +176,17 @@ def test_a_clash_names_both_origins(tmp_path):
     assert str(second) in str(caught.value)
 
 
-def test_a_missing_file_is_refused(tmp_path):
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(PluginError, match="is not there"):
         plugins.load_path(tmp_path / "mine.py")
+    with pytest.raises(PluginError, match=r"is a folder: give the path of a \.py file"):
+        plugins.load_path(tmp_path)
+
+
+def test_a_class_that_others_extend_is_no_plugin_of_its_own(tmp_path):
+    text = NAMELESS + METHOD.replace("(GrowthMethod)", "(Mine)").replace("{Name}", "Other")
+    found = plugins.load_path(written(tmp_path, "mine", text))
+    assert [plugin.name for plugin in found] == ["mine"]
 
 
 @pytest.mark.parametrize("target", ["", ":OfStranger"])
@@ -183,14 +223,47 @@ def test_an_entry_point_that_does_not_load_is_listed_as_broken(tmp_path, monkeyp
     assert plugins.task("digits").name == "digits"
 
 
-def test_two_packages_with_one_name_break_only_that_name(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("text", "name", "reason"),
+    [
+        ("raise SystemExit", "stranger", "it called sys.exit()"),
+        (METHOD.replace("def propose", "def propos"), "of_stranger", "does not define propose"),
+        (METHOD.replace("    name:", "    no_name:"), "OfStranger", "OfStranger has no name"),
+    ],
+)
+def test_an_installed_plugin_that_lacks_something_is_listed(
+    tmp_path, monkeypatch, text, name, reason
+):
+    module = f"stranger_without_{name}"
+    text = text.replace("{Name}", "OfStranger").replace("{name}", "of_stranger")
+    (tmp_path / f"{module}.py").write_text(text)
+    installed(tmp_path, monkeypatch, "nas_bench.methods", module)
+    error = plugins.methods()[name].error
+    assert error is not None
+    assert reason in error
+    assert plugins.methods().keys() >= BUILT_IN
+
+
+def test_a_built_in_plugin_keeps_its_name(tmp_path, monkeypatch):
     text = METHOD.replace("{Name}", "Second").replace("{name}", "tiny")
     (tmp_path / "stranger_clash.py").write_text(text)
     installed(tmp_path, monkeypatch, "nas_bench.methods", "stranger_clash")
-    error = plugins.methods()["tiny"].error
+    assert type(plugins.method("tiny")).__module__ == "nas_bench.methods.tiny"
+    error = plugins.methods()["stranger_clash:Second"].error
     assert error is not None
     assert "nas_bench.methods.tiny:Tiny" in error
     assert "stranger_clash:Second" in error
+
+
+def test_two_strangers_with_one_name_break_only_that_name(tmp_path, monkeypatch):
+    text = METHOD.replace("{name}", "mine")
+    (tmp_path / "stranger_twice.py").write_text(
+        text.replace("{Name}", "First") + text.replace("{Name}", "Second")
+    )
+    installed(tmp_path, monkeypatch, "nas_bench.methods", "stranger_twice")
+    error = plugins.methods()["mine"].error
+    assert error is not None
+    assert "stranger_twice:First and stranger_twice:Second" in error
     assert plugins.method("gradmax").name == "gradmax"
 
 

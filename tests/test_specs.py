@@ -14,6 +14,11 @@ def test_a_list_splits_at_commas_outside_brackets():
     ]
 
 
+def test_a_quote_may_stand_in_quotes():
+    spec = Spec("t", {"a": 'x",\\', "b": "\\"})
+    assert parse(str(spec)) == spec
+
+
 @pytest.mark.parametrize("text", ["tiny,,gradmax", "", "tiny,", "tiny[k=5", "tiny]k=5[", 'a[b="]'])
 def test_a_malformed_list_is_refused(text):
     with pytest.raises(InputError, match=r"empty element|do not match"):

@@ -1,6 +1,9 @@
 """`nas-bench check`: does a plugin keep its contract?"""
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +18,9 @@ from nas_bench.commands.parameters import (
     print_json,
     verbose_option,
 )
+
+if TYPE_CHECKING:
+    from nas_bench.contract import Check
 
 _EPILOG = examples(
     "nas-bench check gradmax",
@@ -39,7 +45,17 @@ def check(name: str, plugin_paths: tuple[Path, ...], data: Path | None, as_json:
     if as_json:
         print_json([vars(found) for found in checks])
     else:
-        for found in checks:
-            remark = f": {found.message}" if found.message else ""
-            click.echo(f"{'ok    ' if found.ok else 'FAILED'} {found.name}{remark}")
+        click.echo("\n".join(_lines(checks)))
     return OK if all(found.ok for found in checks) else GATE
+
+
+def _lines(checks: Sequence["Check"]) -> Iterator[str]:
+    """A line for each check; what failed for one and the same reason shares its line."""
+    alike = Counter(found.message for found in checks if not found.ok)
+    for found in checks:
+        remark = f": {found.message}" if found.message else ""
+        if found.ok:
+            yield f"ok     {found.name}{remark}"
+        elif count := alike.pop(found.message, 0):
+            more = f" (and {count - 1} more)" if count > 1 else ""
+            yield f"FAILED {found.name}{more}{remark}"

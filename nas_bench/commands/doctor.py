@@ -4,7 +4,6 @@ import importlib
 import os
 import platform
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from nas_bench.commands.parameters import (
     print_json,
     results_folder,
     results_option,
+    try_to_write,
     verbose_option,
 )
 
@@ -112,9 +112,9 @@ def _plugins() -> Iterator[Finding]:
     for kind, found in (("methods", plugins.methods()), ("tasks", plugins.tasks())):
         working = [name for name, plugin in found.items() if plugin.cls is not None]
         yield Finding(kind, bool(working), ", ".join(working) or "none works")
-        for plugin in found.values():
+        for name, plugin in found.items():
             if plugin.error:
-                yield Finding(f"{plugin.kind} {plugin.name}", None, f"broken: {plugin.error}")
+                yield Finding(f"{plugin.kind} {name}", None, f"broken: {plugin.error}")
 
 
 def _datasets(data: Path | None) -> Iterator[Finding]:
@@ -131,9 +131,8 @@ def _datasets(data: Path | None) -> Iterator[Finding]:
 
 
 def _writable(folder: Path) -> Finding:
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=existing):
-            return Finding("results folder", True, f"{folder} is writable")
+        try_to_write(folder)
     except OSError as error:
-        return Finding("results folder", False, f"cannot write into {existing}: {error.strerror}")
+        return Finding("results folder", False, f"cannot write {folder}: {error.strerror}")
+    return Finding("results folder", True, f"{folder} is writable")

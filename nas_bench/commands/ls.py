@@ -17,26 +17,30 @@ from nas_bench.commands.parameters import (
 )
 
 Kind = Literal["methods", "tasks", "protocols"]
+_KINDS: tuple[Kind, ...] = ("methods", "tasks", "protocols")
 _EPILOG = examples(
-    "nas-bench ls methods",
+    "nas-bench ls",
     "nas-bench ls tasks --json",
     "nas-bench ls methods --plugin mine.py",
 )
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("kind", type=click.Choice(["methods", "tasks", "protocols"]))
+@click.argument("kind", type=click.Choice(_KINDS), required=False)
 @plugin_option()
 @json_option()
 @verbose_option()
-def ls(kind: Kind, plugin_paths: tuple[Path, ...], as_json: bool) -> int:
-    """List growth methods, tasks or protocols; broken plugins with the reason."""
+def ls(kind: Kind | None, plugin_paths: tuple[Path, ...], as_json: bool) -> int:
+    """List growth methods, tasks, protocols or all; broken plugins with the reason."""
     load_plugins(plugin_paths)
-    found = _protocols() if kind == "protocols" else _plugins(kind)
+    kinds = (kind,) if kind else _KINDS
+    found = {wanted: _rows(wanted) for wanted in kinds}
     if as_json:
-        print_json(found)
-    else:
-        click.echo("\n".join(aligned((row["name"] or "", _remark(row)) for row in found)))
+        print_json(found[kind] if kind else found)
+        return OK
+    for title, rows in found.items():
+        lines = aligned((row["name"] or "", _remark(row)) for row in rows)
+        click.echo("\n".join(lines if kind else [f"{title}:", *(f"  {line}" for line in lines)]))
     return OK
 
 
@@ -50,7 +54,9 @@ def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def _plugins(kind: Literal["methods", "tasks"]) -> list[dict[str, str | None]]:
+def _rows(kind: Kind) -> list[dict[str, str | None]]:
+    if kind == "protocols":
+        return _protocols()
     from nas_bench import plugins
 
     found = plugins.methods() if kind == "methods" else plugins.tasks()

@@ -1,5 +1,6 @@
 """`nas-bench new`: a file to begin a method or a task with."""
 
+import importlib.util
 import keyword
 import re
 import sys
@@ -30,8 +31,10 @@ _EPILOG = examples(
 @verbose_option()
 def new(kind: Literal["method", "task"], name: str, folder: Path) -> int:
     """Write one file with a small working method or task called NAME."""
-    _check_name(name)
+    _check_word(name)
     path = folder / f"{name}.py"
+    if not path.exists():
+        _check_free(kind, name)
     from nas_bench.templates import METHOD, TASK
 
     template = METHOD if kind == "method" else TASK
@@ -49,17 +52,27 @@ def new(kind: Literal["method", "task"], name: str, folder: Path) -> int:
     return OK
 
 
-def _check_name(name: str) -> None:
+def _check_word(name: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise InputError(
             f"{name!r} cannot be a module: use lower-case letters, digits and _, "
             "beginning with a letter, and no keyword of Python"
         )
-    if name in sys.stdlib_module_names:
+
+
+def _check_free(kind: Literal["method", "task"], name: str) -> None:
+    """Refuse the names of modules and of plugins of either kind."""
+    advice = f"choose another name, such as {name}_{kind}"
+    if name in sys.stdlib_module_names or importlib.util.find_spec(name):
         raise InputError(
-            f"a file {name}.py would hide Python's own module {name} from whoever stands in its "
-            f"folder: choose another name, such as {name}_growth"
+            f"a file {name}.py would hide the module {name} from whoever stands in its folder: "
+            f"{advice}"
         )
+    from nas_bench import plugins
+
+    for found in (plugins.methods().get(name), plugins.tasks().get(name)):
+        if found:
+            raise InputError(f"there is a {found.kind} {name} in {found.origin}: {advice}")
 
 
 def _class_name(name: str) -> str:

@@ -1,5 +1,6 @@
 """Options that several verbs share, and what they mean."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import click
 
 RESULTS_VARIABLE = "NAS_BENCH_RESULTS"
-OK, FAILED, USAGE, NOTHING, BROKEN, GATE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+OK, FAILED, USAGE, NOTHING, BROKEN, GATE, TERMINATED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 75, 130
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -22,10 +23,14 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def verbose_option() -> Decorator:
+def verbose_option(*, expose_value: bool = False) -> Decorator:
     """`-v`, which shows the traceback of an unexpected error; read by the entry point."""
     return click.option(
-        "-v", "--verbose", is_flag=True, expose_value=False, help="Show tracebacks of errors."
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=expose_value,
+        help="Show tracebacks of errors.",
     )
 
 
@@ -68,6 +73,37 @@ def results_folder(given: Path | None) -> Path:
     named = given or os.environ.get(RESULTS_VARIABLE)
     folder = Path(named) if named else Path("results", "local")
     return folder.expanduser().absolute()
+
+
+def try_to_write(folder: Path) -> None:
+    """Make and delete a file in a folder, or in the nearest one above it that exists.
+
+    Raises:
+        OSError: if that cannot be done.
+    """
+    import tempfile
+
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    with tempfile.TemporaryFile(dir=existing):
+        pass
+
+
+def give_matplotlib_a_folder() -> None:
+    """A temporary one where it cannot write into the user's, as it would say on every import."""
+    if "MPLCONFIGDIR" in os.environ:
+        return
+    try:
+        for variable, usual in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache")):
+            try_to_write(Path(os.environ.get(variable) or Path.home() / usual))
+    except (OSError, RuntimeError):
+        import atexit
+        import shutil
+        import tempfile
+
+        with contextlib.suppress(OSError):
+            folder = tempfile.mkdtemp(prefix="nas-bench-matplotlib-")
+            os.environ["MPLCONFIGDIR"] = folder
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def load_plugins(paths: Iterable[Path]) -> tuple[Path, ...]:

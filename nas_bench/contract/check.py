@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from nas_bench.specs import said
+
 Subject = TypeVar("Subject")
 
 
@@ -48,7 +50,6 @@ def _run(name: str, check: Callable[[Subject], None], subject: Subject) -> Check
         return Check(name, ok=False, message=str(error))
     except NotCheckedError as reason:
         return Check(name, ok=True, message=f"not checked: {reason}")
-    except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
-        return Check(name, ok=False, message=f"{type(error).__name__}: {lines[0]}")
+    except (Exception, SystemExit) as error:
+        return Check(name, ok=False, message=said(error))
     return Check(name, ok=True)

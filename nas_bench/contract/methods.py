@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from nas_bench.contract.check import Check, require, run_checks
-from nas_bench.contract.stages import Stage, stages
+from nas_bench.contract.settings import settings, settings_kept
+from nas_bench.contract.stages import Stage, proposed, stages
 from nas_bench.growth import GrowthMethod, NewNeurons, SiteStatistics, grow
 from nas_bench.growth.grow import Where
 from nas_bench.specs import NAME
@@ -42,7 +43,7 @@ def _has_the_right_shapes(method: GrowthMethod) -> None:
     for stage in _stages(method):
         statistics = stage.statistics(method)
         for k in _COUNTS:
-            neurons = method.propose(statistics, k, Generator().manual_seed(k))
+            neurons = proposed(method, statistics, k)
             _check_shapes(neurons, statistics, f"k = {k}, {stage.name}", k)
 
 
@@ -69,7 +70,7 @@ def _is_pure(method: GrowthMethod) -> None:
         for seed, measured in enumerate((statistics, statistics, stage.statistics(method))):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                proposals.append(method.propose(measured, 3, Generator().manual_seed(7)))
+                proposals.append(proposed(method, measured, 3))
         first, *others = map(_tensors, proposals)
         same = all(_equal(first, other) for other in others)
         require(same, f"the same generator gave other neurons ({stage.name})")
@@ -79,9 +80,13 @@ def _leaves_all_else_alone(method: GrowthMethod) -> None:
     for stage in _stages(method):
         statistics = stage.statistics(method)
         before, state = _copied(statistics), _random_state()
-        method.propose(statistics, 3, Generator().manual_seed(7))
+        with settings_kept():
+            had = settings()
+            method.propose(statistics, 3, Generator().manual_seed(7))
+            changed = [name for name, value in settings().items() if value != had[name]]
         require(_equal(before, _copied(statistics)), f"it changed the statistics ({stage.name})")
         require(state == _random_state(), "it drew from a global generator: use the one given")
+        require(not changed, f"it changed torch's {' and '.join(changed)}: propose must be pure")
 
 
 def _preserves_the_function(method: GrowthMethod) -> None:
@@ -126,7 +131,7 @@ _CHECKS = {
     "proposes neurons if it says that it grows": _proposes_neurons,
     "proposes finite numbers": _is_finite,
     "proposes the same for the same generator": _is_pure,
-    "leaves statistics and global randomness alone": _leaves_all_else_alone,
+    "leaves statistics and everything global alone": _leaves_all_else_alone,
     "keeps the function if it says so": _preserves_the_function,
     "says whether its fan-in is zero": _declares_zero_fan_in,
     "grows a network": _grows_a_network,
@@ -137,7 +142,8 @@ def _grow(stage: Stage, method: GrowthMethod, *, where: Where, fill: bool) -> in
     """How many neurons the network gains."""
     before = stage.site.width(stage.model)
     loss = nn.MSELoss()
-    grow(stage.model, stage.batches, loss, method, neurons=3, where=where, fill=fill)
+    with settings_kept():
+        grow(stage.model, stage.batches, loss, method, neurons=3, where=where, fill=fill)
     return stage.site.width(stage.model) - before
 
 

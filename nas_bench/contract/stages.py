@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
+from nas_bench.contract.settings import settings_kept
 from nas_bench.growth import (
     GrowthMethod,
     NewNeurons,
@@ -61,13 +62,27 @@ class Stage:
 
     def proposal(self, method: GrowthMethod, k: int) -> NewNeurons:
         """What the method proposes at its first sight of the stage."""
-        return method.propose(self.statistics(method), k, Generator().manual_seed(7))
+        return proposed(method, self.statistics(method), k)
 
     def widen(self, neurons: NewNeurons) -> None:
         """Add the neurons to the model, which then is another one."""
         site = self.site
         moments = new_channel_moments(self.model, site, neurons, self.batches)
         widen(self.model, site, neurons, moments)
+
+
+def proposed(method: GrowthMethod, statistics: SiteStatistics, k: int) -> NewNeurons:
+    """What the method proposes with a generator of seed 7.
+
+    Raises:
+        TypeError: if that is something else than neurons.
+    """
+    with settings_kept():
+        found = method.propose(statistics, k, Generator().manual_seed(7))
+    if not isinstance(found, NewNeurons):
+        what = "None" if found is None else f"a {type(found).__name__}"
+        raise TypeError(f"propose returned {what}, expected NewNeurons")
+    return found
 
 
 def stages() -> list[Stage]:

@@ -58,7 +58,6 @@ def _declares_itself(subject: _Subject) -> None:
 
 def _has_growing_widths(subject: _Subject) -> None:
     seed, target = subject.task.seed_widths, subject.task.target_widths
-    require(len(seed) == len(target) > 0, f"widths {seed} and {target} are not of one length")
     fit = all(0 < start <= end for start, end in zip(seed, target, strict=True))
     require(fit, f"widths cannot grow from {seed} to {target}")
 

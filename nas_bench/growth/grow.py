@@ -205,17 +205,20 @@ class _Grower:
 
     def _proposal(self, statistics: SiteStatistics, k: int) -> NewNeurons:
         proposal = self.method.propose(statistics, k, self.generator)
+        if not isinstance(proposal, NewNeurons):
+            what = "None" if proposal is None else f"a {type(proposal).__name__}"
+            raise TypeError(f"propose returned {what}, expected NewNeurons")
         p, d = statistics.grown_weight.shape[1], statistics.outputs
         shapes = tuple(proposal.fan_in.shape), tuple(proposal.fan_out.shape)
         n = len(proposal)
         taps = statistics.taps
         if n > k or shapes != ((n, p), (n, taps, d)):
             raise ValueError(
-                f"{self.method.name} proposed fan_in {shapes[0]} and fan_out {shapes[1]} at "
-                f"{statistics.site}; expected (k, {p}) and (k, {taps}, {d}) with k ≤ {k}"
+                f"{self.method.name} proposed fan_in {shapes[0]} and fan_out {shapes[1]} at site "
+                f"{statistics.site!r}; expected (k, {p}) and (k, {taps}, {d}) with k ≤ {k}"
             )
         if not (proposal.fan_in.isfinite().all() and proposal.fan_out.isfinite().all()):
-            raise ValueError(f"{self.method.name} proposed nan or inf at {statistics.site}")
+            raise ValueError(f"{self.method.name} proposed nan or inf at site {statistics.site!r}")
         return _moved(proposal, statistics.grown_weight.device)
 
     def _scaled(self, candidates: list[_Candidate]) -> list[_Candidate]:

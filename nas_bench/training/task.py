@@ -32,6 +32,21 @@ class Recipe:
     batch_growth: bool = False
     decay: Literal["constant", "cosine"] = "constant"
 
+    def __post_init__(self) -> None:
+        """Refuse values with which no network can be trained.
+
+        Raises:
+            ValueError: if a value is out of its range.
+        """
+        for name, fits, expected in (
+            ("learning_rate", self.learning_rate > 0, "a number greater than 0"),
+            ("momentum", 0 <= self.momentum < 1, "a number from 0 to less than 1"),
+            ("weight_decay", self.weight_decay >= 0, "a number of at least 0"),
+            ("batch_size", self.batch_size >= 1, "a whole number of at least 1"),
+        ):
+            if not fits:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected {expected}")
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -63,6 +78,24 @@ class Task(ABC):
 
     seed_widths: tuple[int, ...] = (1, 1)
     target_widths: tuple[int, ...] = (110, 51)
+
+    def __post_init__(self) -> None:
+        """Refuse widths that no network can have; who overrides this calls it first.
+
+        Raises:
+            ValueError: if a width is not positive, or seed and target differ in length.
+        """
+        seed, target = list(self.seed_widths), list(self.target_widths)
+        if len(seed) != len(target) or not seed:
+            raise ValueError(
+                f"seed_widths {seed} and target_widths {target} must have one width each for "
+                "every hidden layer that grows"
+            )
+        if min(*seed, *target) < 1:
+            raise ValueError(
+                f"a width in seed_widths {seed} or target_widths {target} is below 1: "
+                "expected whole numbers of at least 1"
+            )
 
     @abstractmethod
     def load(self, folder: Path) -> tuple[Samples, Samples]:

@@ -11,9 +11,9 @@ OptimizerPolicy = Literal["transplant", "zeros", "reset"]
 
 
 class Value(BaseModel):
-    """A frozen value; unknown fields are errors."""
+    """A frozen value of finite numbers; unknown fields are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Budget(Value):

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from nas_bench import options
 from nas_bench.specs import InputError, unknown
 from nas_bench.trials.config import Budget
 
@@ -97,8 +98,8 @@ def explained(error: ValidationError) -> str:
     """The first finding of pydantic as one sentence."""
     found = error.errors()[0]
     where = ".".join(str(part) for part in found["loc"])
-    said = found["msg"].removeprefix("Value error, ")
-    given = f", not {found['input']!r}" if isinstance(found["input"], str | int | float) else ""
+    said = options.explained(found)
+    given = f", not {found['input']!r}" if said.startswith("expected") else ""
     return f"{where}: {said}{given}" if where else said
 
 

@@ -1,13 +1,15 @@
 """From a protocol to the trials it asks for."""
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise, product
+from itertools import product
+from logging import getLogger
 
 from nas_bench import plugins
 from nas_bench.options import validated
 from nas_bench.specs import InputError
 from nas_bench.trials.config import TrialConfig, Twin
 from nas_bench.trials.protocol import Protocol
+from nas_bench.trials.schedule import growth_time, milestones
 
 ALL = "all"
 CONTROLS = (
@@ -29,6 +31,10 @@ def plan(protocol: Protocol, baselines: bool = True) -> list[TrialConfig]:
     Raises:
         InputError: if a method, task or option is unknown, or the schedule does not fit.
     """
+    if protocol.kind == "same_target" and protocol.twins == ("steps",):
+        getLogger(__name__).warning(
+            "No twins are planned: with the same target, fixed is the twin of equal steps"
+        )
     asked = (*protocol.methods, *(protocol.baselines if baselines else ()))
     methods = _unique(spec for method in asked for spec in _expanded(method))
     tasks = _unique(plugins.canonical(task, "task") for task in protocol.tasks)
@@ -37,7 +43,7 @@ def plan(protocol: Protocol, baselines: bool = True) -> list[TrialConfig]:
         _check(protocol, task)
     trials = [
         _trial(protocol, task, method, seed)
-        for task, seed, method in product(tasks, protocol.seeds, methods)
+        for task, seed, method in product(tasks, dict.fromkeys(protocol.seeds), methods)
     ]
     return [*trials, *(twin for trial in trials for twin in _twins(protocol, trial))]
 
@@ -82,39 +88,30 @@ def _trial(protocol: Protocol, task: str, method: str, seed: int) -> TrialConfig
 def _recipe(protocol: Protocol) -> dict[str, object]:
     from nas_bench.training.task import Recipe
 
-    return validated(protocol.recipe, Recipe, "recipe")
+    values = validated(protocol.recipe, Recipe, "recipe")
+    try:
+        Recipe(**values)
+    except ValueError as error:
+        raise InputError(f"recipe: {error}") from None
+    return values
 
 
 def _check(protocol: Protocol, task: str) -> None:
     """Refuse a same-target schedule that cannot reach the task's target in time."""
     if protocol.kind == "free":
         return
-    _check_widths(protocol, task)
-    schedule, budget = protocol.schedule, protocol.budget
-    growths = len(schedule.widths) if schedule.widths else schedule.growths or 0
-    first = schedule.every if schedule.first is None else schedule.first
-    last = first + (growths - 1) * schedule.every
+    schedule, budget, instance = protocol.schedule, protocol.budget, plugins.task(task)
+    try:
+        growths = len(milestones(schedule, instance.seed_widths, instance.target_widths))
+    except ValueError as error:
+        raise InputError(f"protocol {protocol.name} on task {task}: {error}") from None
+    last = growth_time(schedule, growths - 1)
     limit = budget.epochs if schedule.unit == "epochs" else budget.steps
     if limit is not None and last >= limit:
         raise InputError(
             f"protocol {protocol.name}: growth {growths} of {growths} would come at {last:g} "
             f"{schedule.unit}, but the budget ends at {budget}: raise --budget, or lower "
             "schedule.growths or schedule.every with --set"
-        )
-
-
-def _check_widths(protocol: Protocol, task: str) -> None:
-    if protocol.schedule.widths is None:
-        return
-    instance = plugins.task(task)
-    steps = (instance.seed_widths, *protocol.schedule.widths)
-    for before, after in pairwise(steps):
-        if len(after) != len(before) or any(b < a for a, b in zip(before, after, strict=True)):
-            raise InputError(f"schedule.widths: task {task} cannot go from {before} to {after}")
-    if tuple(steps[-1]) != tuple(instance.target_widths):
-        raise InputError(
-            f"schedule.widths ends at {steps[-1]}, but the target of task {task} is "
-            f"{instance.target_widths}: make them equal"
         )
 
 

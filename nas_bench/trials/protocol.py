@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
@@ -42,7 +42,7 @@ class Protocol(Value):
     tasks: tuple[str, ...] = Field(min_length=1)
     methods: tuple[str, ...] = Field(min_length=1)
     baselines: tuple[str, ...] = ("fixed[size=seed]", "fixed")
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     budget: Budget
     schedule: Schedule
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -61,12 +61,12 @@ class Protocol(Value):
     @field_validator("seeds", mode="before")
     @classmethod
     def _seeds(cls, value: Any) -> Any:
-        return seeds(value) if isinstance(value, str) else value
+        return seeds(str(value)) if isinstance(value, str | int) else value
 
     @field_validator("budget", mode="before")
     @classmethod
     def _budget(cls, value: Any) -> Any:
-        return budget(value) if isinstance(value, str) else value
+        return budget(str(value)) if isinstance(value, str | int | float) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> "Protocol":

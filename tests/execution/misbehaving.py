@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from nas_bench.tasks.digits import Digits
+from nas_bench.training.task import DataMissingError, Samples
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,18 @@ class Slow(Digits):
     def network(self, widths: Sequence[int]) -> nn.Module:
         time.sleep(60)
         return super().network(widths)
+
+
+@dataclass(frozen=True)
+class Lacking(Digits):
+    name: ClassVar[str] = "lacking"
+    summary: ClassVar[str] = "its data is there when its folder is"
+    folder: str = ""
+
+    def load(self, folder: Path) -> tuple[Samples, Samples]:
+        if not Path(self.folder).is_dir():
+            raise DataMissingError(f"there is no {self.folder}")
+        return super().load(folder)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,20 @@ def test_with_a_fixed_target_the_equal_steps_twin_is_fixed_and_not_planned_twice
     assert {twin.label for twin in twins} == {"tiny twin (flops)", "gradmax twin (flops)"}
 
 
+def test_that_fixed_is_the_twin_of_equal_steps_is_said_where_no_twin_is_planned(caplog):
+    planned({"twins": ["steps", "flops"]})
+    planned(FREE, {"twins": ["steps"]})
+    assert not caplog.messages
+    assert not any(trial.twin for trial in planned({"twins": ["steps"]}))
+    assert caplog.messages == [
+        "No twins are planned: with the same target, fixed is the twin of equal steps"
+    ]
+
+
+def test_free_growth_may_start_above_the_size_of_the_fixed_network():
+    assert planned(FREE, {"tasks": "digits[seed_widths=[40,1]]"})
+
+
 def test_recipe_overrides_are_checked_and_typed():
     trials = planned({"recipe": {"learning_rate": "1e-3"}})
     assert trials[0].recipe == {"learning_rate": 1e-3}
@@ -95,10 +109,21 @@ def test_given_widths_are_kept():
     [
         ({"methods": "tni"}, "did you mean tiny"),
         ({"tasks": "digit"}, "did you mean digits"),
+        ({"tasks": "digits[seed_widths=[40,1]]"}, "[32,16] are below the seed widths [40,1]"),
+        ({"schedule": {"growths": None, "widths": []}}, "ends at [1,1], but the target"),
+        ({"recipe": {"batch_size": 0}}, "recipe: batch_size is 0, expected a whole number of at"),
+        ({"recipe": {"learning_rate": 0}}, "recipe: learning_rate is 0.0, expected a number gr"),
+        ({"recipe": {"learning_rate": -1}}, "recipe: learning_rate is -1.0, expected a number"),
+        ({"recipe": {"momentum": 1}}, "recipe: momentum is 1.0, expected a number from 0 to"),
+        ({"recipe": {"weight_decay": -1}}, "recipe: weight_decay is -1.0, expected a number of"),
+        ({"recipe": {"batch_size": 2.5}}, "option batch_size cannot be 2.5: expected a whole"),
         ({"budget": "4 epochs"}, "but the budget ends at 4 epochs"),
-        ({"schedule": {"growths": None, "widths": [[4, 4]]}}, "ends at (4, 4), but the target"),
-        ({"schedule": {"growths": None, "widths": [[4], [32, 16]]}}, "cannot go from (1, 1)"),
-        ({"schedule": {"growths": None, "widths": [[9, 9], [4, 16]]}}, "cannot go from (9, 9)"),
+        ({"schedule": {"growths": None, "widths": [[4, 4]]}}, "ends at [4,4], but the target"),
+        (
+            {"schedule": {"growths": None, "widths": [[4], [32, 16]]}},
+            "step [4]: expected 2 widths",
+        ),
+        ({"schedule": {"growths": None, "widths": [[9, 9], [4, 16]]}}, "shrink from [9,9]"),
     ],
 )
 def test_what_cannot_be_planned_gets_one_sentence(change, sentence):

@@ -24,11 +24,21 @@ def test_the_widths_of_the_paper_can_be_named():
 
 
 @pytest.mark.parametrize(
-    ("widths", "said"), [(((2, 2), (1, 3)), "shrink"), (((2, 2, 2),), "have 2")]
+    ("widths", "said"),
+    [
+        (((2, 2), (1, 3)), "shrink"),
+        (((2, 2, 2),), "expected 2 widths"),
+        (((2, 2), (9, 8)), "make them equal"),
+    ],
 )
 def test_widths_that_shrink_or_do_not_match_are_refused(widths, said):
     with pytest.raises(ValueError, match=said):
         milestones(Schedule(widths=widths), (1, 1), (9, 9))
+
+
+def test_a_target_below_the_seed_is_refused():
+    with pytest.raises(ValueError, match="are below the seed widths"):
+        milestones(Schedule(growths=2), (1, 5), (9, 4))
 
 
 def test_the_first_growth_is_after_one_interval_unless_said_otherwise():
