@@ -37,28 +37,30 @@ def report(folder: Path | None, results: Path | None, as_json: bool) -> int:
     if folder and results:
         raise click.UsageError("give the folder once: as an argument or with --results")
     place = results_folder(folder or results)
-    written = write_report(place)
+    written = write_report(place, as_json)
     if written is None:
         click.echo(f"Nothing to report: there are no results in {place}", err=True)
         return NOTHING
-    if as_json:
-        print_json({"results": str(place), **report_values(written)})
-    else:
-        print_report(written)
+    _show(written, place, as_json)
     return OK
 
 
-def write_report(folder: Path) -> "Report | None":
+def write_report(folder: Path, as_json: bool = False) -> "Report | None":
     """The report of a results folder, None if it has no results.
+
+    A report that cannot be written is printed at once, as JSON if asked.
 
     Raises:
         CannotRunError: if it cannot be written.
     """
-    from nas_bench.report import write
+    from nas_bench.report import UnwrittenError, write
     from nas_bench.results.ledger import Ledger, LedgerError
 
     try:
         return write(folder)
+    except UnwrittenError as error:
+        _show(error.report, folder, as_json)
+        raise CannotRunError(str(error)) from error
     except LedgerError as error:
         if not any(run.config for run in Ledger(folder).runs()):
             return None
@@ -83,11 +85,15 @@ def print_report(written: "Report") -> None:
 
 def report_values(written: "Report") -> dict[str, object]:
     """The report as JSON-able values: the rows of `table.csv`, the paths, what is damaged."""
-    import pandas as pd
-
-    table = next(path for path in written.paths if path.name == "table.csv")
     return {
-        "table": pd.read_csv(table).to_dict(orient="records"),
+        "table": list(written.numbers),
         "paths": [str(path) for path in written.paths],
         "problems": list(written.problems),
     }
+
+
+def _show(written: "Report", folder: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"results": str(folder), **report_values(written)})
+    else:
+        print_report(written)

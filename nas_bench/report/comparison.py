@@ -12,6 +12,7 @@ from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record
 
 Measure = Callable[[Record], float]
+_ORIGIN = ("sources", "data")
 _KINDS = {"same_target": "same target", "free": "free growth"}
 
 
@@ -37,13 +38,13 @@ class Row:
 
     Attributes:
         name: what the table calls it.
-        label: the method's label, which gives it its colour.
         runs: by seed, with and without a result.
+        asked: the seeds of all rows of the comparison.
     """
 
     name: str
-    label: str
     runs: tuple[Run, ...]
+    asked: frozenset[int] = frozenset()
 
     @property
     def results(self) -> tuple[Record, ...]:
@@ -52,13 +53,25 @@ class Row:
 
     @property
     def complete(self) -> bool:
-        """Whether every seed has a result."""
-        return len(self.results) == len(self.runs)
+        """Whether every seed asked of any row has a result."""
+        return len(self.results) == len(self.asked)
 
     @property
     def seeds(self) -> str:
-        """Seeds with a result, of all."""
-        return f"{len(self.results)}/{len(self.runs)}"
+        """Seeds with a result, of all asked."""
+        return f"{len(self.results)}/{len(self.asked)}"
+
+    @property
+    def not_run(self) -> tuple[int, ...]:
+        """The seeds that other rows have and this one lacks."""
+        return tuple(sorted(self.asked - {run.seed for run in self.runs}))
+
+    @property
+    def mixed(self) -> bool:
+        """Whether its results come from different code or different data."""
+        origins = [run.environment for run in self.runs if run.status == "ok"]
+        known = ([origin[name] for origin in origins if name in origin] for name in _ORIGIN)
+        return any(value != values[0] for values in known for value in values)
 
     def estimate(self, measure: Measure) -> Estimate:
         """Mean and sd of a measure of the results."""
@@ -156,22 +169,24 @@ def _rows(runs: Sequence[Run]) -> list[Row]:
     groups: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         groups[run.label][run.settings_id].append(run)
+    asked = frozenset(run.seed for run in runs)
     return [
-        Row(label + suffix, label, tuple(sorted(group, key=lambda run: run.seed)))
+        Row(label + suffix, tuple(sorted(group, key=lambda run: run.seed)), asked)
         for label, settings in groups.items()
         for suffix, group in zip(_suffixes(settings), settings.values(), strict=True)
     ]
 
 
 def _suffixes(settings: dict[str, list[Run]]) -> list[str]:
-    """What the settings differ in, such as ` {recipe.learning_rate=0.01}`; empty for one."""
+    """What the settings differ in, such as ` {recipe.learning_rate=0.01}`; empty for one.
+
+    What is not set, and so is the task's or the protocol's, is left out.
+    """
     configs = [_flat(runs[0].config) for runs in settings.values() if runs[0].config]
     names = sorted({name for config in configs for name in config})
     differ = [name for name in names if len({config.get(name) for config in configs}) > 1]
-    if not differ:
-        return [""] * len(configs)
-    shown = [[f"{name}={config.get(name)}" for name in differ] for config in configs]
-    return [f" {{{', '.join(items)}}}" for items in shown]
+    shown = [[f"{name}={c[name]}" for name in differ if name in c] for c in configs]
+    return [f" {{{', '.join(items)}}}" if items else "" for items in shown]
 
 
 def _flat(config: TrialConfig) -> dict[str, str]:
@@ -181,6 +196,6 @@ def _flat(config: TrialConfig) -> dict[str, str]:
     for name, value in pending:
         if isinstance(value, dict):
             pending += [(f"{name}.{key}", item) for key, item in value.items()]
-        else:
+        elif value is not None:
             flat[name] = str(value)
     return flat

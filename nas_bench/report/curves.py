@@ -10,22 +10,36 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nas_bench.report.comparison import Comparison, Measure, Row, training_flops
-from nas_bench.report.look import Look, caption, cost_axis, looks, score_axis, size
+from nas_bench.report.look import (
+    Look,
+    caption,
+    cost_axis,
+    legend_name,
+    looks,
+    neighbours,
+    score_axis,
+    size,
+    spread,
+)
 from nas_bench.results.run import Run
 from nas_bench.trials.messages import Record
 
-Line = tuple[np.ndarray, np.ndarray]
+Line = tuple[np.ndarray, np.ndarray, np.ndarray]
 _CUT: dict[str, Any] = {"linestyle": ":", "linewidth": 1.0, "marker": "x", "markersize": 5}
+_OPACITY = 0.08  # of mean ± sd: the bands of many methods lie on each other
 _MARKER_DISTANCE = 0.16  # of the axes' diagonal, along a curve
 
 
 def curves_figure(comparison: Comparison) -> Figure | None:
-    """Mean and sd over seeds; a seed without a result dotted, up to its end (×)."""
-    rows = [row for row in comparison.rows if any(run.curve for run in row.runs)]
+    """Mean and sd over seeds; a seed without a result dotted, up to its end (×).
+
+    Twins with equal FLOPs may take many times the steps: they are left out against steps.
+    """
+    rows = neighbours(row for row in comparison.rows if any(run.curve for run in row.runs))
     if not rows:
         return None
-    looked = looks(row.label for row in comparison.rows)
-    names = [_name(row) for row in rows]
+    looked = looks(row.name for row in comparison.rows)
+    names = [legend_name(row) for row in rows]
     figure = Figure(figsize=size(2, names), layout="constrained")
     against_flops, against_steps = figure.subplots(1, 2, sharey=True)
     records = [record for row in rows for run in row.runs for record in run.curve]
@@ -34,72 +48,86 @@ def curves_figure(comparison: Comparison) -> Figure | None:
     if not costs or not scores:
         return None
     cost_axis(against_flops, "training FLOPs, growth included", costs)
-    against_steps.set_xlabel("training steps")
+    left_out = " (FLOP twins left out)" if any(map(_matches_flops, rows)) else ""
+    against_steps.set_xlabel(f"training steps{left_out}")
     against_steps.tick_params(left=False)
     for index, row in enumerate(rows):
         offset = _MARKER_DISTANCE * index / len(rows)
-        for axes, measure in ((against_flops, training_flops), (against_steps, _steps)):
-            _draw(axes, row, measure, comparison.score, looked[row.label], offset)
+        _draw(against_flops, comparison, row, training_flops, looked[row.name], offset)
+        if not _matches_flops(row):
+            _draw(against_steps, comparison, row, _steps, looked[row.name], offset)
     score_axis(against_flops, comparison.metric, scores)
     figure.suptitle(caption(comparison.title, 100), x=0.01, ha="left", fontsize=9)
-    _legend(figure, rows, names, [looked[row.label] for row in rows])
+    _legend(figure, rows, names, [looked[row.name] for row in rows])
     return figure
 
 
 def mean_curve(lines: Sequence[Line]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions, mean and sd of curves, at every position measured where all curves are.
+    """Mean position, mean score and its sd, where all curves have come equally far.
 
-    Between its own records a curve is a straight line. The sd of one curve is 0.
+    A line is progress, position and score; progress is 1 at the end, so that the mean ends at
+    the mean of the ends. Between its own records a curve is straight. The sd of one curve is 0.
     """
-    low, high = max(x[0] for x, _ in lines), min(x[-1] for x, _ in lines)
-    positions = np.unique(np.concatenate([x for x, _ in lines]))
-    positions = positions[(positions >= low) & (positions <= high)]
-    values = np.array([np.interp(positions, x, y) for x, y in lines])
-    sd = values.std(axis=0, ddof=1) if len(lines) > 1 else np.zeros(len(positions))
-    return positions, values.mean(axis=0), sd
+    low, high = max(line[0][0] for line in lines), min(line[0][-1] for line in lines)
+    progress = np.unique(np.concatenate([line[0] for line in lines]))
+    progress = progress[(progress >= low) & (progress <= high)]
+    positions = np.array([np.interp(progress, line[0], line[1]) for line in lines])
+    scores = np.array([np.interp(progress, line[0], line[2]) for line in lines])
+    sd = scores.std(axis=0, ddof=1) if len(lines) > 1 else np.zeros(len(progress))
+    return positions.mean(axis=0), scores.mean(axis=0), sd
 
 
 def _draw(
-    axes: Axes, row: Row, measure: Measure, score: Measure, look: Look, offset: float
+    axes: Axes, comparison: Comparison, row: Row, measure: Measure, look: Look, offset: float
 ) -> None:
-    positive = axes.get_xscale() == "log"
-    lines = {run.seed: _line(run, measure, score, positive) for run in row.runs if run.curve}
+    lines = {run.seed: _line(run, measure, comparison.score) for run in row.runs if run.curve}
     ok = [lines[run.seed] for run in row.runs if run.status == "ok" and run.seed in lines]
     cut = [lines[run.seed] for run in row.runs if run.status != "ok" and run.seed in lines]
-    if ok and all(len(x) for x, _ in ok):
-        x, mean, sd = mean_curve(ok)
-        axes.fill_between(x, mean - sd, mean + sd, color=look.colour, alpha=0.15, linewidth=0)
+    if ok and all(len(line[0]) for line in ok):
+        x, mean, sd = _shown(axes, *mean_curve(ok))
+        low, high = spread(mean, sd, comparison.metric)
+        axes.fill_between(x, low, high, color=look.colour, alpha=_OPACITY, linewidth=0)
         every = (offset, _MARKER_DISTANCE) if len(x) > 8 else 1
         axes.plot(x, mean, markevery=every, **_style(look))
-    for x, y in cut:
+        axes.plot(x[-1:], mean[-1:], zorder=3, **_style(look, size=6.5))
+    for _, *line in cut:
+        x, y = _shown(axes, *line)
         axes.plot(x, y, color=look.colour, markevery=[-1] if len(x) else None, **_CUT)
+
+
+def _shown(axes: Axes, x: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """The positions that the axes can show, and the values there."""
+    possible = x > 0 if axes.get_xscale() == "log" else np.isfinite(x)
+    return [values[possible] for values in (x, *others)]
+
+
+def _matches_flops(row: Row) -> bool:
+    config = row.runs[0].config
+    return bool(config and config.twin and config.twin.match == "flops")
 
 
 def _steps(record: Record) -> float:
     return record.step
 
 
-def _line(run: Run, measure: Measure, score: Measure, positive: bool) -> Line:
-    """Positions and scores of a run's records, without those a log axis cannot show."""
-    pairs = [(measure(record), score(record)) for record in run.curve]
-    kept = [(x, y) for x, y in pairs if math.isfinite(y) and (x > 0 or not positive)]
-    x, y = zip(*kept, strict=True) if kept else ((), ())
-    return np.array(x, dtype=float), np.array(y, dtype=float)
+def _line(run: Run, measure: Measure, score: Measure) -> Line:
+    """Progress, positions and scores of a run's records, of those that have a score."""
+    end = max(run.curve[-1].step, 1)
+    values = [(record.step / end, measure(record), score(record)) for record in run.curve]
+    kept = [value for value in values if math.isfinite(value[2])]
+    progress, x, y = np.array(kept, dtype=float).reshape(-1, 3).T
+    return progress, x, y
 
 
-def _style(look: Look) -> dict[str, Any]:
+def _style(look: Look, size: float = 4.5) -> dict[str, Any]:
     return {
         "color": look.colour,
         "linestyle": look.dash,
         "marker": look.marker,
-        "markersize": 4.5,
+        "markersize": size * look.size,
         "markeredgecolor": "white",
         "markeredgewidth": 0.5,
     }
-
-
-def _name(row: Row) -> str:
-    return caption(row.name) + ("" if row.complete else f" ({row.seeds} seeds)")
 
 
 def _legend(
@@ -107,7 +135,7 @@ def _legend(
 ) -> None:
     handles = [Line2D([], [], **_style(look)) for look in looked]
     labels = list(names)
-    if not all(row.complete for row in rows):
+    if any(run.curve and run.status != "ok" for row in rows for run in row.runs):
         handles.append(Line2D([], [], color="#777777", **_CUT))
         labels.append("seed without a result")
     figure.legend(

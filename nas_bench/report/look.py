@@ -1,8 +1,8 @@
 """How figures look: a colour and marker for each method, axes, fonts."""
 
-import itertools
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from nas_bench.report.comparison import Row
 from nas_bench.report.text import human, shortened
 
 _STYLE: dict[str, Any] = {
@@ -41,16 +42,17 @@ _STYLE: dict[str, Any] = {
 }
 
 _METHODS = {
-    "tiny": ("#0072B2", 0),
-    "gradmax": ("#D55E00", 1),
-    "north_preactivation": ("#009E73", 2),
-    "random_growth": ("#E69F00", 3),
-    "fixed": ("#4D4D4D", 4),
-    "net2net": ("#CC79A7", 5),
+    "tiny": ("#0072B2", "o"),
+    "gradmax": ("#D55E00", "s"),
+    "north_preactivation": ("#009E73", "^"),
+    "random_growth": ("#E69F00", "D"),
+    "fixed": ("#4D4D4D", "v"),
+    "net2net": ("#CC79A7", "p"),
 }
 _OTHER_COLOURS = ("#56B4E9", "#882255", "#999933", "#332288")
-_MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "h", "*")
+_MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "*", "P", "X", "d", "h")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
+_BREAKS = re.compile(r"(?<=,)|(?= twin )|(?= \{)|(?=\[)")
 _MANTISSAS = (
     (1,),
     (1, 3),
@@ -70,36 +72,72 @@ def style() -> AbstractContextManager[None]:
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, marker and line of one method."""
+    """Colour, marker and line of one row."""
 
     colour: str
     marker: str
     dash: Any
 
+    @property
+    def size(self) -> float:
+        """What makes the marker look as large as a disc."""
+        return 1.5 if self.marker == "*" else 1.0
 
-def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """A look for each label that depends on its own name.
 
-    The colour follows the method, the marker and line its options and twins. Only where two
-    labels of one figure would look the same does the later in the alphabet take the next marker.
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """A look for each row's name: the colour follows the method, marker and line the variant.
+
+    No marker serves twice while there are unused ones. The methods named here look the same in
+    every figure; variants (options, twins, settings) and other methods take what is left.
     """
     found: dict[str, Look] = {}
-    for label in sorted(set(labels)):
-        candidates = map(_look, itertools.repeat(label), range(len(_MARKERS)))
-        taken = {(look.colour, look.marker) for look in found.values()}
-        free = (look for look in candidates if (look.colour, look.marker) not in taken)
-        found[label] = next(free, _look(label, 0))
+    for name in sorted(set(names), key=lambda name: (*_place(name), name)):
+        family = [look for other, look in found.items() if _base(other) == _base(name)]
+        found[name] = _look(name, family, list(found.values()))
     return found
 
 
-def _look(label: str, turn: int) -> Look:
-    base = label.partition("[")[0].partition(" ")[0]
+def _look(name: str, family: Sequence[Look], others: Sequence[Look]) -> Look:
+    base = _base(name)
     code = crc32(base.encode(errors="replace"))
-    other = _OTHER_COLOURS[code % len(_OTHER_COLOURS)], code % len(_MARKERS)
-    colour, place = _METHODS.get(base, other)
-    variant = 0 if label == base else 1 + crc32(label.encode(errors="replace")) % 9
-    dash = _DASHES[1 + (variant + turn) % 3] if variant + turn else _DASHES[0]
-    return Look(colour, _MARKERS[(place + variant + turn) % len(_MARKERS)], dash)
+    hashed = _OTHER_COLOURS[code % len(_OTHER_COLOURS)], _MARKERS[code % len(_MARKERS)]
+    colour, marker = _METHODS.get(base, hashed)
+    if family:
+        colour = family[0].colour
+    elif base not in _METHODS:
+        colour = _unused(_OTHER_COLOURS, colour, {look.colour for look in others})
+    used = {look.marker for look in others}
+    if len(used) == len(_MARKERS):
+        used = {look.marker for look in others if look.colour == colour}
+    dash = _DASHES[0 if name == base else 1 + len(family) % 3]
+    return Look(colour, _unused(_MARKERS, marker, used), dash)
+
+
+def neighbours(rows: Iterable[Row]) -> list[Row]:
+    """The rows in the order of a legend: variants and twins next to their method."""
+    rows = list(rows)
+    first: dict[str, int] = {}
+    for index, row in enumerate(rows):
+        first.setdefault(_base(row.name), index)
+    return sorted(rows, key=lambda r: (first[_base(r.name)], r.name != _base(r.name), r.name))
+
+
+def _base(name: str) -> str:
+    """The method of a row's name, without options, twin and settings."""
+    return name.partition("[")[0].partition(" ")[0]
+
+
+def _place(name: str) -> tuple[bool, bool]:
+    """Sorts methods before variants and those named here before others."""
+    base = _base(name)
+    return name != base, base not in _METHODS
+
+
+def _unused(options: Sequence[str], preferred: str, used: Set[str]) -> str:
+    """The first option from the preferred one on that is not used, else the preferred one."""
+    start = options.index(preferred)
+    turned = (*options[start:], *options[:start])
+    return next((option for option in turned if option not in used), preferred)
 
 
 def caption(text: str, length: int = 40) -> str:
@@ -109,10 +147,32 @@ def caption(text: str, length: int = 40) -> str:
     return f" {shown}" if shown.startswith("_") else shown
 
 
+def legend_name(row: Row) -> str:
+    """What a legend calls a row: a long name on several lines, with its seeds if some lack."""
+    lines = [""]
+    for part in re.split(_BREAKS, caption(row.name, 120)):
+        if lines[-1] and len(lines[-1]) + len(part) > 34:
+            lines.append("   ")
+            part = part.lstrip()
+        lines[-1] += part if len(part) <= 40 else shortened(part, 40)
+    return "\n".join(lines) + ("" if row.complete else f" ({row.seeds} seeds)")
+
+
 def size(panels: int, names: Sequence[str]) -> tuple[float, float]:
     """Width and height in inches of a figure with room for its legend."""
-    longest = max(map(len, names))
-    return 1.9 + 3.2 * panels + 0.065 * longest, max(3.8, 0.18 * (len(names) + 4))
+    lines = [line for name in names for line in name.split("\n")]
+    longest = max(map(len, lines))
+    return 1.9 + 3.2 * panels + 0.065 * longest, max(3.8, 0.18 * (len(lines) + 4))
+
+
+def spread(mean: Any, sd: Any, metric: str) -> tuple[Any, Any]:
+    """The ends of mean ± sd, as far as it can be: accuracies in [0, 100] %, others from 0.
+
+    An sd of NaN is none: both are the mean.
+    """
+    sd = np.nan_to_num(sd)
+    low = np.maximum(mean - sd, np.minimum(mean, 0.0))
+    return low, np.minimum(mean + sd, 100.0) if metric == "accuracy" else mean + sd
 
 
 def cost_axis(axes: Axes, label: str, values: Sequence[float]) -> None:

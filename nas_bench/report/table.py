@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
@@ -28,13 +27,23 @@ _MEASURES: dict[str, Measure] = {
 }
 
 
-def frame(comparisons: Iterable[Comparison]) -> pd.DataFrame:
+NOTE = (
+    "Test accuracy or loss: mean ± sd over seeds with a result, at the end of the budget, "
+    "never the best of the curve. Seeds: with a result / asked of any method of the table. "
+    "One multiply-add is one FLOP (fvcore). FLOPs: one sample at inference. "
+    "Training FLOPs: training and growth (growth's share). "
+    "Seconds: training and growth, without evaluation."
+)
+"""What the numbers of every table are."""
+
+
+def numbers(comparisons: Iterable[Comparison]) -> list[dict[str, str | float]]:
     """Every row of every comparison in plain numbers: accuracies in percent, shares in [0, 1]."""
-    return pd.DataFrame([_numbers(c, row) for c in comparisons for row in c.rows])
+    return [_numbers(comparison, row) for comparison in comparisons for row in comparison.rows]
 
 
 def markdown(comparison: Comparison) -> str:
-    """The comparison as a section of Markdown, with its note and its failures."""
+    """The comparison as a section of Markdown, with its failures and warnings."""
     header = _header(comparison)
     lines = [
         f"## {text.markdown(comparison.title)}",
@@ -46,10 +55,12 @@ def markdown(comparison: Comparison) -> str:
             for row in comparison.rows
         ),
         "",
-        note(comparison),
     ]
     failures = [f"- {text.markdown(line)}" for line in _failures(comparison)]
-    return "\n".join([*lines, *(["", "Without a result:", "", *failures] if failures else []), ""])
+    if failures:
+        lines += ["Without a result:", "", *failures, ""]
+    lines += [line for warning in _warnings(comparison) for line in (text.markdown(warning), "")]
+    return "\n".join(lines)
 
 
 def terminal(comparison: Comparison) -> Group:
@@ -61,19 +72,10 @@ def terminal(comparison: Comparison) -> Group:
         table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in comparison.rows:
         table.add_row(*map(Text, _cells(comparison, row)), style="" if row.complete else "yellow")
-    failures = [Text(line, style="yellow") for line in _failures(comparison)]
-    title, small = Text(comparison.title, style="bold"), Text(note(comparison), style="dim")
-    return Group(title, table, *failures, small)
-
-
-def note(comparison: Comparison) -> str:
-    """What the numbers of a table are."""
-    return (
-        f"Test {comparison.metric}: mean ± sd over seeds with a result, at the end of the budget, "
-        "never the best of the curve. One multiply-add is one FLOP (fvcore). FLOPs: one sample "
-        "at inference. Training FLOPs: training and growth (growth's share). "
-        "Seconds: training and growth, without evaluation."
-    )
+    remarks = [
+        Text(line, style="yellow") for line in _failures(comparison) + _warnings(comparison)
+    ]
+    return Group(Text(comparison.title, style="bold"), table, *remarks, *([""] if remarks else []))
 
 
 def problems(runs: Iterable[Run]) -> list[str]:
@@ -97,13 +99,14 @@ def _header(comparison: Comparison) -> list[str]:
 
 def _cells(comparison: Comparison, row: Row) -> list[str]:
     means = {name: row.estimate(measure).mean for name, measure in _MEASURES.items()}
+    share = f" ({text.percent(means['growth_share'])})" if row.results else ""
     return [
         text.one_line(row.name),
         text.score(row.estimate(comparison.score), comparison.metric),
         row.seeds,
         text.human(means["parameters"]),
         text.human(means["flops"]),
-        f"{text.human(means['training_flops'])} ({text.percent(means['growth_share'])})",
+        f"{text.human(means['training_flops'])}{share}",
         text.duration(means["seconds"]),
     ]
 
@@ -119,7 +122,7 @@ def _numbers(comparison: Comparison, row: Row) -> dict[str, str | float]:
         "settings_id": row.runs[0].settings_id,
         "metric": comparison.metric,
         "seeds_ok": len(row.results),
-        "seeds": len(row.runs),
+        "seeds": len(row.asked),
     }
     for name, measure in {"test_score": comparison.score, **_MEASURES}.items():
         value = row.estimate(measure)
@@ -128,12 +131,25 @@ def _numbers(comparison: Comparison, row: Row) -> dict[str, str | float]:
 
 
 def _failures(comparison: Comparison) -> list[str]:
-    return [_failure(row, run) for row, run in comparison.without_result]
+    """One line for each trial without a result, and for each row that lacks seeds of others."""
+    failed = [_failure(row, run) for row, run in comparison.without_result]
+    return failed + [_missing(row) for row in comparison.rows if row.not_run]
+
+
+def _missing(row: Row) -> str:
+    seeds = f"seed{'s' * (len(row.not_run) > 1)} {', '.join(map(str, row.not_run))}"
+    return text.one_line(f"{row.name}, {seeds}: not run")
+
+
+def _warnings(comparison: Comparison) -> list[str]:
+    """What makes the numbers of a table hard to compare, one line each."""
+    mixed = ", ".join(text.one_line(row.name) for row in comparison.rows if row.mixed)
+    return [f"Seeds from different versions of the code or the data: {mixed}."] if mixed else []
 
 
 def _failure(row: Row, run: Run) -> str:
     reason = f": {run.reason}" if run.reason else ""
-    return text.one_line(f"{row.name}, seed {run.seed}: {run.status}{reason}")
+    return text.one_line(f"{row.name}, seed {run.seed}: {run.state}{reason}")
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

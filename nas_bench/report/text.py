@@ -22,12 +22,15 @@ def human(value: float) -> str:
 
 
 def score(value: Estimate, metric: str) -> str:
-    """`97.31 ± 0.12` for accuracies in percent, four significant digits for losses."""
+    """`97.31 ± 0.12` for accuracies in percent, four significant digits for losses.
+
+    A single seed has no spread: `97.31`.
+    """
     if math.isnan(value.mean):
         return "–"
     digits = 2 if metric == "accuracy" else min(8, max(0, 3 - _magnitude(value.mean)))
-    spread = "–" if math.isnan(value.sd) else f"{value.sd:.{digits}f}"
-    return f"{value.mean:.{digits}f} ± {spread}"
+    spread = "" if math.isnan(value.sd) else f" ± {value.sd:.{digits}f}"
+    return f"{value.mean:.{digits}f}{spread}"
 
 
 def percent(share: float) -> str:

@@ -3,11 +3,13 @@
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from nas_bench.report import table, text
 from nas_bench.report.comparison import Comparison, comparisons
@@ -28,15 +30,29 @@ class Report:
 
     Attributes:
         markdown: the content of `table.md`.
-        tables: the same for a rich console, one for each comparison.
+        tables: the same for a rich console, one for each comparison, then the note on them.
+        numbers: the rows of `table.csv`.
         paths: every file, tables first.
         problems: damage found in the ledger, one line each.
     """
 
     markdown: str
     tables: tuple[RenderableType, ...]
+    numbers: tuple[dict[str, str | float], ...]
     paths: tuple[Path, ...]
     problems: tuple[str, ...]
+
+
+class UnwrittenError(LedgerError):
+    """A report that could not be written.
+
+    Attributes:
+        report: what it says, with the paths of those files that were written.
+    """
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 def write(folder: Path) -> Report:
@@ -45,7 +61,8 @@ def write(folder: Path) -> Report:
     The same ledger gives the same bytes. Figures of comparisons that are gone are removed.
 
     Raises:
-        LedgerError: if there is nothing to report, or the report cannot be written.
+        LedgerError: if there is nothing to report.
+        UnwrittenError: if the report cannot be written; it holds the report.
     """
     runs = Ledger(folder).runs()
     compared = comparisons(runs)
@@ -55,24 +72,43 @@ def write(folder: Path) -> Report:
             f"none of its trials can be read; {problems[0]}" if problems else "it has no trials"
         )
         raise LedgerError(f"nothing to report in {folder}: {detail}")
-    target = Path(folder) / "report"
-    markdown = _markdown(compared, problems)
+    report = Report(
+        markdown=_markdown(compared, problems),
+        tables=(*map(table.terminal, compared), Text(table.NOTE, style="dim")),
+        numbers=tuple(table.numbers(compared)),
+        paths=(),
+        problems=problems,
+    )
+    paths: list[Path] = []
+    try:
+        for path in _store(Path(folder) / "report", report, compared):
+            paths.append(path)
+    except LedgerError as error:
+        raise UnwrittenError(str(error), replace(report, paths=tuple(paths))) from error
+    return replace(report, paths=tuple(paths))
+
+
+def _store(target: Path, report: Report, compared: Sequence[Comparison]) -> Iterator[Path]:
+    """Writes the files, tables first; each path after its file is there."""
     with files.writing(target):
         target.mkdir(exist_ok=True)
         _remove_figures(target)
-    contents = {
-        "table.md": markdown.encode(),
-        "table.csv": table.frame(compared).to_csv(index=False, lineterminator="\n").encode(),
-        **dict(_figures(compared)),
-    }
-    for name, content in contents.items():
-        files.replace(target / name, content)
-    tables = tuple(map(table.terminal, compared))
-    return Report(markdown, tables, tuple(target / name for name in contents), problems)
+        for name, content in chain(_tables(report), _figures(compared)):
+            files.replace(target / name, content)
+            yield target / name
+
+
+def _tables(report: Report) -> Iterator[tuple[str, bytes]]:
+    """Names and contents; pandas is imported only here."""
+    import pandas as pd
+
+    yield "table.md", report.markdown.encode()
+    csv = pd.DataFrame(list(report.numbers)).to_csv(index=False, lineterminator="\n")
+    yield "table.csv", csv.encode()
 
 
 def _markdown(compared: Sequence[Comparison], problems: Sequence[str]) -> str:
-    sections = ["# Results\n", *map(table.markdown, compared)]
+    sections = ["# Results\n", *map(table.markdown, compared), f"{table.NOTE}\n"]
     if problems:
         lines = "\n".join(f"- {text.markdown(line)}" for line in problems)
         sections.append(f"## Problems in the ledger\n\n{lines}\n")

@@ -1,7 +1,7 @@
 """A trial as the ledger knows it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -13,6 +13,8 @@ from nas_bench.trials.messages import GrowthRecord, Record
 
 Status = Literal["running", "ok", "failed", "oom", "timeout", "diverged", "preempted", "damaged"]
 SCHEMA = 1
+MACHINE_FAULTS = ("DataMissingError", "OtherCopyError", "OriginalError")
+"""Errors that say nothing about the method: what they ended is unfinished, not failed."""
 T = TypeVar("T")
 
 
@@ -51,6 +53,12 @@ class Summary:
     environment: dict[str, Any] = field(default_factory=dict)
     config: TrialConfig | None = None
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the trial was cut off or could not be tried: the same command runs it again."""
+        faulty = self.error is not None and self.error.get("error") in MACHINE_FAULTS
+        return faulty or self.status in ("running", "preempted", "damaged")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Summary):
@@ -67,6 +75,11 @@ class Run(Summary):
     curve: tuple[Record, ...] = ()
     growth: tuple[GrowthRecord, ...] = ()
     problems: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """The status in words that are also true when no driver holds the trial any more."""
+        return "unfinished" if self.status == "running" else self.status
 
     @property
     def reason(self) -> str:
@@ -111,7 +124,10 @@ def read_summary(folder: Path) -> Summary:
 
 
 def read_run(folder: Path) -> Run:
-    """A trial's folder; damage becomes `problems`, never an exception."""
+    """A trial's folder; damage becomes `problems`, never an exception.
+
+    A trial that was ok but whose files are damaged is damaged: it has to run again.
+    """
     curve, curve_problems = _lines(folder / "curve.jsonl", _RECORD.validate_json)
     growth, growth_problems = _lines(folder / "growth.jsonl", _GROWTH.validate_json)
     problems = curve_problems + growth_problems
@@ -119,8 +135,11 @@ def read_run(folder: Path) -> Run:
         summary = read_summary(folder)
     except ValueError as error:
         summary, problems = _unreadable(folder), [str(error), *problems]
-    if summary.result and (not curve or curve[-1].step != summary.result.step):
+    if summary.result and not problems and (not curve or curve[-1].step != summary.result.step):
         problems.append("curve.jsonl does not end with the result in run.json")
+    if problems and summary.status == "ok":
+        summary = replace(summary, status="damaged", result=None)
+        problems = [f"{problems[0]}; the same command runs this trial again"]
     return Run(
         **vars(summary),
         folder=folder,

@@ -1,6 +1,8 @@
 import math
 from pathlib import Path
+from typing import Any
 
+import pytest
 import synthetic
 from synthetic import trial
 
@@ -37,9 +39,9 @@ def test_seeds_share_a_row_and_settings_do_not(tmp_path: Path) -> None:
         synthetic.run(ledger, trial(seed=seed, twin=Twin(of=trial(seed=seed).id, match="steps")))
     (comparison,) = compared(ledger)
     assert sorted(row.name for row in comparison.rows) == [
+        "tiny",
         "tiny twin (steps)",
         "tiny {recipe.learning_rate=0.1}",
-        "tiny {recipe.learning_rate=None}",
     ]
     assert {row.seeds for row in comparison.rows} == {"2/2"}
 
@@ -62,6 +64,41 @@ def test_best_rows_come_first_and_incomplete_ones_last(tmp_path: Path) -> None:
     assert means == sorted(means, reverse=True)
     assert (gradmax.name, gradmax.seeds) == ("gradmax", "2/3")
     assert [run.seed for _, run in comparison.without_result] == [2]
+
+
+def test_seeds_that_only_other_methods_have_are_missing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(4):
+        synthetic.run(ledger, trial("random_growth", seed))
+    synthetic.run(ledger, trial("tiny", 2))
+    (comparison,) = compared(ledger)
+    assert [(row.name, row.seeds) for row in comparison.rows] == [
+        ("random_growth", "4/4"),
+        ("tiny", "1/4"),
+    ]
+    assert comparison.rows[1].not_run == (0, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "mixed"),
+    [
+        ({"sources": {"core": "a"}, "data": "x"}, {"sources": {"core": "a"}, "data": "x"}, False),
+        ({"sources": {"core": "a"}, "data": "x"}, {"sources": {"core": "b"}, "data": "x"}, True),
+        ({"sources": {"core": "a"}, "data": "x"}, {"sources": {"core": "a"}, "data": "y"}, True),
+        ({"sources": {"core": "a"}, "data": "x"}, {}, False),
+    ],
+)
+def test_seeds_from_different_code_or_data_are_mixed(
+    first: dict[str, Any], second: dict[str, Any], mixed: bool, tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path)
+    for seed, environment in enumerate((first, second)):
+        ledger.begin(trial(seed=seed), environment)
+        for record in synthetic.records(trial(seed=seed)):
+            ledger.write(trial(seed=seed), synthetic.as_dict(record))
+        ledger.finish(trial(seed=seed))
+    (comparison,) = compared(ledger)
+    assert comparison.rows[0].mixed is mixed
 
 
 def test_a_task_without_accuracies_is_compared_by_its_loss(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_sizes_have_three_digits_and_a_unit(value: float, shown: str) -> None:
 
 
 def test_one_seed_has_no_spread() -> None:
-    assert text.score(estimate([97.314]), "accuracy") == "97.31 ± –"
+    assert text.score(estimate([97.314]), "accuracy") == "97.31"
     assert text.score(estimate([97.0, 98.0]), "accuracy") == "97.50 ± 0.71"
     assert text.score(estimate([]), "accuracy") == "–"
 

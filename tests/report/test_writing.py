@@ -117,7 +117,7 @@ def test_a_regression_task_reports_its_loss(tmp_path: Path) -> None:
 def test_a_ledger_in_which_all_failed_has_a_table_and_no_pareto_plot(tmp_path: Path) -> None:
     synthetic.fail(Ledger(tmp_path), trial())
     made = report.write(tmp_path)
-    assert "| tiny | – | 0/1 |" in made.markdown
+    assert "| tiny | – | 0/1 | – | – | – | – |" in made.markdown
     assert not any("pareto" in path.name for path in made.paths)
 
 
@@ -134,7 +134,47 @@ def test_a_trial_that_still_runs_is_listed(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     synthetic.run(ledger, trial())
     ledger.begin(trial(seed=1))
-    assert "- tiny, seed 1: running\n" in report.write(tmp_path).markdown
+    assert "- tiny, seed 1: unfinished\n" in report.write(tmp_path).markdown
+
+
+def test_seeds_that_were_not_run_are_listed(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(3):
+        synthetic.run(ledger, trial("gradmax", seed))
+    synthetic.run(ledger, trial("tiny", 1))
+    assert "- tiny, seeds 0, 2: not run\n" in report.write(tmp_path).markdown
+
+
+def test_seeds_from_different_code_are_noted_under_the_table(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(2):
+        synthetic.run(ledger, trial("gradmax", seed))
+        ledger.begin(trial(seed=seed), {"sources": {"core": str(seed)}})
+        for record in synthetic.records(trial(seed=seed)):
+            ledger.write(trial(seed=seed), synthetic.as_dict(record))
+        ledger.finish(trial(seed=seed))
+    made = report.write(tmp_path)
+    line = "Seeds from different versions of the code or the data: tiny."
+    assert line in made.markdown.splitlines()
+    assert line in printed(made)
+
+
+def test_the_note_on_the_numbers_is_there_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.run(ledger, trial())
+    synthetic.run(ledger, trial(task="mnist"))
+    made = report.write(tmp_path)
+    assert made.markdown.count("One multiply-add is one FLOP") == 1
+    assert " ".join(printed(made).split()).count("One multiply-add is one FLOP") == 1
+
+
+def test_a_report_that_can_not_be_written_still_says_what_it_found(tmp_path: Path) -> None:
+    ledger = synthetic.sweep(tmp_path, seeds=1)
+    (tmp_path / "report" / "table.csv" / "taken").mkdir(parents=True)
+    with pytest.raises(report.UnwrittenError, match=r"cannot write .*table\.csv") as caught:
+        report.write(ledger.folder)
+    assert caught.value.report.paths == (tmp_path / "report" / "table.md",)
+    assert "random_growth" in printed(caught.value.report)
 
 
 def test_an_empty_folder_has_nothing_to_report(tmp_path: Path) -> None:
