@@ -12,6 +12,7 @@ from nas_bench.commands.parameters import (
     FAILED,
     NOTHING,
     OK,
+    TERMINATED,
     CannotRunError,
     data_option,
     examples,
@@ -28,6 +29,7 @@ from nas_bench.specs import specs
 
 if TYPE_CHECKING:
     from nas_bench.execution import Sink
+    from nas_bench.execution.terminal import Say
     from nas_bench.results.ledger import Ledger
     from nas_bench.trials.config import TrialConfig
     from nas_bench.trials.protocol import Protocol
@@ -62,6 +64,16 @@ class Request:
     wandb: Literal["off", "offline", "online"]
     as_json: bool
     quiet: bool
+    verbose: bool
+
+
+def _address(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        from nas_bench.execution.ray_session import is_address
+
+        if not is_address(value):
+            raise click.BadParameter(f"{value!r} is not of the form host:port or auto")
+    return value
 
 
 @click.command(epilog=_EPILOG)
@@ -94,7 +106,7 @@ class Request:
     show_default=True,
     help="Ray Tune, or one after the other in this process.",
 )
-@click.option("--address", help="Of a running Ray cluster, host:port or auto.")
+@click.option("--address", callback=_address, help="Of a running Ray cluster, host:port or auto.")
 @click.option(
     "--gpus-per-trial",
     type=click.FloatRange(min=0),
@@ -112,14 +124,24 @@ class Request:
 )
 @json_option()
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-@verbose_option()
+@verbose_option(expose_value=True)
 def run(**values: Any) -> int:
     """Run the trials of a protocol and report on them.
 
     The same command again continues: what has finished is not run twice. Changes to the
     protocol come from --config, then --set, then --methods, --tasks, --seeds and --budget.
     """
-    request = Request(**values)
+    from nas_bench.execution.terminal import Terminated, terminable
+
+    try:
+        with terminable():
+            return _run(Request(**values))
+    except Terminated:
+        click.echo("Ended by SIGTERM; what finished is kept.", err=True)
+        return TERMINATED
+
+
+def _run(request: Request) -> int:
     plugin_paths = load_plugins(request.plugin_paths)
     from nas_bench.results.ledger import Ledger
     from nas_bench.trials.plan import plan
@@ -158,8 +180,10 @@ def _sweep(
     threads: int,
 ) -> None:
     from nas_bench.execution import ExecutionError, Settings
+    from nas_bench.execution.earlier import missing, remarks
     from nas_bench.execution.progress import progress
     from nas_bench.execution.sweep import sweep
+    from nas_bench.execution.terminal import clean_stdout
     from nas_bench.results.ledger import LedgerError
     from nas_bench.training.task import DataMissingError
 
@@ -171,11 +195,14 @@ def _sweep(
         max_concurrent=request.max_concurrent,
         address=request.address,
     )
-    missing = [c for c in configs if request.rerun == "all" or ledger.status(c) != "ok"]
+    chosen = missing(configs, ledger, request.rerun)
+    for remark in remarks(configs, chosen, ledger, plugin_paths):
+        click.echo(remark, err=True)
     try:
         with (
-            progress(len(missing), quiet=request.quiet) as shown,
-            _wandb(request.wandb, ledger.folder) as logged,
+            clean_stdout(quiet=request.quiet) as say,
+            progress(len(chosen), quiet=request.quiet) as shown,
+            _wandb(request.wandb, ledger.folder, say) as logged,
         ):
 
             def observer(config: "TrialConfig", message: dict[str, Any]) -> None:
@@ -188,14 +215,16 @@ def _sweep(
 
 
 @contextmanager
-def _wandb(mode: Literal["off", "offline", "online"], folder: Path) -> Iterator["Sink"]:
+def _wandb(
+    mode: Literal["off", "offline", "online"], folder: Path, warn: "Say"
+) -> Iterator["Sink"]:
     """What logs to Weights & Biases, or nothing."""
     if mode == "off":
         yield lambda config, message: None
         return
     from nas_bench.execution.wandb_log import WandbLog
 
-    log = WandbLog(mode, folder, lambda line: click.echo(line, err=True))
+    log = WandbLog(mode, folder, warn)
     try:
         yield log
     finally:
@@ -214,13 +243,25 @@ def _conclude(request: Request, configs: Sequence["TrialConfig"], ledger: "Ledge
         }
         for config in configs
     ]
-    written = write_report(ledger.folder)
+    written = write_report(ledger.folder, request.as_json)
     if request.as_json:
         report = report_values(written) if written else {"table": [], "paths": [], "problems": []}
         print_json({"results": str(ledger.folder), "trials": trials, **report})
     elif written:
         print_report(written)
+    if request.verbose:
+        _say_tracebacks(configs, ledger)
     if not trials or written is None:
         click.echo(f"Nothing to do, and no results in {ledger.folder}", err=True)
         return NOTHING
     return OK if all(trial["status"] == "ok" for trial in trials) else FAILED
+
+
+def _say_tracebacks(configs: Sequence["TrialConfig"], ledger: "Ledger") -> None:
+    """Where the traceback of each failed trial is, on stderr."""
+    for config in configs:
+        trial = ledger.run(config)
+        if trial and trial.error:
+            place = trial.folder / "run.json"
+            name = f"{config.task} {config.label} seed {config.seed}"
+            click.echo(f"{name}: the traceback is in {place}", err=True)

@@ -2,7 +2,12 @@
 
 import logging
 import os
+import re
+import signal
 import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +23,9 @@ _QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is raised, not turned into a normal end
 }
 _PATIENCE = 5.0  # seconds until an address counts as dead
+_GRACE = 12.0  # seconds for a cluster to say that it is one, imports included
+_STATUS = "from ray.scripts.scripts import main; main()"
+_ADDRESS = re.compile(r"auto|(?:ray://)?(?P<host>\[[^\]]+\]|[^:/\s]+):(?P<port>\d+)")
 _OBJECT_STORE = 128 * 2**20  # bytes; only messages pass
 
 
@@ -46,7 +54,21 @@ def session(settings: Settings) -> Iterator[None]:
         ray.shutdown()
 
 
+def is_address(text: str) -> bool:
+    """Whether a text has the form of an address: auto, host:port or ray://host:port."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
 def _start(address: str | None) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        _init(address)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # ray.init puts its own there
+
+
+def _init(address: str | None) -> None:
     import ray
 
     quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
@@ -65,18 +87,41 @@ def _start(address: str | None) -> None:
 
 def _probe(address: str) -> None:
     """Ray itself would try a dead address for more than a minute."""
-    if address == "auto":
-        return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal():
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
         raise ExecutionError(f"address {address!r} is not of the form host:port or auto")
+    if address == "auto":
+        if not _is_cluster(address):
+            raise ExecutionError(
+                "no Ray cluster runs here: start one with ray start --head or leave --address out"
+            )
+        return
+    _connect(address, match["host"].strip("[]"), int(match["port"]))
+    if not address.startswith("ray://") and not _is_cluster(address):
+        raise ExecutionError(
+            f"what answers at {address} is no Ray cluster that this Ray can join: give the "
+            "address that ray start --head printed, or leave --address out to use this machine"
+        )
+
+
+def _connect(address: str, host: str, port: int) -> None:
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+        socket.create_connection((host, port), timeout=_PATIENCE).close()
     except (OSError, OverflowError) as error:
         raise ExecutionError(
             f"nothing answers at {address} ({error}): start a cluster there with ray start "
             "--head, or leave --address out to use this machine"
         ) from error
+
+
+def _is_cluster(address: str) -> bool:
+    """Asked in a process of its own, since nothing else ends Ray's attempts in time."""
+    command = (sys.executable, "-c", _STATUS, "status", "--address", address)
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_GRACE, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def _check_resources(settings: Settings) -> None:

@@ -45,15 +45,15 @@ class Inbox:
             if number in self._open:
                 self._hand_on(number, message)
 
-    def lose(self, number: int, error: str, message: str, text: str) -> None:
+    def lose(self, number: int, failure: Failure) -> None:
         """End a job whose process did not live to say what happened."""
-        status = "oom" if "OutOfMemory" in error or "OOM" in text else "failed"
-        self.receive(number, [as_dict(Failure(status, error, message, text))])
+        self.receive(number, [as_dict(failure)])
 
     def close(self) -> None:
         """End the jobs that Tune ended without a word."""
+        message = "Ray Tune ended without running the trial"
         for number in sorted(self._open):
-            self.lose(number, "NoResultError", "Ray Tune ended without running the trial", "")
+            self.lose(number, Failure("failed", "NoResultError", message, ""))
 
     def raise_own_error(self) -> None:
         """Raise what the sink raised, which Tune may have wrapped."""
@@ -109,11 +109,17 @@ def _trainable(driver: str) -> Callable[[dict[str, Any]], None]:
     """What Tune runs. It is pickled by value, so that another copy is seen before it is used."""
 
     def trial(config: dict[str, Any]) -> None:
+        from importlib.util import find_spec
+
         from ray import tune
 
-        import nas_bench
+        try:
+            import nas_bench
 
-        own = getattr(nas_bench, "__file__", None)
+            own = getattr(nas_bench, "__file__", None)
+        except (Exception, SystemExit) as error:
+            found = find_spec("nas_bench")
+            own = f"{found and found.origin} ({type(error).__name__}: {error})"
         if own != driver:
             message = (
                 f"this worker's nas_bench is {own}, the driver's is {driver}: run from a folder "
@@ -141,7 +147,7 @@ def _callback(inbox: Inbox) -> "Callback":
             inbox.receive(_number(trial), result.get("messages", []))
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            inbox.lose(_number(trial), *_cause(trial))
+            inbox.lose(_number(trial), _cause(trial))
 
     return Forward()
 
@@ -154,17 +160,31 @@ def _trial_name(trial: Any) -> str:
     return f"trial-{_number(trial)}"
 
 
-def _cause(trial: Any) -> tuple[str, str, str]:
-    """Class, sentence and full text of what ended a trial's process or function."""
+def _cause(trial: Any) -> Failure:
+    """What ended a trial's process or function."""
     from ray import cloudpickle
-    from ray.exceptions import RayActorError
 
     text = Path(trial.error_file).read_text()
-    error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-    last = str(error).strip().splitlines()[-1]
-    if isinstance(error, RayActorError):
-        last = f"the worker process died (killed, out of memory, or left by os._exit): {last}"
-    return type(error).__name__, last, text
+    return lost(cloudpickle.loads(Path(trial.pickled_error_file).read_bytes()), text)
+
+
+def lost(error: BaseException, text: str) -> Failure:
+    """The row of a trial that Ray ended.
+
+    Args:
+        error: what Ray raised.
+        text: everything Ray said, which names a possible OOM killer at every death.
+    """
+    from ray.exceptions import OutOfMemoryError, RayActorError
+
+    causes = (error, error.__cause__, getattr(error, "cause", None))
+    starved = "NODE_OUT_OF_MEMORY" in text or any(isinstance(c, OutOfMemoryError) for c in causes)
+    said = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    if starved:
+        said = "Ray ended the worker process because the machine ran out of memory"
+    elif isinstance(error, RayActorError):
+        said = "the worker process died (killed, out of memory, or left by os._exit)"
+    return Failure("oom" if starved else "failed", type(error).__name__, said, text)
 
 
 def _absolute(settings: Settings) -> Settings:

@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from nas_bench import plugins
 from nas_bench.execution import Executor, ExecutorName, Job, Settings, Sink
 from nas_bench.execution import executor as executor_of
+from nas_bench.execution.earlier import Rerun, missing
 from nas_bench.results.ledger import Ledger
+from nas_bench.results.lock import locked
 from nas_bench.results.run import Run
 from nas_bench.trials.config import Budget, TrialConfig
 from nas_bench.trials.messages import Failure, Record, as_dict
-
-Rerun = Literal["none", "failed", "all"]
-_UNFINISHED = (None, "running", "preempted", "damaged")
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def sweep(
     """Run what is missing; only this process writes the ledger.
 
     Trials that have a result are skipped and failed ones stay, unless rerun says otherwise.
-    Trials that were cut off begin anew.
+    Trials that were cut off, or that failed through a fault of the machine, begin anew.
 
     Args:
         configs: of the plan; the originals of twins are among them or in the ledger.
@@ -55,24 +54,26 @@ def sweep(
     Raises:
         DataMissingError: if a task's data can't be downloaded; then nothing has run.
         ExecutionError: if no trial can run at all.
-        LedgerError: if the ledger cannot be written.
+        LedgerError: if the ledger cannot be written, or another process writes it.
     """
-    missing = [config for config in configs if _is_missing(ledger.status(config), rerun)]
-    if missing:
-        _fetch(missing, settings)
-        _run(missing, ledger, executor_of(executor), settings, _Scribe(ledger, observer))
-    return _summary(configs, missing, ledger)
+    if not missing(configs, ledger, rerun):
+        return _summary(configs, (), ledger)
+    with locked(ledger.folder):
+        chosen = missing(configs, ledger, rerun)  # again: another sweep may just have ended
+        _fetch(chosen, settings)
+        _run(chosen, ledger, executor_of(executor), settings, _Scribe(ledger, observer))
+        return _summary(configs, chosen, ledger)
 
 
 def _run(
-    missing: Sequence[TrialConfig],
+    configs: Sequence[TrialConfig],
     ledger: Ledger,
     executor: Executor,
     settings: Settings,
     scribe: "_Scribe",
 ) -> None:
-    originals = [Job(config) for config in missing if config.twin is None]
-    twins = [config for config in missing if config.twin is not None]
+    originals = [Job(config) for config in configs if config.twin is None]
+    twins = [config for config in configs if config.twin is not None]
     try:
         with executor.session(settings):
             if originals:
@@ -82,12 +83,6 @@ def _run(
                 executor.execute(jobs, settings, scribe)
     finally:
         scribe.close()
-
-
-def _is_missing(status: str | None, rerun: Rerun) -> bool:
-    if rerun == "all" or status in _UNFINISHED:
-        return True
-    return rerun == "failed" and status != "ok"
 
 
 def _fetch(configs: Sequence[TrialConfig], settings: Settings) -> None:
@@ -151,7 +146,9 @@ def _twin_job(config: TrialConfig, original: Record) -> Job:
 
 
 def _without_original(original: Run | None) -> Failure:
-    state = f"it is {original.status}: {original.reason}" if original else "it never ran"
+    state = "it never ran"
+    if original:
+        state = f"it is {original.state}" + (f": {original.reason}" if original.reason else "")
     if original and original.status == "ok":
         state = "it took no step"
     message = f"the original of this twin has no result, so its widths are not known ({state})"
@@ -159,9 +156,9 @@ def _without_original(original: Run | None) -> Failure:
 
 
 def _summary(
-    configs: Sequence[TrialConfig], missing: Sequence[TrialConfig], ledger: Ledger
+    configs: Sequence[TrialConfig], chosen: Sequence[TrialConfig], ledger: Ledger
 ) -> Summary:
-    ran = {config.id for config in missing}
+    ran = {config.id for config in chosen}
     good = [config.id for config in configs if ledger.status(config) == "ok"]
     ok = sum(identity in ran for identity in good)
     return Summary(ok, failed=len(configs) - len(good), skipped=len(good) - ok)

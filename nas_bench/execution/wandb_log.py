@@ -24,6 +24,7 @@ _CURVE = (
     "validation_accuracy",
     "test_accuracy",
 )
+_PATIENCE = 15.0  # seconds for a server to answer
 _GROWTH = ("added", "filled", "amplitude", "predicted", "measured")
 
 
@@ -95,7 +96,13 @@ class WandbLog:
             dir=self.folder,
             mode=self.mode,
             reinit="create_new",
-            settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                x_disable_stats=True,
+                init_timeout=_PATIENCE,
+                login_timeout=_PATIENCE,
+            ),
         )
         run.define_metric("*", step_metric="step")
         return run

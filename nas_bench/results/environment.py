@@ -29,6 +29,7 @@ def environment() -> dict[str, Any]:
     }
 
 
+@functools.cache
 def source_hash(cls: type) -> str:
     """Sixteen digits for the module of a class; comments, layout and docstrings don't count.
 

@@ -90,13 +90,13 @@ class Ledger:
 
     def status(self, config: TrialConfig) -> str | None:
         """The trial's status, None if it was never begun."""
+        run = self.run(config)
+        return run.status if run else None
+
+    def run(self, config: TrialConfig) -> Run | None:
+        """The trial read back, None if it was never begun."""
         folder = self.trial_folder(config)
-        if not folder.exists():
-            return None
-        try:
-            return read_summary(folder).status
-        except ValueError:
-            return "damaged"
+        return read_run(folder) if folder.exists() else None
 
     def runs(self) -> list[Run]:
         """Every trial of the folder, sorted by path; damage is in its `problems`."""

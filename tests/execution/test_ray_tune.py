@@ -1,5 +1,7 @@
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -7,10 +9,12 @@ from dataclasses import replace
 
 import pytest
 from execution.trials import PLUGIN, SETTINGS, Collector, job, without_clocks
+from ray.exceptions import ActorDiedError, OutOfMemoryError
 
 import nas_bench
 from nas_bench.execution import ExecutionError, Settings, executor
 from nas_bench.execution.ray_session import session
+from nas_bench.execution.ray_tune import lost
 
 ONE_AT_A_TIME = replace(SETTINGS, max_concurrent=1)
 
@@ -44,7 +48,8 @@ def test_ray_and_inline_give_the_same_bits_whatever_else_runs_in_the_workers(ray
         assert said[-1]["final"]
         assert without_clocks(said) == without_clocks(collector.of(jobs[index]))
     assert killed[-1]["type"] == "failure"
-    assert "the worker process died" in killed[-1]["message"]
+    sentence = "the worker process died (killed, out of memory, or left by os._exit)"
+    assert (killed[-1]["status"], killed[-1]["message"]) == ("failed", sentence)
     assert left[-1]["message"] == "the trial called sys.exit(3)"
 
 
@@ -79,22 +84,68 @@ def test_a_dead_address_is_one_sentence_within_seconds(address, reason):
     assert time.monotonic() - start < 10
 
 
+def test_what_answers_but_is_not_ray_is_one_sentence_within_seconds(capfd):
+    start = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ExecutionError, match="is no Ray cluster") as caught:
+            executor("ray").execute([job()], Settings(address=address), Collector())
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - start < 16
+    assert capfd.readouterr() == ("", "")
+
+
+def test_only_a_machine_without_memory_is_oom():
+    died = ActorDiedError()
+    assert lost(died, "(1) killed by SIGKILL by OOM killer due to high memory").status == "failed"
+    assert lost(died, "Worker exit type: NODE_OUT_OF_MEMORY").status == "oom"
+    starved = lost(OutOfMemoryError("Task was killed\ndue to the node running low"), "")
+    assert (starved.status, starved.error) == ("oom", "OutOfMemoryError")
+    assert "\n" not in starved.message
+
+
 INTERRUPTED = """
 import sys
 from pathlib import Path
 from execution.trials import SETTINGS, config
 from nas_bench.execution.sweep import sweep
+from nas_bench.execution.terminal import terminable
 from nas_bench.results.ledger import Ledger
 
 def tell(config, message):
     print(message["type"], flush=True)
 
-sweep([config("slow")], Ledger(Path(sys.argv[1])), "ray", SETTINGS, observer=tell)
+with terminable():
+    sweep([config("slow")], Ledger(Path(sys.argv[1])), "ray", SETTINGS, observer=tell)
 """
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_the_workers_and_is_raised_and_the_trial_is_preempted(tmp_path):
+def test_a_broken_copy_of_nas_bench_in_the_working_folder_is_named_in_one_sentence(tmp_path):
+    (tmp_path / "nas_bench").mkdir()
+    (tmp_path / "nas_bench" / "__init__.py").write_text("raise RuntimeError('an old copy')\n")
+    flags = ("--methods", "fixed", "--seeds", "0", "--no-baselines", "--results", "out", "--json")
+    command = [sys.executable, "-P", "-m", "nas_bench", "run", *flags, "-q"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["trials"][0]["status"] == "failed"
+    (summary,) = (tmp_path / "out").glob("*/*/*/*/*/run.json")
+    error = json.loads(summary.read_text())["error"]
+    assert error["error"] == "OtherCopyError"
+    assert f"is {tmp_path}/nas_bench/__init__.py (RuntimeError: an old copy)" in error["message"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [
+        (signal.SIGINT, "KeyboardInterrupt"),
+        (signal.SIGTERM, "nas_bench.execution.terminal.Terminated"),
+    ],
+)
+def test_an_interrupt_stops_the_workers_and_is_raised_and_the_trial_is_preempted(
+    tmp_path, number, error
+):
     from execution.trials import config
 
     from nas_bench.results.ledger import Ledger
@@ -112,8 +163,8 @@ def test_ctrl_c_stops_the_workers_and_is_raised_and_the_trial_is_preempted(tmp_p
     )
     assert driver.stdout is not None
     assert driver.stdout.readline() == "started\n"
-    driver.send_signal(signal.SIGINT)
+    driver.send_signal(number)
     _, errors = driver.communicate(timeout=40)
-    assert errors.strip().splitlines()[-1] == "KeyboardInterrupt"
-    assert driver.returncode == -signal.SIGINT
+    assert errors.strip().splitlines()[-1] == error
+    assert driver.returncode != 0
     assert Ledger(tmp_path).status(config("slow")) == "preempted"

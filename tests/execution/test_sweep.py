@@ -1,9 +1,12 @@
+import os
+
 import pytest
 from execution.trials import SETTINGS, config
 
 from nas_bench.execution import Settings
 from nas_bench.execution.sweep import Summary, sweep
-from nas_bench.results.ledger import Ledger
+from nas_bench.results.ledger import Ledger, LedgerError
+from nas_bench.results.lock import locked
 from nas_bench.trials.config import Budget, Twin
 
 
@@ -92,6 +95,32 @@ def test_the_twin_of_an_original_that_took_no_step_is_a_failed_row_and_others_go
         assert runs[failed.id].status == "failed"
         assert "it took no step" in runs[failed.id].reason
     assert [runs[good.id].status for good in twins[2:]] == ["ok", "ok"]
+
+
+def test_a_fault_of_the_machine_and_what_hangs_on_it_is_run_again(ledger, tmp_path):
+    lacking = config(f"lacking[folder={tmp_path}/data]")
+    twins = [twin(lacking, "steps")]
+    assert run([lacking, *twins], ledger)[0] == Summary(0, 2, 0)
+    assert run([lacking, *twins], ledger)[1] == [lacking.id]
+    (tmp_path / "data").mkdir()
+    assert run([lacking, *twins], ledger)[0] == Summary(2, 0, 0)
+
+
+def test_a_damaged_curve_is_repaired_by_running_again(ledger):
+    run([config()], ledger)
+    (ledger.trial_folder(config()) / "curve.jsonl").unlink()
+    assert ledger.status(config()) == "damaged"
+    assert run([config()], ledger)[0] == Summary(1, 0, 0)
+    assert ledger.status(config()) == "ok"
+
+
+def test_a_second_sweep_of_a_folder_stops_at_once_unless_it_has_nothing_to_do(ledger):
+    run([config()], ledger)
+    with locked(ledger.folder):
+        assert run([config()], ledger)[0] == Summary(0, 0, 1)
+        with pytest.raises(LedgerError, match=rf"another nas-bench \(pid {os.getpid()} on"):
+            run([config(seed=1)], ledger)
+    assert run([config(seed=1)], ledger)[0] == Summary(1, 0, 0)
 
 
 def test_missing_data_is_said_before_anything_runs(ledger, tmp_path, monkeypatch):

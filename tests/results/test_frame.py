@@ -52,7 +52,7 @@ def test_damage_is_named_beside_the_rows(tmp_path: Path) -> None:
     synthetic.run(ledger, trial())
     (ledger.trial_folder(trial()) / "growth.jsonl").unlink()
     (problem,) = nas_bench.load_results(tmp_path).attrs["problems"]
-    assert problem.endswith("growth.jsonl is missing")
+    assert "s0: growth.jsonl is missing; the same command runs" in problem
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:

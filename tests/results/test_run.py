@@ -7,6 +7,7 @@ from synthetic import trial
 
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.run import Run
+from nas_bench.trials.messages import Failure, as_dict
 
 
 @pytest.fixture
@@ -27,9 +28,9 @@ def test_a_torn_last_line_is_left_out_and_named(folder: Path) -> None:
     run = only_run(folder)
     assert len(run.curve) == 12
     assert run.problems == (
-        "curve.jsonl: the last line is torn and left out",
-        "curve.jsonl does not end with the result in run.json",
+        "curve.jsonl: the last line is torn and left out; the same command runs this trial again",
     )
+    assert (run.status, run.result) == ("damaged", None)
 
 
 def test_a_damaged_line_costs_only_itself(folder: Path) -> None:
@@ -52,7 +53,38 @@ def test_a_missing_run_json_is_a_damaged_run_in_its_place(folder: Path) -> None:
 
 def test_a_missing_curve_is_named(folder: Path) -> None:
     (folder / "curve.jsonl").unlink()
-    assert only_run(folder).problems[0] == "curve.jsonl is missing"
+    run = only_run(folder)
+    assert run.status == "damaged"
+    assert run.reason == "curve.jsonl is missing; the same command runs this trial again"
+
+
+def test_a_curve_without_its_end_is_a_damaged_run(folder: Path) -> None:
+    path = folder / "curve.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert "does not end with the result" in only_run(folder).reason
+
+
+@pytest.mark.parametrize(
+    ("error", "unfinished"),
+    [("DataMissingError", True), ("OtherCopyError", True), ("ValueError", False)],
+)
+def test_a_fault_of_the_machine_leaves_a_trial_unfinished(
+    tmp_path: Path, error: str, unfinished: bool
+) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.begin(trial())
+    ledger.write(trial(), as_dict(Failure("failed", error, "no luck", "")))
+    ledger.finish(trial())
+    run = ledger.run(trial())
+    assert run is not None
+    assert (run.unfinished, run.state) == (unfinished, "failed")
+
+
+def test_what_a_dead_driver_left_is_called_unfinished(tmp_path: Path) -> None:
+    Ledger(tmp_path).begin(trial())
+    run = Ledger(tmp_path).run(trial())
+    assert run is not None
+    assert (run.status, run.state, run.unfinished) == ("running", "unfinished", True)
 
 
 def test_a_newer_schema_asks_for_an_update(folder: Path) -> None:

@@ -1,0 +1,100 @@
+"""What earlier sweeps left in the results folder: what is missing, failed, or out of date."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from nas_bench import plugins
+from nas_bench.results.environment import core_hash, source_hash
+from nas_bench.results.ledger import Ledger
+from nas_bench.results.run import Run, Summary, read_summary
+from nas_bench.trials.config import TrialConfig
+
+Rerun = Literal["none", "failed", "all"]
+
+
+def missing(configs: Iterable[TrialConfig], ledger: Ledger, rerun: Rerun) -> list[TrialConfig]:
+    """The trials that a sweep runs; one that was cut off or that the machine failed is among them.
+
+    Args:
+        configs: of the plan.
+        ledger: where earlier sweeps wrote.
+        rerun: whether to run again what failed, or all.
+    """
+    return [config for config in configs if _is_missing(ledger.run(config), rerun)]
+
+
+def remarks(
+    configs: Sequence[TrialConfig],
+    missing: Sequence[TrialConfig],
+    ledger: Ledger,
+    plugin_paths: Iterable[Path],
+) -> Iterator[str]:
+    """What a person should know about the trials that a sweep leaves as they are.
+
+    Args:
+        configs: of the plan.
+        missing: those that the sweep runs.
+        ledger: where earlier sweeps wrote.
+        plugin_paths: files of plugins.
+    """
+    running = {config.id for config in missing}
+    kept = [config for config in configs if config.id not in running]
+    if failed := sum(ledger.status(config) != "ok" for config in kept):
+        again = f"{_was(failed)} not run again; add --rerun failed"
+        yield f"{_trials(failed)} failed earlier and {again}"
+    for path in plugin_paths:
+        plugins.load_path(path)
+    rows = {ledger.trial_folder(config).parent: config for config in configs}
+    if stale := sum(_stale(row, config, running) for row, config in rows.items()):
+        yield (
+            f"{_trials(stale)} in {ledger.folder} {_was(stale)} run with other code than today's: "
+            "run all seeds again with --rerun all, or use another --results folder"
+        )
+
+
+def _is_missing(run: Run | None, rerun: Rerun) -> bool:
+    if run is None or run.unfinished or rerun == "all":
+        return True
+    return rerun == "failed" and run.status != "ok"
+
+
+def _stale(row: Path, config: TrialConfig, running: Collection[str]) -> int:
+    """How many results of this folder of seeds stay and come from other code than today's."""
+    kept = [summary for summary in _results(row) if summary.id not in running]
+    today = _today(config) if kept else {}
+    origins = [summary.environment.get("sources", {}) for summary in kept]
+    return sum(
+        any(stored.get(name, value) != value for name, value in today.items())
+        for stored in origins
+    )
+
+
+def _results(row: Path) -> Iterator[Summary]:
+    for folder in row.glob("s*"):
+        with suppress(ValueError):  # damage is told elsewhere
+            summary = read_summary(folder)
+            if summary.status == "ok":
+                yield summary
+
+
+def _today(config: TrialConfig) -> dict[str, str]:
+    """The hashes that a trial would store now."""
+    found = {"core": core_hash()}
+    classes = {
+        "method": type(plugins.method(config.method)),
+        "task": type(plugins.task(config.task)),
+    }
+    for name, cls in classes.items():
+        with suppress(ValueError):
+            found[name] = source_hash(cls)
+    return found
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count} trials"
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"

@@ -1,0 +1,47 @@
+import json
+
+import pytest
+from execution.trials import PLUGIN, SETTINGS, config
+
+from nas_bench.execution.earlier import missing, remarks
+from nas_bench.execution.sweep import sweep
+from nas_bench.results.ledger import Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "results")
+
+
+def said(configs, ledger, rerun="none"):
+    return list(remarks(configs, missing(configs, ledger, rerun), ledger, [PLUGIN]))
+
+
+def make_stale(ledger, trial):
+    path = ledger.trial_folder(trial) / "run.json"
+    values = json.loads(path.read_text())
+    values["environment"]["sources"]["core"] = "0" * 16
+    path.write_text(json.dumps(values))
+
+
+def test_trials_that_failed_earlier_are_counted_unless_they_run_again(ledger):
+    configs = [config("raises", seed=seed) for seed in range(2)]
+    sweep(configs, ledger, "inline", SETTINGS)
+    assert said(configs[:1], ledger) == [
+        "1 trial failed earlier and was not run again; add --rerun failed"
+    ]
+    assert said(configs, ledger)[0].startswith("2 trials failed earlier and were not run again")
+    assert said(configs, ledger, "failed") == []
+
+
+def test_results_of_other_code_are_counted_also_those_of_other_seeds(ledger):
+    old, young = config(seed=0), config(seed=1)
+    assert said([old, young], ledger) == []
+    sweep([old], ledger, "inline", SETTINGS)
+    assert said([old, young], ledger) == []
+    make_stale(ledger, old)
+    for configs in ([old], [young], [old, young]):
+        (sentence,) = said(configs, ledger)
+        assert sentence.startswith(f"1 trial in {ledger.folder} was run with other code than")
+        assert "--rerun all, or use another --results folder" in sentence
+    assert said([old, young], ledger, "all") == []
