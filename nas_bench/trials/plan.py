@@ -15,6 +15,7 @@ ALL = "all"
 CONTROLS = (
     "tiny[projection=false]",
     "tiny[update=false]",
+    "tiny[significance=false]",
     "random_growth[update=true]",
     "random_growth[zero_fan_out=true]",
 )
