@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from nas_bench.growth.capture import Batch, Captured, Loss, capture, mean_loss
+from nas_bench.growth.linalg import affine
 from nas_bench.growth.method import NewNeurons
 from nas_bench.growth.paths import follow, follow_linearised
-from nas_bench.growth.sites import Site, linear
+from nas_bench.growth.sites import Site
 from nas_bench.growth.statistics import SiteStatistics
 
 AMPLITUDES = tuple(2.0**j for j in range(-20, 5))
@@ -174,8 +175,7 @@ class Search:
         z, update = self._pre_activity(neurons.fan_in), None
         if neurons.weight_update is not None:
             hidden = self.seen.inputs[self.site.next]
-            bias = linear(self.model, self.site.next).bias is not None
-            update = _affine(hidden, _to(neurons.weight_update, hidden), bias)
+            update = affine(hidden, _to(neurons.weight_update, hidden))
         return _LinearParts(z, _to(neurons.fan_out.flatten(1), z), update, neurons.copied)
 
     def _contribution(self, parts: "_LinearParts", amplitude: float, path: Path | None) -> Tensor:
@@ -187,8 +187,7 @@ class Search:
 
     def _pre_activity(self, fan_in: Tensor) -> Tensor:
         x = self.seen.inputs[self.site.grown]
-        bias = linear(self.model, self.site.grown).bias is not None
-        return _affine(x, _to(fan_in, x), bias)
+        return affine(x, _to(fan_in, x))
 
 
 @dataclass(frozen=True)
@@ -294,10 +293,6 @@ def _identity(z: Tensor) -> Tensor:
 
 def _order(losses: dict[float, float]) -> Callable[[float], tuple[float, float]]:
     return lambda amplitude: (losses[amplitude], amplitude)
-
-
-def _affine(x: Tensor, weight: Tensor, bias: bool) -> Tensor:
-    return x @ weight[:, :-1].T + weight[:, -1] if bias else x @ weight.T
 
 
 def _to(weight: Tensor, like: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ class _Products:
         return Sums(
             count=self.seen.samples,
             input_gram=self._gram(grown, grown) if Need.INPUTS in needs else None,
-            inputs=self._moments(grown),
+            inputs=self._moments(grown),  # after the Gram, whose diagonal it takes
             hidden_gram=self._gram(following, following) if hidden else None,
             input_hidden=self._gram(grown, following) if Need.CROSS in needs else None,
             input_goal=self._with_goal(grown, following) if goal else None,

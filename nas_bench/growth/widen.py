@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_bench.growth.capture import Batch
+from nas_bench.growth.linalg import affine
 from nas_bench.growth.method import NewNeurons
 from nas_bench.growth.sites import Site, evaluating, linear
 
@@ -141,10 +142,7 @@ def _add_moments(
     model: nn.Module, site: Site, x: Tensor, fan_in: Tensor, sums: dict[str, Tensor]
 ) -> None:
     """Add the count, sum and sum of squares of new channels at each batch norm of the path."""
-    weight = fan_in.double()
-    z = x.double() @ weight[:, : x.shape[-1]].T
-    if weight.shape[1] > x.shape[-1]:
-        z = z + weight[:, -1]
+    z = affine(x.double(), fan_in.double())
     for step in site.path:
         if step.kind == "activation":
             z = step.activate(model, z)
