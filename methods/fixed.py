@@ -37,6 +37,5 @@ class Fixed(GrowthMethod):
 
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """No neurons."""
-        p, d = statistics.grown_weight.shape[1], statistics.outputs
-        empty = statistics.grown_weight.new_zeros(0)
-        return NewNeurons(empty.reshape(0, p), empty.reshape(0, 1, d), empty)
+        fan_in, fan_out = statistics.grown_weight[:0], statistics.fan_out[:0]
+        return NewNeurons(fan_in, fan_out, gains=fan_in.new_zeros(0))

@@ -58,7 +58,7 @@ class GradMax(GrowthMethod):
         largest = statistics.input_power.sum().sqrt()  # σ₁(Ñ) ≤ √E‖b₂‖² √E‖v‖²
         tolerance = statistics.gain_tolerance * float(largest)
         _, gains, w = directions(cross[features], tolerance)
-        norm = self.scale * statistics.next_weight[:, : statistics.width].norm(dim=0).mean()
+        norm = self.scale * statistics.fan_out.flatten(1).norm(dim=1).mean()
         kept = min(len(gains), k) if norm > 0 else 0  # with no fan-out either, dead for ever
         fan_out = norm * w[:, :kept].T
         return NewNeurons(

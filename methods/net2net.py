@@ -35,19 +35,20 @@ class Net2Net(GrowthMethod):
 
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""
-        W = statistics.next_weight
+        W = statistics.fan_out
         rounds = -(-k // statistics.width)
         orders = [torch.randperm(statistics.width, generator=generator) for _ in range(rounds)]
         copied = torch.cat(orders)[:k].to(W.device)
         kept = torch.rand(statistics.width, generator=generator, dtype=torch.float64)
         given = torch.rand(k, generator=generator, dtype=torch.float64).to(W.device)
         totals = kept.to(W.device).index_add(0, copied, given)
-        fan_out = (W[:, copied] * (given / totals[copied])).T
-        weight_update = torch.zeros_like(W)
-        weight_update.index_add_(1, copied, -fan_out.T)
+        fan_out = W[copied] * (given / totals[copied])[:, None, None]
+        lost = torch.zeros_like(W).index_add(0, copied, fan_out)
+        weight_update = torch.zeros_like(statistics.next_weight)
+        weight_update[:, : W[..., 0].numel()] = -lost.permute(2, 0, 1).flatten(1)
         return NewNeurons(
             fan_in=statistics.grown_weight[copied],
-            fan_out=fan_out[:, None],
+            fan_out=fan_out,
             gains=fan_out.new_zeros(k),
             weight_update=weight_update,
             copied=copied,

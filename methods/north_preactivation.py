@@ -13,6 +13,7 @@ from nas_bench.growth import (
     Site,
     SiteStatistics,
     gaussian,
+    whitening,
     with_mean_norm,
 )
 
@@ -29,7 +30,7 @@ class NorthPreactivation(GrowthMethod):
     post-activity raises the effective rank of the layer's post-activities most.
 
     Attributes:
-        candidates: how many are drawn.
+        candidates: how many are drawn; of convolutions a tenth, as the authors do.
         effective: singular values above it count in the effective rank.
 
     References:
@@ -57,12 +58,13 @@ class NorthPreactivation(GrowthMethod):
 
     def needs(self, site: Site) -> Need:
         """See the base class."""
-        return Need.INPUTS | Need.SAMPLES
+        return Need.PATCHES | Need.SAMPLES
 
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""
         T, rank = self._kernel(statistics)
-        drawn = gaussian(self.candidates, T.shape[1], generator, T) @ T.T
+        count = self.candidates if statistics.linear else max(1, self.candidates // 10)
+        drawn = gaussian(count, T.shape[1], generator, T) @ T.T
         fan_in = with_mean_norm(drawn, statistics) if rank else drawn[:0]
         best = self._ranked(statistics, fan_in)[: min(k, rank)]
         return NewNeurons(
@@ -72,9 +74,10 @@ class NorthPreactivation(GrowthMethod):
         )
 
     def _kernel(self, statistics: SiteStatistics) -> tuple[Tensor, int]:
-        """T (I − Q Q⁺), shape (p, rank S), and its rank."""
-        T = statistics.whitening
-        Q = T.T @ statistics.covariance @ statistics.grown_weight.T
+        """T (I − Q Q⁺), shape (p, rank S), and its rank, over all positions."""
+        S = statistics.patch_covariance
+        T = whitening(S, statistics.cut)
+        Q = T.T @ S @ statistics.grown_weight.T
         norms = Q.norm(dim=0)
         U, s, _ = torch.linalg.svd(Q[:, norms > 0] / norms[norms > 0], full_matrices=False)
         present = U[:, s > KERNEL_CUT * s[:1]]
@@ -85,8 +88,10 @@ class NorthPreactivation(GrowthMethod):
         samples = statistics.samples
         if samples is None or not len(fan_in):
             return torch.arange(len(fan_in))
-        H = samples.hidden.flatten(0, 1)[:, : statistics.width]
-        new = statistics.activation(samples.inputs.flatten(0, 1) @ fan_in.T)
+        rows = samples.inputs.flatten(0, 1)
+        present = torch.arange(statistics.width, device=rows.device)
+        H = statistics.activation(rows @ statistics.grown_weight.T, present)
+        new = statistics.activation(rows @ fan_in.T, None)
         size = max(1, GRAM_ENTRIES // (statistics.width + 1) ** 2)
         scores = [self._scores(H, part) for part in new.split(size, dim=1)]
         ranks, sums = torch.cat(scores, 1)

@@ -61,11 +61,12 @@ class RandomGrowth(GrowthMethod):
         if self.zero_fan_out:
             return zero_fan_out_neurons(statistics, k, generator)
         fan_in = random_fan_in(statistics, k, generator)
-        d, fan_in_next = statistics.outputs, statistics.width + k
-        fan_out = gaussian(k, d, generator, fan_in) * sqrt(2 / fan_in_next)
+        taps, d = statistics.taps, statistics.outputs
+        fan_in_next = (statistics.width + k) * taps
+        fan_out = gaussian(k, taps * d, generator, fan_in) * sqrt(2 / fan_in_next)
         return NewNeurons(
             fan_in=fan_in,
-            fan_out=fan_out[:, None],
+            fan_out=fan_out.reshape(k, taps, d),
             gains=fan_in.new_zeros(k),
             weight_update=statistics.weight_update if self.update else None,
         )

@@ -1,6 +1,7 @@
 """TINY: the neurons that best do what the existing weights cannot."""
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import ClassVar
 
 from torch import Generator
@@ -21,7 +22,9 @@ class Tiny(GrowthMethod):
     """Optimal neurons of Proposition 3.2, from the SVD of S^{-1/2} N = Σ λ u wᵀ.
 
     α_k = √λ_k S^{-1/2} u_k and ω_k = √λ_k w_k minimise E‖v_p − Σ ω_k α_kᵀ b₂‖², where v_p is the
-    part of the goal update that no update of the existing weights can do.
+    part of the goal update that no update of the existing weights can do. Where the next layer
+    reads a neuron through several taps, they minimise the paper's bound on that norm (C.2), and
+    are rescaled by t* = ⟨v_p, v_new⟩/‖v_new‖², which the bound leaves open.
 
     Attributes:
         projection: take v_p for the goal (else v itself, and existing weights are not updated).
@@ -51,7 +54,9 @@ class Tiny(GrowthMethod):
         needs = Need.INPUTS | Need.GOAL
         if self.projection:
             needs |= Need.HIDDEN | Need.CROSS
-        if self.significance and site.positions > 1:
+        if site.map is not None:
+            needs |= Need.MAPS
+        elif self.significance and site.positions > 1:
             needs |= Need.SAMPLES
         return needs
 
@@ -67,11 +72,15 @@ class Tiny(GrowthMethod):
             rank, threshold = min(rank, tested.significant), tested.threshold
         kept = min(rank, k)
         root = gains[:kept].sqrt()
+        fan_in = (T @ u[:, :kept] * root).T
+        fan_out = (w[:, :kept] * root).T.reshape(kept, statistics.taps, statistics.outputs)
+        t = statistics.rescaling(fan_in, fan_out, projected=self.projection)
         return NewNeurons(
-            fan_in=(T @ u[:, :kept] * root).T,
-            fan_out=(w[:, :kept] * root).T.reshape(kept, statistics.taps, statistics.outputs),
+            fan_in=fan_in * sqrt(t),
+            fan_out=fan_out * sqrt(t),
             gains=gains[:kept],
             weight_update=statistics.weight_update if self.projection and self.update else None,
             threshold=threshold,
             dropped=min(len(gains), k) - kept,
+            rescaled=t,
         )

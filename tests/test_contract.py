@@ -12,7 +12,7 @@ from nas_bench.contract import check_method, check_plugin, check_task
 from nas_bench.contract.settings import settings
 from nas_bench.growth import GrowthMethod, Need, NewNeurons
 from nas_bench.training.data import data_folder
-from nas_bench.training.task import Samples, Task
+from nas_bench.training.task import DataMissingError, Samples, Task
 from nas_bench.trials.plan import CONTROLS
 
 GLOBAL = "leaves statistics and everything global alone"
@@ -324,6 +324,30 @@ def test_data_that_would_have_to_be_downloaded_is_not_looked_at(tmp_path):
     checks = check_task(Remote(), tmp_path)
     assert failed(checks) == set()
     assert sum("not checked" in check.message for check in checks) == 5
+
+
+class Unsized(Remote):
+    def network(self, widths):
+        raise DataMissingError("there is no file")
+
+
+def test_a_network_with_the_size_of_data_that_is_not_there_is_not_looked_at(tmp_path):
+    checks = {check.name: check for check in check_task(Unsized(), tmp_path)}
+    drawn = checks["draws networks from the seed alone"]
+    assert drawn.ok
+    assert drawn.message == "not checked: there is no file"
+
+
+class Keeping(Small):
+    def network(self, widths):
+        return nn.Sequential(super().network(widths), nn.ReLU(), nn.Linear(3, 3))
+
+    def grows(self, layer):
+        return layer == "0.0"
+
+
+def test_a_layer_that_the_task_keeps_needs_no_width(tmp_path):
+    assert failed(check_task(Keeping(), tmp_path)) == set()
 
 
 def test_a_broken_plugin_fails_its_check(tmp_path, monkeypatch):

@@ -130,9 +130,17 @@ def _survey(task: "Task", data: Path | None) -> dict[str, Any]:
         return {"sites": f"unknown before the data is in {folder}"}
     train, _ = task.load(folder)
     found = survey(task.network(task.seed_widths), train.inputs[:2])
+    kept = {site.grown: "the task keeps its width" for site in found.sites}
     return {
-        "sites": {site.grown: f"grows, read by {site.next}" for site in found.sites},
-        "not growable": {refusal.layer: refusal.reason for refusal in found.refusals},
+        "sites": {
+            site.grown: f"grows, read by {site.next}"
+            for site in found.sites
+            if task.grows(site.grown)
+        },
+        "not growable": {
+            **{layer: reason for layer, reason in kept.items() if not task.grows(layer)},
+            **{refusal.layer: refusal.reason for refusal in found.refusals},
+        },
     }
 
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -10,10 +11,9 @@ from torch import Tensor, nn
 
 from nas_bench.contract.check import Check, NotCheckedError, require, run_checks
 from nas_bench.growth import find_sites
-from nas_bench.growth.sites import linear
 from nas_bench.specs import NAME
 from nas_bench.training.data import Downloads
-from nas_bench.training.task import Samples, Task
+from nas_bench.training.task import DataMissingError, Samples, Task
 
 _SAMPLES = 32
 
@@ -25,17 +25,25 @@ class _Subject:
     task: Task
     folder: Path
 
+    @cached_property
     def data(self) -> tuple[Samples, Samples]:
         """Training and test samples, unless they would have to be downloaded."""
+        return self.loaded()
+
+    def loaded(self) -> tuple[Samples, Samples]:
+        """The same, loaded anew."""
         if not is_present(self.task, self.folder):
             raise NotCheckedError(f"its data is not in {self.folder}")
         return self.task.load(self.folder)
 
     def network(self, widths: Sequence[int]) -> nn.Module:
-        """The network that seed 0 gives."""
+        """The network that seed 0 gives, unless its size is that of data which is not there."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return self.task.network(widths)
+            try:
+                return self.task.network(widths)
+            except DataMissingError as error:
+                raise NotCheckedError(str(error)) from error
 
 
 def check_task(task: Task, data: Path) -> list[Check]:
@@ -70,7 +78,7 @@ def _draws_networks_from_the_seed(subject: _Subject) -> None:
 
 
 def _loads_train_and_test(subject: _Subject) -> None:
-    train, test = subject.data()
+    train, test = subject.data
     for name, samples in (("training", train), ("test", test)):
         n, targets = len(samples.inputs), len(samples.targets)
         require(n == targets > 0, f"{n} {name} inputs have {targets} targets")
@@ -82,7 +90,7 @@ def _loads_train_and_test(subject: _Subject) -> None:
 
 
 def _loads_the_same_again(subject: _Subject) -> None:
-    pairs = zip(subject.data(), subject.data(), strict=True)
+    pairs = zip(subject.data, subject.loaded(), strict=True)
     same = all(
         torch.equal(a.inputs, b.inputs) and torch.equal(a.targets, b.targets) for a, b in pairs
     )
@@ -90,10 +98,11 @@ def _loads_the_same_again(subject: _Subject) -> None:
 
 
 def _has_a_site_for_every_width(subject: _Subject) -> None:
-    example = subject.data()[0].inputs[:2]
+    example = subject.data[0].inputs[:2]
     for widths in (subject.task.seed_widths, subject.task.target_widths):
         network = subject.network(widths)
-        found = [len(linear(network, s.grown).weight) for s in find_sites(network, example)]
+        sites = [s for s in find_sites(network, example) if subject.task.grows(s.name)]
+        found = [site.width(network) for site in sites]
         require(found == list(widths), f"widths {list(widths)} became sites of widths {found}")
 
 
@@ -121,7 +130,7 @@ def _has_classes_for_accuracy(subject: _Subject) -> None:
 
 
 def _outputs(subject: _Subject) -> tuple[Tensor, Tensor]:
-    train, _ = subject.data()
+    train, _ = subject.data
     network = copy.deepcopy(subject.network(subject.task.seed_widths)).eval()
     with torch.no_grad():
         return network(train.inputs[:_SAMPLES]), train.targets[:_SAMPLES]

@@ -7,12 +7,14 @@ from nas_bench.growth.kaiming import (
     with_mean_norm,
     zero_fan_out_neurons,
 )
+from nas_bench.growth.layers import SiteError
 from nas_bench.growth.linalg import leading_directions, whitening
 from nas_bench.growth.measure import measure, statistics_batch
 from nas_bench.growth.method import GrowthMethod, Need, NewNeurons
 from nas_bench.growth.significance import Significance, significance
-from nas_bench.growth.sites import Refusal, Site, SiteError, Survey, find_sites, survey
+from nas_bench.growth.sites import Refusal, Site, Survey
 from nas_bench.growth.statistics import SiteStatistics
+from nas_bench.growth.tracing import find_sites, named_site, survey
 
 __all__ = [
     "GrowthEvent",
@@ -30,6 +32,7 @@ __all__ = [
     "grow",
     "leading_directions",
     "measure",
+    "named_site",
     "random_fan_in",
     "significance",
     "statistics_batch",

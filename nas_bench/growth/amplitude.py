@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from nas_bench.growth.capture import Batch, Captured, Loss, capture, mean_loss
-from nas_bench.growth.linalg import affine
+from nas_bench.growth.layers import Layer, applied, columns, layer, with_weight
+from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.method import NewNeurons
-from nas_bench.growth.paths import follow, follow_linearised
+from nas_bench.growth.paths import follow, follow_linear, follow_linearised
+from nas_bench.growth.rerun import Rerun
 from nas_bench.growth.sites import Site
 from nas_bench.growth.statistics import SiteStatistics
 
@@ -98,11 +100,16 @@ class Search:
         linear_parts = self._linear(neurons)
         return lambda amplitude: self._contribution(linear_parts, amplitude, None)
 
-    def loss_with(self, change: Tensor) -> float:
+    def loss_with(self, change: Tensor, rerun: Rerun | None = None) -> float:
         """Mean loss with something added to the next layer; nan counts as infinite."""
         with torch.no_grad():
-            value = mean_loss(self.model, self.batch, self.loss, [(self.site.next, change)])
+            value = mean_loss(self.model, self.batch, self.loss, self.site.next, change, rerun)
         return math.inf if value.isnan() else float(value)
+
+    def losses(self, changes: Callable[[float], Tensor]) -> dict[float, float]:
+        """`loss_with` the change of every amplitude."""
+        rerun = Rerun(self.model, self.site.next)
+        return {e: self.loss_with(changes(e), rerun) for e in AMPLITUDES}
 
     def predicted_drop(self, neurons: NewNeurons) -> float:
         """First-order drop of the mean loss, exact also where the path has a kink at 0."""
@@ -120,14 +127,11 @@ class Search:
         The linear term does not depend on the sign, an activation like ReLU does, and a
         decomposition leaves it to the machine. Ties: the largest |ω| entry is positive.
         """
-        goal = self.seen.goals[self.site.next].flatten(0, -2).double()
-        z = self._pre_activity(neurons.fan_in).flatten(0, -2)
+        z = self._pre_activity(neurons.fan_in)
+        plus, minus = (follow(self.model, self.site.path, s * z) for s in (1, -1))
+        wanted = self._wanted(neurons, plus)
+        plus, minus = (_by_neuron(wanted * h, len(neurons)) for h in (plus, -minus))
         omega = neurons.fan_out.flatten(1).double()
-        wanted = goal @ omega.T
-        plus, minus = (
-            (wanted * s * follow(self.model, self.site.path, s * z).double()).sum(0)
-            for s in (1, -1)
-        )
         largest = omega.gather(1, omega.abs().argmax(1, keepdim=True))[:, 0]
         tie = (plus - minus).abs() <= TIE * torch.maximum(plus.abs(), minus.abs())
         sign = torch.where(torch.where(tie, largest >= 0, plus > minus), 1.0, -1.0)
@@ -150,13 +154,13 @@ class Search:
 
         with torch.enable_grad():
             change = self.contribution(replace(neurons, fan_in=alpha, fan_out=omega))
-            value = mean_loss(self.model, self.batch, self.loss, [(self.site.next, change)])
+            value = mean_loss(self.model, self.batch, self.loss, self.site.next, change)
             gradients = torch.autograd.grad(value, (alpha, omega))
         slope = sum(float(g.double().square().sum()) for g in gradients)
         if slope == 0:
             return Probe(0.0, 0.0)
         start = self._linear(neurons)
-        direction = self._pre_activity(gradients[0]), _to(gradients[1].flatten(1), start.fan_out)
+        direction = self._pre_activity(gradients[0]), columns(self._next, gradients[1])
 
         def after(rate: float) -> Tensor:
             z, w = start.pre_activity - rate * direction[0], start.fan_out - rate * direction[1]
@@ -168,26 +172,41 @@ class Search:
         if speed == 0:  # the step leads where the path is flat
             return Probe(0.0, 0.0)
         unit = float(self.seen.outputs[self.site.next].norm()) / speed or 1.0
-        losses = [self.loss_with(after(e * unit)) for e in AMPLITUDES]
-        return Probe(unit * slope, max(0.0, float(value.detach()) - min(losses)))
+        losses = self.losses(lambda e: after(e * unit))
+        return Probe(unit * slope, max(0.0, float(value.detach()) - min(losses.values())))
+
+    @property
+    def _next(self) -> Layer:
+        return layer(self.model, self.site.next)
 
     def _linear(self, neurons: NewNeurons) -> "_LinearParts":
         z, update = self._pre_activity(neurons.fan_in), None
         if neurons.weight_update is not None:
             hidden = self.seen.inputs[self.site.next]
-            update = affine(hidden, _to(neurons.weight_update, hidden))
-        return _LinearParts(z, _to(neurons.fan_out.flatten(1), z), update, neurons.copied)
+            update = applied(self._next, hidden, _to(neurons.weight_update, hidden))
+        fan_out = columns(self._next, _to(neurons.fan_out, z))
+        return _LinearParts(z, fan_out, update, neurons.copied)
 
     def _contribution(self, parts: "_LinearParts", amplitude: float, path: Path | None) -> Tensor:
         root = math.sqrt(amplitude)
         z = parts.pre_activity * root
         z = path(z) if path else follow(self.model, self.site.path, z, parts.copied)
-        change = z @ (parts.fan_out * root)
+        change = with_weight(self._next, z, parts.fan_out * root)
         return change if parts.update is None else change + amplitude * parts.update
 
     def _pre_activity(self, fan_in: Tensor) -> Tensor:
         x = self.seen.inputs[self.site.grown]
-        return affine(x, _to(fan_in, x))
+        return applied(layer(self.model, self.site.grown), x, _to(fan_in, x))
+
+    def _wanted(self, neurons: NewNeurons, hidden: Tensor) -> Tensor:
+        """What the goal update wants of the new hidden activities, shape of the hidden."""
+        goal = self.seen.goals[self.site.next]
+        weight = columns(self._next, _to(neurons.fan_out, goal))
+        with torch.enable_grad():
+            h = torch.zeros_like(hidden, requires_grad=True)
+            change = with_weight(self._next, h, weight)
+            (wanted,) = torch.autograd.grad(change, h, goal)
+        return wanted
 
 
 @dataclass(frozen=True)
@@ -195,9 +214,9 @@ class _LinearParts:
     """What is linear in the weights of a step, on the minibatch.
 
     Attributes:
-        pre_activity: αᵀb₂ of the new neurons, shape (n, …, k).
-        fan_out: ω, shape (k, d).
-        update: δW* b₁, shape (n, …, d), or None.
+        pre_activity: αᵀb₂ of the new neurons, shape (n, …, k) or (n, k, H, W).
+        fan_out: ω, as new input columns of the next layer's weight.
+        update: δW* b₁, shape of the next layer's output, or None.
         copied: as in the neurons.
     """
 
@@ -210,8 +229,11 @@ class _LinearParts:
 def scale(statistics: SiteStatistics, neurons: NewNeurons) -> float:
     """γ = ‖a‖ / ‖v_new + δW* b₁‖ over the statistics batch, 1 where either norm is 0.
 
-    Both norms are quadratic in the statistics: no pass over the data.
+    With rows both norms are quadratic in the statistics; with maps they are taken on those kept.
+    In neither case the network runs again.
     """
+    if statistics.maps is not None:
+        return _scale_on_maps(statistics, statistics.maps, neurons)
     Z = neurons.fan_out.flatten(1).T @ neurons.fan_in
     step = (Z @ statistics.covariance * Z).sum()
     if neurons.weight_update is not None:
@@ -220,6 +242,15 @@ def scale(statistics: SiteStatistics, neurons: NewNeurons) -> float:
         step = step + (update @ statistics.hidden_covariance * update).sum()
     W = statistics.next_weight
     return _ratio(float((W @ statistics.hidden_covariance * W).sum()), float(step))
+
+
+def _scale_on_maps(statistics: SiteStatistics, maps: SiteMaps, neurons: NewNeurons) -> float:
+    step = maps.change(neurons.fan_in, neurons.fan_out)
+    if neurons.weight_update is not None:
+        step = step + maps.fitted(neurons.weight_update)
+    activity = maps.fitted(statistics.next_weight)
+    sizes = [float(x.double().square().sum()) for x in (activity, step)]
+    return _ratio(sizes[0], sizes[1])
 
 
 def measured_scales(
@@ -237,7 +268,8 @@ def measured_scales(
     for batch in batches:
         seen = capture(model, proposals, batch, loss, goals=False)
         for site, neurons in proposals.items():
-            change = Search(model, site, batch, loss, seen).contribution(neurons, _identity)
+            search = Search(model, site, batch, loss, seen)
+            change = search.contribution(neurons, partial(follow_linear, site.path))
             step[site.name] += float(change.double().square().sum())
             activity[site.name] += float(seen.outputs[site.next].double().square().sum())
     return {name: _ratio(activity[name], step[name]) for name in step}
@@ -267,8 +299,7 @@ def line_search(search: Search, neurons: NewNeurons, gamma: float, *, allow_zero
         allow_zero: whether "add nothing" is a candidate.
     """
     oriented = search.oriented(with_amplitude(neurons, gamma))
-    change = search.contributions(oriented)
-    losses = {e: search.loss_with(change(e)) for e in AMPLITUDES}
+    losses = search.losses(search.contributions(oriented))
     if allow_zero:
         losses = {0.0: search.seen.loss, **losses}
     best = min(losses, key=_order(losses))
@@ -287,8 +318,11 @@ def _ratio(activity: float, step: float) -> float:
     return ratio if math.isfinite(ratio) and ratio > 0 else 1.0
 
 
-def _identity(z: Tensor) -> Tensor:
-    return z
+def _by_neuron(h: Tensor, neurons: int) -> Tensor:
+    """Sums over samples and positions, shape (neurons,), of (n, …, k), maps or flattened maps."""
+    if h.dim() == 2:
+        return h.unflatten(1, (neurons, -1)).double().sum((0, 2))
+    return h.double().sum((0, 2, 3) if h.dim() == 4 else tuple(range(h.dim() - 1)))
 
 
 def _order(losses: dict[float, float]) -> Callable[[float], tuple[float, float]]:

@@ -1,14 +1,15 @@
 """One forward and backward pass that shows what layers read and what the loss wants of them."""
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from nas_bench.growth.rerun import Rerun
 from nas_bench.growth.sites import Site, evaluating
 
 Loss = Callable[[Tensor, Any], Tensor]
@@ -88,27 +89,49 @@ def capture(
 
 
 def mean_loss(
-    model: nn.Module, batch: Batch, loss: Loss, changes: Sequence[tuple[str, Tensor]] = ()
-) -> Tensor:
-    """Mean loss in eval mode with something added to the outputs of some layers.
+    model: nn.Module, batch: Batch, loss: Loss, layer: str, change: Tensor,
+    rerun: Rerun | None = None,
+) -> Tensor:  # fmt: skip
+    """Mean loss in eval mode with something added to the output of a layer.
 
     Args:
         model: left as it is.
         batch: inputs and targets.
         loss: as in `capture`.
-        changes: layer names with what is added to their outputs.
+        layer: name of the layer.
+        change: added to its output.
+        rerun: of that layer, shared by several passes over the same batch.
     """
-
-    def adder(change: Tensor) -> Callable[..., Tensor]:
-        return lambda _, __, output: output + change
-
-    with ExitStack() as stack:
-        stack.enter_context(evaluating(model))
-        for name, change in changes:
-            module = model.get_submodule(name)
-            stack.enter_context(_removed(module.register_forward_hook(adder(change))))
+    module = model.get_submodule(layer)
+    handle = module.register_forward_hook(lambda _, __, output: output + change)  # pyright: ignore
+    with evaluating(model), _removed(handle), rerun or nullcontext():
         value = loss(model(batch[0]), batch[1])
     return value / len(batch[0]) if getattr(loss, "reduction", "mean") == "sum" else value
+
+
+@contextmanager
+def full_precision(model: nn.Module) -> Iterator[None]:
+    """No autocast and no TensorFloat-32 inside, whatever the training around uses.
+
+    Raises:
+        ValueError: if the parameters themselves are of half precision.
+    """
+    parameter = next(model.parameters())
+    if parameter.dtype in (torch.float16, torch.bfloat16):
+        raise ValueError(
+            f"the parameters are {str(parameter.dtype).removeprefix('torch.')}, too coarse to "
+            "grow: keep them in float32 and train under torch.autocast instead"
+        )
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32
+    matmul.allow_tf32 = False
+    enabled, benchmark, deterministic = cudnn.enabled, cudnn.benchmark, cudnn.deterministic
+    exact = cudnn.flags(enabled, benchmark, deterministic=deterministic, allow_tf32=False)
+    try:
+        with exact, torch.autocast(parameter.device.type, enabled=False):
+            yield
+    finally:
+        matmul.allow_tf32 = before
 
 
 class Passes:

@@ -22,11 +22,13 @@ from nas_bench.growth.calibrate import calibrate, uncalibrated
 from nas_bench.growth.capture import Batch, Loss, Passes
 from nas_bench.growth.costs import CostMeter
 from nas_bench.growth.kaiming import zero_fan_out_neurons
+from nas_bench.growth.layers import SiteError, inputs, layer
 from nas_bench.growth.measure import measure
 from nas_bench.growth.method import GrowthMethod, Need, NewNeurons
 from nas_bench.growth.optimizer import Policy, check, transplant
-from nas_bench.growth.sites import Site, SiteError, arrange_slopes, linear, survey
+from nas_bench.growth.sites import Site, arrange_slopes
 from nas_bench.growth.statistics import SiteStatistics
+from nas_bench.growth.tracing import survey
 from nas_bench.growth.widen import new_channel_moments, widen
 
 Where = Literal["each", "all", "best", "predicted"]
@@ -223,13 +225,18 @@ class _Grower:
 
     def _scaled(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """Candidates with γ: from the statistics if they suffice, else from a forward pass."""
-        enough = Need.INPUTS | Need.HIDDEN | Need.CROSS
-        if all(enough in self.method.needs(c.site) for c in candidates):
+        if all(self._knows_scale(c) for c in candidates):
             return [replace(c, gamma=scale(c.statistics, c.proposal)) for c in candidates]
         proposals = {c.site: c.proposal for c in candidates}
         with candidates[0].meter.charge("statistics"):
             gammas = measured_scales(self.model, proposals, self.passes, self.loss)
         return [replace(c, gamma=gammas[c.site.name]) for c in candidates]
+
+    def _knows_scale(self, c: _Candidate) -> bool:
+        enough = Need.INPUTS | Need.HIDDEN | Need.CROSS
+        return c.statistics.maps is not None or (
+            c.site.map is None and enough in self.method.needs(c.site)
+        )
 
     def _scored(self, candidates: list[_Candidate], *, measured: bool) -> list[_Candidate]:
         """Candidates with the drop of the loss, measured or predicted, that ranks them."""
@@ -354,9 +361,9 @@ def _moved(neurons: NewNeurons, device: torch.device) -> NewNeurons:
 
 def _padded(neurons: NewNeurons, model: nn.Module, site: Site) -> NewNeurons:
     """Fan-in 0 on inputs that did not exist when the site was measured."""
-    layer = linear(model, site.grown)
-    bias = int(layer.bias is not None)
-    new = layer.in_features + bias - neurons.fan_in.shape[1]
+    grown = layer(model, site.grown)
+    bias = int(grown.bias is not None)
+    new = inputs(grown) - neurons.fan_in.shape[1]
     if not new:
         return neurons
     features = neurons.fan_in.shape[1] - bias

@@ -39,6 +39,6 @@ def zero_fan_out_neurons(statistics: SiteStatistics, k: int, generator: Generato
     fan_in = with_mean_norm(random_fan_in(statistics, k, generator), statistics)
     return NewNeurons(
         fan_in=fan_in,
-        fan_out=fan_in.new_zeros(k, 1, statistics.outputs),
+        fan_out=fan_in.new_zeros(k, statistics.taps, statistics.outputs),
         gains=fan_in.new_zeros(k),
     )

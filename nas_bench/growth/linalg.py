@@ -47,21 +47,6 @@ def _inverse_root(R: Tensor, alive: Tensor, cut: float) -> Tensor | None:
     return root
 
 
-def affine(x: Tensor, weight: Tensor) -> Tensor:
-    """X Wᵀ, where a weight with a column more than x has features ends with its bias.
-
-    Args:
-        x: shape (…, features).
-        weight: shape (k, features) or (k, features + 1).
-
-    Returns:
-        Shape (…, k).
-    """
-    features = x.shape[-1]
-    product = x @ weight[:, :features].T
-    return product + weight[:, features] if weight.shape[1] > features else product
-
-
 def gram(x: Tensor) -> Tensor:
     """xᵀ x, shape (p, p), for x of shape (n, p): only the blocks of one triangle are made."""
     size = max(x.shape[1] // 4, 64)

@@ -24,11 +24,17 @@ class Need(Flag):
     HIDDEN = auto()
     """The covariance S₁ of what the next layer reads."""
     CROSS = auto()
-    """P, between what the grown layer and what the next layer read."""
+    """P, between what the grown layer and what the next layer read; only of linear pairs."""
     GOAL = auto()
     """The goal update: Ñ, M and E vvᵀ. The only need that costs a backward pass."""
     SAMPLES = auto()
-    """A bounded, seeded sample of rows: inputs, hidden activities and, with GOAL, goals."""
+    """A bounded, seeded sample of rows: inputs and, of linear pairs, hidden activities (and with
+    GOAL goals)."""
+    PATCHES = auto()
+    """The covariance of what the grown layer reads at all its own positions."""
+    MAPS = auto()
+    """Of sites with a map: inputs, hidden activities and, with GOAL, goals of all samples. What
+    is not a product of two layers alone, such as N, is made from them."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class NewNeurons:
         dropped: how many neurons the threshold removed.
         copied: for each neuron the existing neuron whose path state (batch norm, slope) it
             copies, shape (k,), or None.
+        rescaled: t*, by which the method has multiplied α ω after its decomposition.
     """
 
     fan_in: Tensor
@@ -53,6 +60,7 @@ class NewNeurons:
     threshold: float | None = None
     dropped: int = 0
     copied: Tensor | None = None
+    rescaled: float = 1.0
 
     def __len__(self) -> int:
         return len(self.fan_in)

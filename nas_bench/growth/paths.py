@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class UnitSlopeReLU(nn.Module):
@@ -39,8 +42,15 @@ ACTIVATION_NAMES = frozenset(
     }
 )  # fmt: skip
 """Functions in torch and torch.nn.functional and methods of tensors, without underscores."""
-IDENTITY_MODULES = (nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
-IDENTITY_NAMES = frozenset({"dropout", "alpha_dropout", "contiguous"})
+IDENTITY_MODULES = (
+    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity,
+)  # fmt: skip
+IDENTITY_NAMES = frozenset(
+    {"dropout", "dropout1d", "dropout2d", "alpha_dropout", "feature_alpha_dropout", "contiguous"}
+)
+
+
+Kind = Literal["activation", "batch norm", "identity", "pooling", "depthwise", "flatten"]
 
 
 @dataclass(frozen=True)
@@ -52,23 +62,42 @@ class Operation:
         label: for messages.
         module: qualified name of the module that does it, or None for a function.
         function: what it does where no module does it.
+        linear: of pooling and depthwise convolutions, what they do to a new channel, linearly:
+            a window's average stands for its maximum, and a depthwise convolution moves a new
+            channel by the tap in the middle of its kernel.
     """
 
-    kind: Literal["activation", "batch norm", "identity"]
+    kind: Kind
     label: str
     module: str | None = None
     function: Callable[[Tensor], Tensor] | None = None
+    linear: Callable[[Tensor], Tensor] | None = None
+
+    def apply(self, model: nn.Module, z: Tensor, copied: Tensor | None = None) -> Tensor:
+        """What becomes of new channels z; those that copy others share their parameters."""
+        if self.kind == "flatten":
+            return z.flatten(1)
+        if self.kind == "batch norm":
+            return z if copied is None else _normalised(_norm(model, self), z, copied)
+        if self.kind == "depthwise":
+            return self.moved(z) if copied is None else _convolved(model, self, z, copied)
+        return self.activate(model, z, copied)
 
     def activate(self, model: nn.Module, z: Tensor, copied: Tensor | None = None) -> Tensor:
-        """The activation of new channels z, shape (…, k)."""
+        """The activation (or pooling) of new channels z, shape (…, k) or (n, k, H, W)."""
         if self.module is None:
             return self.function(z) if self.function else z
         module = model.get_submodule(self.module)
         if isinstance(module, nn.PReLU):
             slopes = module.weight
             of_copies = copied is not None and len(slopes) > 1
-            return torch.where(z > 0, z, z * (slopes[copied] if of_copies else slopes.mean()))
+            own = by_channel(slopes[copied], z) if of_copies else slopes.mean()
+            return torch.where(z > 0, z, z * own)
         return module(z.clone() if getattr(module, "inplace", False) else z)
+
+    def moved(self, z: Tensor) -> Tensor:
+        """The linear operation that stands for pooling or a depthwise convolution."""
+        return self.linear(z) if self.linear else z
 
     def linearised(self, model: nn.Module, z: Tensor) -> Tensor:
         """The activation replaced by its one-sided slopes at 0: s₊ z⁺ − s₋ z⁻."""
@@ -90,46 +119,93 @@ def follow(
     """What the next layer reads of new channels with pre-activities z, in eval mode.
 
     Batch norm is the identity on new channels (their running moments are made so when they are
-    added), except on copies, which share the batch norm of the channel they copy.
+    added), and a depthwise convolution has the kernel that is 1 in the middle, except on copies,
+    which share the parameters of the channel they copy.
 
     Args:
         model: that the site is part of.
         path: the steps of the site.
-        z: pre-activities, shape (…, k).
+        z: pre-activities, shape (…, k), or (n, k, H, W) of a convolution.
         copied: the existing channel that each new one copies, shape (k,), or None.
 
     Returns:
-        Shape (…, k).
+        Shape (…, k), (n, k, H', W'), or (n, k · H' · W') behind a flatten.
     """
     for step in path:
-        if step.kind == "activation":
-            z = step.activate(model, z, copied)
-        elif step.kind == "batch norm" and copied is not None:
-            z = _normalised(model.get_submodule(step.module or ""), z, copied)
+        if step.kind == "flatten" and copied is not None:
+            copied = repeated(copied, z[0, 0].numel())
+        z = step.apply(model, z, copied)
     return z
 
 
 def follow_linearised(model: nn.Module, path: Iterable[Operation], z: Tensor) -> Tensor:
     """`follow` with each activation replaced by its one-sided slopes at 0 (path′)."""
     for step in path:
-        if step.kind == "activation":
-            z = step.linearised(model, z)
+        z = step.linearised(model, z) if step.kind == "activation" else step.apply(model, z)
     return z
 
 
+def follow_linear(path: Iterable[Operation], z: Tensor) -> Tensor:
+    """`follow` with activations as the identity and a window's average for its maximum."""
+    for step in path:
+        z = z.flatten(1) if step.kind == "flatten" else step.moved(z)
+    return z
+
+
+def elementwise(path: Iterable[Operation]) -> tuple[Operation, ...]:
+    """The steps that come before anything that moves or mixes the positions of a map."""
+    spatial = ("pooling", "depthwise", "flatten")
+    return tuple(takewhile(lambda step: step.kind not in spatial, path))
+
+
 def autograd_slope(model: nn.Module, path: Iterable[Operation], like: Tensor) -> float:
-    """What autograd takes for the derivative of the path at exactly 0."""
+    """What autograd takes for the derivative of the path's activations at exactly 0."""
     z = torch.zeros(1, dtype=like.dtype, device=like.device, requires_grad=True)
+    activations = [step for step in path if step.kind == "activation"]
     with torch.enable_grad():
-        (slope,) = torch.autograd.grad(follow(model, path, z).sum(), z)
+        (slope,) = torch.autograd.grad(follow(model, activations, z).sum(), z)
     return float(slope)
 
 
-def _normalised(norm: nn.Module, z: Tensor, channels: Tensor) -> Tensor:
-    if not isinstance(norm, nn.BatchNorm1d):
+def by_channel(values: Tensor, z: Tensor) -> Tensor:
+    """One value for each channel, shaped to meet z, shape (n, k, H, W) or (…, k)."""
+    return values[:, None, None] if z.dim() == 4 else values
+
+
+def repeated(channels: Tensor, times: int) -> Tensor:
+    """The features that channels have become by a flatten, so many each."""
+    return (channels[:, None] * times + torch.arange(times, device=channels.device)).flatten()
+
+
+def _norm(model: nn.Module, step: Operation) -> _BatchNorm:
+    norm = model.get_submodule(step.module or "")
+    if not isinstance(norm, _BatchNorm):
         raise TypeError(f"expected a batch norm in the path, got {type(norm).__name__}")
+    return norm
+
+
+def _normalised(norm: _BatchNorm, z: Tensor, channels: Tensor) -> Tensor:
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None:
         raise TypeError("a batch norm in the path of a site has running statistics")
     scale = norm.weight[channels] / (variance[channels] + norm.eps).sqrt()
-    return (z - mean[channels]) * scale + norm.bias[channels]
+    centred = z - by_channel(mean[channels], z)
+    return centred * by_channel(scale, z) + by_channel(norm.bias[channels], z)
+
+
+def _convolved(model: nn.Module, step: Operation, z: Tensor, channels: Tensor) -> Tensor:
+    of = model.get_submodule(step.module or "")
+    if not isinstance(of, nn.Conv2d):
+        raise TypeError(f"expected a depthwise convolution, got {type(of).__name__}")
+    bias = None if of.bias is None else of.bias[channels]
+    stride, padding, dilation = of.stride, of.padding, of.dilation
+    weight = of.weight[channels]
+    return functional.conv2d(
+        z,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups=len(weight),  # pyright: ignore
+    )

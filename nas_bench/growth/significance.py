@@ -11,10 +11,13 @@ import torch
 from torch import Generator, Tensor
 
 from nas_bench.growth.linalg import whitening
+from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.statistics import SiteSamples, SiteStatistics
 
 DRAWS = 20
 PAIRINGS = 19
+PAIRED_SAMPLES = 100
+"""Of maps, where these see the next layer's inputs often enough."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,18 @@ def significance(
     """Compare gains with the largest gain of null draws.
 
     With one row per sample the null distribution is Gaussian with the goal's own covariance;
-    with several (tokens) rows are correlated, and inputs are paired with the goals of other
+    with several (tokens, maps) rows are correlated, and inputs are paired with the goals of other
     samples instead. Unprojected gains are tested with inputs and goals centred: uncentred, means
     alone look real.
 
     Args:
-        statistics: of the site; with several rows per sample they include samples.
+        statistics: of the site; with several rows per sample they include samples or maps.
         gains: λ, falling.
         generator: of the null draws.
         projected: whether the gains are those of v_p (else of v itself).
     """
+    if statistics.maps is not None:
+        return _on_maps(statistics, statistics.maps, gains, generator, projected=projected)
     null = _Null(statistics.whitening, gains) if projected else _centred(statistics)
     if statistics.positions > 1:
         threshold = _paired(statistics, null, generator)
@@ -119,7 +124,7 @@ def _largest_gain(rows: Tensor, columns: Tensor, generator: Generator) -> float:
 def _paired(statistics: SiteStatistics, null: _Null, generator: Generator) -> float:
     """Largest gain when the sampled inputs are paired with the goals of other samples."""
     samples = statistics.samples
-    if samples is None or samples.goals is None:
+    if samples is None or samples.goals is None or samples.hidden is None:
         raise ValueError(
             f"the significance of gains at {statistics.site} needs samples and goals, since it "
             "has several rows per sample; declare Need.SAMPLES and Need.GOAL"
@@ -127,12 +132,11 @@ def _paired(statistics: SiteStatistics, null: _Null, generator: Generator) -> fl
     size = len(samples.keys)
     if size < 2:
         return math.inf
-    projector = None
+    projector, hidden = None, samples.hidden.flatten(0, 1)
     if null.mean is None:
         samples = replace(
             samples, goals=samples.goals - samples.hidden @ statistics.weight_update.T
         )
-        hidden = samples.hidden.flatten(0, 1)
         projector = hidden @ whitening(hidden.T @ hidden, statistics.cut)
     shifts = torch.randperm(size - 1, generator=generator)[:PAIRINGS] + 1
     largest = max(_paired_gain(samples, null, projector, int(shift)) for shift in shifts)
@@ -153,3 +157,47 @@ def _paired_gain(samples: SiteSamples, null: _Null, projector: Tensor | None, sh
         v = again
     gain = lost * float(torch.linalg.matrix_norm(null.T.T @ (inputs.T @ v), 2))
     return math.inf if math.isnan(gain) else gain / len(samples.keys)
+
+
+def _on_maps(
+    statistics: SiteStatistics, maps: SiteMaps, gains: Tensor, generator: Generator, *,
+    projected: bool,
+) -> Significance:  # fmt: skip
+    """Gains on maps against those of inputs paired with the goals of other samples.
+
+    Unprojected goals are centred at each position, which centres every pairing: with the goal's
+    mean gone, the mean of the inputs correlates with nothing.
+    """
+    if projected:
+        goals = statistics.residual_goals
+    else:
+        goals = statistics.goals - statistics.goals.mean(0)
+        cross = statistics.cross_with(maps, goals)
+        gains = torch.linalg.svdvals(statistics.whitening.T @ cross)
+    rows = max(1, statistics.goals[0, 0].numel())
+    count = min(len(maps), max(PAIRED_SAMPLES, 4 * statistics.next_weight.shape[1] // rows))
+    if count < 2:
+        return Significance(math.inf, 0)
+    few = replace(maps, goals=goals).some(count)
+    root = whitening(statistics.hidden_gram_of(few), statistics.cut) if projected else None
+    shifts = torch.randperm(count - 1, generator=generator)[:PAIRINGS] + 1
+    largest = max(_map_gain(statistics, few, root, int(shift)) for shift in shifts)
+    threshold = largest * math.sqrt(count / len(maps))
+    return Significance(threshold, int((gains > threshold).sum()))
+
+
+def _map_gain(
+    statistics: SiteStatistics, maps: SiteMaps, root: Tensor | None, shift: int
+) -> float:
+    """σ_max for the goals of other samples, projected once more where a root of S₁⁺ is given."""
+    if maps.goals is None:
+        raise ValueError("pairing needs goals")
+    v, lost = maps.goals.roll(shift, 0), 1.0
+    if root is not None:
+        M = statistics.hidden_cross_with(maps, v)
+        again = v - maps.fitted(M.T @ root @ root.T)
+        lost = float(v.norm() / again.norm())  # v_p was projected once, the null goal twice
+        v = again
+    cross = statistics.cross_with(maps, v)
+    gain = lost * float(torch.linalg.matrix_norm(statistics.whitening.T @ cross, 2))
+    return math.inf if math.isnan(gain) else gain

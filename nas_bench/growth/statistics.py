@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nas_bench.growth.linalg import whitening
+from nas_bench.growth.maps import SiteMaps
 
 FLOAT64_CUT = 1e-10
 FLOAT32_CUT = 1e-6
@@ -33,38 +34,53 @@ class SiteSamples:
     Attributes:
         keys: random, shape (s,); the smallest keys of all samples are kept, so samples merge.
         inputs: b₂, shape (s, positions, p).
-        hidden: b₁, shape (s, positions, m).
+        hidden: b₁, shape (s, positions, m); None where the hidden activity is a map.
         goals: v, shape (s, positions, d), or None if goals were not measured.
     """
 
     keys: Tensor
     inputs: Tensor
-    hidden: Tensor
+    hidden: Tensor | None
     goals: Tensor | None
 
     def smallest(self, limit: int) -> "SiteSamples":
         """The `limit` samples with the smallest keys, in the order of their keys."""
         order = self.keys.argsort()[:limit]
         there = order.to(self.inputs.device)
-        goals = None if self.goals is None else self.goals[there]
-        return SiteSamples(self.keys[order], self.inputs[there], self.hidden[there], goals)
+        return SiteSamples(
+            keys=self.keys[order],
+            inputs=self.inputs[there],
+            hidden=None if self.hidden is None else self.hidden[there],
+            goals=None if self.goals is None else self.goals[there],
+        )
+
+    def trimmed(self, grown_bias: bool, next_bias: bool) -> "SiteSamples":
+        """Without the constant 1 where a layer has no bias."""
+        inputs, hidden = self.inputs, self.hidden
+        if hidden is not None and not next_bias:
+            hidden = hidden[..., :-1]
+        return replace(self, inputs=inputs if grown_bias else inputs[..., :-1], hidden=hidden)
 
     def merged(self, other: "SiteSamples") -> "SiteSamples":
         """Both samples together."""
-        goals = None
-        if self.goals is not None and other.goals is not None:
-            goals = torch.cat((self.goals, other.goals))
         return SiteSamples(
             keys=torch.cat((self.keys, other.keys)),
             inputs=torch.cat((self.inputs, other.inputs)),
-            hidden=torch.cat((self.hidden, other.hidden)),
-            goals=goals,
+            hidden=_both(self.hidden, other.hidden),
+            goals=_both(self.goals, other.goals),
         )
+
+
+def _both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return None if first is None or second is None else torch.cat((first, second))
 
 
 @dataclass(frozen=True)
 class Sums:
     """Sums over samples and positions, in float64; a constant 1 is always appended to b₂ and b₁.
+
+    Where the hidden activity is a map, b₂ stands for ū(q, o), what the grown layer reads carried
+    to each tap o of each position q of the next layer, and b₁ for the next layer's patches.
 
     Attributes:
         count: samples.
@@ -72,9 +88,12 @@ class Sums:
         input_gram: Σ b₂ b₂ᵀ, shape (p', p').
         hidden_gram: Σ b₁ b₁ᵀ, shape (m', m').
         input_hidden: Σ b₂ b₁ᵀ, shape (p', m').
-        input_goal: Σ b₂ vᵀ, shape (p', d).
+        input_goal: Σ b₂ vᵀ, shape (p', taps · d).
         hidden_goal: Σ b₁ vᵀ, shape (m', d).
         goal_gram: Σ v vᵀ, shape (d, d).
+        goal_sum: Σ v for each tap, shape (taps · d,); behind a batch norm only what its constant
+            reaches.
+        patch_gram: Σ u uᵀ over the grown layer's own positions, shape (p', p').
     """
 
     count: int
@@ -85,6 +104,8 @@ class Sums:
     input_goal: Tensor | None = None
     hidden_goal: Tensor | None = None
     goal_gram: Tensor | None = None
+    goal_sum: Tensor | None = None
+    patch_gram: Tensor | None = None
 
     def __add__(self, other: "Sums") -> "Sums":
         pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
@@ -92,6 +113,22 @@ class Sums:
             k: None if a is None or b is None else a + b for k, (a, b) in pairs.items()
         }
         return Sums(**sums)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one batch, or several, add to the statistics of a site."""
+
+    sums: Sums
+    samples: SiteSamples | None = None
+    maps: tuple[SiteMaps, ...] = ()
+
+    def plus(self, other: "Part", limit: int) -> "Part":
+        """Both together, with at most so many samples."""
+        samples = self.samples
+        if samples is not None and other.samples is not None:
+            samples = samples.merged(other.samples).smallest(limit)
+        return Part(self.sums + other.sums, samples, self.maps + other.maps)
 
 
 @dataclass(frozen=True)
@@ -103,16 +140,20 @@ class SiteStatistics:
     Attributes:
         site: name of the grown layer.
         sums: over the data.
-        positions: rows per sample.
+        positions: rows per sample of what new neurons would add to the next layer's input.
         grown_weight: of the grown layer, bias last, shape (width, p).
-        next_weight: of the next layer, bias last, shape (d, m).
+        next_weight: of the next layer, bias last, shape (d, m); all taps of a hidden neuron
+            stand together.
         grown_bias: whether the grown layer has a bias.
         next_bias: whether the next layer has a bias.
         cut: relative cut of eigenvalues that belongs to the precision of the products.
-        activation: the path as a function of new channels' pre-activities (…, k).
+        activation: what the path's activations make of rows of pre-activities (…, k): of new
+            neurons, or of copies of the existing neurons in its second argument.
         batch_norm: whether a batch norm is in the path.
         samples: a bounded random sample, where declared.
         taps: how often the next layer reads each hidden neuron; 1 for linear layers.
+        maps: of all samples, where declared and the hidden activity is a map.
+        linear: whether both layers are linear and nothing is a map.
     """
 
     site: str
@@ -123,10 +164,12 @@ class SiteStatistics:
     grown_bias: bool
     next_bias: bool
     cut: float
-    activation: Callable[[Tensor], Tensor]
+    activation: Callable[[Tensor, Tensor | None], Tensor]
     batch_norm: bool
     samples: SiteSamples | None = None
     taps: int = 1
+    maps: SiteMaps | None = None
+    linear: bool = True
 
     def __add__(self, other: "SiteStatistics") -> "SiteStatistics":
         """The statistics of both parts of the data together.
@@ -144,7 +187,8 @@ class SiteStatistics:
         if samples is not None and other.samples is not None:
             limit = sample_limit(self.positions)
             samples = samples.merged(other.samples).smallest(limit)
-        return replace(self, sums=self.sums + other.sums, samples=samples)
+        maps = None if self.maps is None or other.maps is None else self.maps + other.maps
+        return replace(self, sums=self.sums + other.sums, samples=samples, maps=maps)
 
     @property
     def count(self) -> int:
@@ -184,6 +228,18 @@ class SiteStatistics:
         return self._hidden(self._hidden(gram).T).T
 
     @cached_property
+    def patch_covariance(self) -> Tensor:
+        """E Σ_r u uᵀ over all positions r of the pre-activities, shape (p, p)."""
+        gram = self._read(self.sums.patch_gram, "patch_covariance", "PATCHES")
+        return self._inputs(self._inputs(gram).T).T
+
+    @cached_property
+    def fan_out(self) -> Tensor:
+        """The weights by which the next layer reads each hidden neuron, shape (width, taps, d)."""
+        columns = self.next_weight[:, : self.width * self.taps]
+        return columns.reshape(self.outputs, self.width, self.taps).permute(1, 2, 0)
+
+    @cached_property
     def hidden_cross(self) -> Tensor:
         """P = E[b₂ b₁ᵀ], shape (p, m)."""
         cross = self._read(self.sums.input_hidden, "hidden_cross", "CROSS")
@@ -191,7 +247,9 @@ class SiteStatistics:
 
     @cached_property
     def cross_covariance(self) -> Tensor:
-        """Ñ = E[b₂ vᵀ], shape (p, d)."""
+        """Ñ = E[b₂ vᵀ], shape (p, taps · d)."""
+        if self.maps is not None and self.sums.input_goal is None:
+            return self.cross_with(self.maps, self.goals)
         return self._inputs(self._read(self.sums.input_goal, "cross_covariance", "GOAL"))
 
     @cached_property
@@ -201,8 +259,8 @@ class SiteStatistics:
 
     @cached_property
     def goal_sum(self) -> Tensor:
-        """E v, summed over positions, shape (d,)."""
-        return self._read(self.sums.input_goal, "goal_sum", "GOAL")[-1]
+        """E v, summed over the positions that each tap reads, shape (taps · d,)."""
+        return self._read(self.sums.goal_sum, "goal_sum", "GOAL")
 
     @cached_property
     def goal_covariance(self) -> Tensor:
@@ -227,8 +285,55 @@ class SiteStatistics:
 
     @cached_property
     def residual_cross_covariance(self) -> Tensor:
-        """N = Ñ − P δW*ᵀ = E[b₂ v_pᵀ], shape (p, d)."""
+        """N = E[b₂ v_pᵀ], shape (p, taps · d); with rows, N = Ñ − P δW*ᵀ."""
+        if self.maps is not None:
+            return self.cross_with(self.maps, self.residual_goals)
         return self.cross_covariance - self.hidden_cross @ self.weight_update.T
+
+    @cached_property
+    def residual_goals(self) -> Tensor:
+        """v_p = v − δW* ⋆ b₁ of every sample, shape of the maps' goals."""
+        goals = self.goals
+        return goals if self.maps is None else goals - self.maps.fitted(self.weight_update)
+
+    @property
+    def goals(self) -> Tensor:
+        """V of every sample, where maps were kept."""
+        if self.maps is None or self.maps.goals is None:
+            raise ValueError(
+                f"the goals of {self.site} were not kept; "
+                "declare Need.MAPS and Need.GOAL in the method's needs"
+            )
+        return self.maps.goals
+
+    def cross_with(self, maps: SiteMaps, goals: Tensor) -> Tensor:
+        """E[b₂ gᵀ] over some maps of this site and goals g, shape (p, taps · d)."""
+        return self._inputs(maps.cross(goals))
+
+    def hidden_cross_with(self, maps: SiteMaps, goals: Tensor) -> Tensor:
+        """E[b₁ gᵀ] over some maps of this site and goals g, shape (m, d)."""
+        return self._hidden(maps.hidden_cross(goals))
+
+    def hidden_gram_of(self, maps: SiteMaps) -> Tensor:
+        """E[b₁ b₁ᵀ] over some maps of this site, shape (m, m)."""
+        return self._hidden(self._hidden(maps.hidden_gram()).T).T
+
+    def rescaling(self, fan_in: Tensor, fan_out: Tensor, *, projected: bool) -> float:
+        """t* = ⟨g, v_new⟩/‖v_new‖²: how far the neurons' linear part should go towards the goal.
+
+        1 with a single tap, where the decomposition is exact, and where nothing is proposed.
+
+        Args:
+            fan_in: α, shape (k, p).
+            fan_out: ω, shape (k, taps, d).
+            projected: whether the goal g is v_p (else v itself).
+        """
+        if self.taps == 1 or not len(fan_in) or self.maps is None:
+            return 1.0
+        change = self.maps.change(fan_in, fan_out).double()
+        goals = self.residual_goals if projected else self.goals
+        size = float(change.square().sum())
+        return float((goals.double() * change).sum()) / size if size > 0 else 1.0
 
     @cached_property
     def residual_goal_covariance(self) -> Tensor:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas_bench.growth.capture import Batch
-from nas_bench.growth.linalg import affine
+from nas_bench.growth.layers import Layer, applied, columns, layer, split
 from nas_bench.growth.method import NewNeurons
-from nas_bench.growth.sites import Site, evaluating, linear
+from nas_bench.growth.paths import repeated
+from nas_bench.growth.sites import Site, evaluating
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,16 @@ def new_channel_moments(
         neurons: with their amplitude.
         batches: the data.
     """
-    layer = linear(model, site.grown)
+    grown = layer(model, site.grown)
     sums: dict[str, Tensor] = {}
     read: list[Tensor] = []
-    handle = layer.register_forward_pre_hook(lambda _, arguments: read.append(arguments[0]))
+    handle = grown.register_forward_pre_hook(lambda _, arguments: read.append(arguments[0]))
     try:
         with evaluating(model), torch.no_grad():
             for inputs, _ in batches:
                 model(inputs)
-                _add_moments(model, site, read.pop(), neurons.fan_in, sums)
+                z = applied(grown, read.pop(), neurons.fan_in.to(grown.weight))
+                _add_moments(model, site, z, sums)
     finally:
         handle.remove()
     return {name: _moments(total) for name, total in sums.items()}
@@ -72,25 +75,42 @@ def widen(
     Returns:
         The replaced parameters, for the optimiser.
     """
-    grown, following = linear(model, site.grown), linear(model, site.next)
+    grown, following = layer(model, site.grown), layer(model, site.next)
     replaced: list[Replacement] = []
     with torch.no_grad():
-        fan_in = neurons.fan_in
-        if grown.bias is not None:
-            replaced.append(_extended(grown, "bias", fan_in[:, -1]))
-            fan_in = fan_in[:, :-1]
-        replaced.append(_extended(grown, "weight", fan_in))
+        weight, bias = split(grown, neurons.fan_in)
+        if grown.bias is not None and bias is not None:
+            replaced.append(_extended(grown, "bias", bias))
+        replaced.append(_extended(grown, "weight", weight))
         if neurons.weight_update is not None:
             _update(following, neurons.weight_update)
-        replaced.append(_extended(following, "weight", neurons.fan_out.flatten(1).T, dim=1))
+        replaced.append(_extended(following, "weight", columns(following, neurons.fan_out), dim=1))
+        copied = neurons.copied
         for step in site.path:
+            if step.kind == "flatten" and copied is not None:
+                copied = repeated(copied, site.taps)
             module = model.get_submodule(step.module or "")
-            if isinstance(module, nn.BatchNorm1d):
-                replaced += _widened_batch_norm(module, neurons, (moments or {}).get(step.label))
+            if isinstance(module, _BatchNorm):
+                moments_here = (moments or {}).get(step.label)
+                replaced += _widened_batch_norm(module, copied, moments_here)
             elif isinstance(module, nn.PReLU) and module.num_parameters > 1:
-                replaced.append(_widened_slopes(module, neurons))
-    grown.out_features, following.in_features = len(grown.weight), following.weight.shape[1]
+                replaced.append(_widened_slopes(module, len(neurons), copied))
+            elif isinstance(module, nn.Conv2d):
+                replaced += _widened_depthwise(module, len(neurons), copied)
+    _resize(grown, following)
     return replaced
+
+
+def _resize(grown: Layer, following: Layer) -> None:
+    """The sizes that modules print and check."""
+    if isinstance(grown, nn.Linear):
+        grown.out_features = len(grown.weight)
+    else:
+        grown.out_channels = len(grown.weight)
+    if isinstance(following, nn.Linear):
+        following.in_features = following.weight.shape[1]
+    else:
+        following.in_channels = following.weight.shape[1]
 
 
 def _extended(module: nn.Module, name: str, added: Tensor, dim: int = 0) -> Replacement:
@@ -102,22 +122,22 @@ def _extended(module: nn.Module, name: str, added: Tensor, dim: int = 0) -> Repl
     return Replacement(old, new)
 
 
-def _update(layer: nn.Linear, update: Tensor) -> None:
+def _update(of: Layer, update: Tensor) -> None:
     """Add δW* to the existing weights (and, last column, to the bias)."""
-    if layer.bias is not None:
-        layer.bias.add_(update[:, -1].to(layer.bias))
-        update = update[:, :-1]
-    layer.weight.add_(update.to(layer.weight))
+    weight, bias = split(of, update)
+    of.weight.add_(weight.to(of.weight))
+    if of.bias is not None and bias is not None:
+        of.bias.add_(bias.to(of.bias))
 
 
 def _widened_batch_norm(
-    norm: nn.BatchNorm1d, neurons: NewNeurons, moments: Moments | None
+    norm: _BatchNorm, copied: Tensor | None, moments: Moments | None
 ) -> list[Replacement]:
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None:
         raise TypeError("a batch norm in the path of a site has running statistics")
-    if neurons.copied is not None:
-        new = [t[neurons.copied] for t in (mean, variance, norm.weight, norm.bias)]
+    if copied is not None:
+        new = [t[copied] for t in (mean, variance, norm.weight, norm.bias)]
     elif moments is not None:
         weight = (moments.variance + norm.eps).sqrt()
         new = [moments.mean, moments.variance, weight, moments.mean]
@@ -129,26 +149,37 @@ def _widened_batch_norm(
     return [_extended(norm, "weight", new[2]), _extended(norm, "bias", new[3])]
 
 
-def _widened_slopes(prelu: nn.PReLU, neurons: NewNeurons) -> Replacement:
-    if neurons.copied is not None:
-        slopes = prelu.weight[neurons.copied]
-    else:
-        slopes = prelu.weight.mean().expand(len(neurons))
-    prelu.num_parameters += len(neurons)
+def _widened_slopes(prelu: nn.PReLU, neurons: int, copied: Tensor | None) -> Replacement:
+    slopes = prelu.weight.mean().expand(neurons) if copied is None else prelu.weight[copied]
+    prelu.num_parameters += neurons
     return _extended(prelu, "weight", slopes)
 
 
-def _add_moments(
-    model: nn.Module, site: Site, x: Tensor, fan_in: Tensor, sums: dict[str, Tensor]
-) -> None:
+def _widened_depthwise(of: nn.Conv2d, neurons: int, copied: Tensor | None) -> list[Replacement]:
+    """New channels have the kernel that is 1 in the middle and bias 0, or copies."""
+    if copied is not None:
+        weight = of.weight[copied]
+    else:
+        weight = of.weight.new_zeros(neurons, *of.weight.shape[1:])
+        weight[:, 0, (of.kernel_size[0] - 1) // 2, (of.kernel_size[1] - 1) // 2] = 1.0
+    replaced = [_extended(of, "weight", weight)]
+    if of.bias is not None:
+        bias = of.bias.new_zeros(neurons) if copied is None else of.bias[copied]
+        replaced.append(_extended(of, "bias", bias))
+    of.in_channels = of.out_channels = of.groups = len(of.weight)
+    return replaced
+
+
+def _add_moments(model: nn.Module, site: Site, z: Tensor, sums: dict[str, Tensor]) -> None:
     """Add the count, sum and sum of squares of new channels at each batch norm of the path."""
-    z = affine(x.double(), fan_in.double())
     for step in site.path:
-        if step.kind == "activation":
-            z = step.activate(model, z)
-        elif step.kind == "batch norm":
-            new = torch.stack((torch.ones_like(z), z, z.square())).sum(1)
+        if step.kind == "batch norm":
+            values = z.double()
+            over = (0, 2, 3) if z.dim() == 4 else 0
+            count = torch.full_like(values.sum(over), values.numel() / values.shape[1])
+            new = torch.stack((count, values.sum(over), values.square().sum(over)))
             sums[step.label] = sums[step.label] + new if step.label in sums else new
+        z = step.apply(model, z)
 
 
 def _moments(total: Tensor) -> Moments:

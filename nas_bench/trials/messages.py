@@ -25,7 +25,8 @@ class Record:
     """One measured point of a trial.
 
     FLOPs are multiply-adds. `train_flops` and `growth_flops` are totals since the start,
-    `flops` is per sample at inference. Accuracies are in [0, 1], None for regression.
+    `flops` is per sample at inference. Accuracies are in [0, 1], None for regression; those of
+    the training split, and its loss, are measured on its first 10 000 samples.
     """
 
     step: int

@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from nas_bench import plugins
 from nas_bench.growth import GrowthEvent, GrowthMethod, Site, find_sites, grow, statistics_batch
 from nas_bench.growth.amplitude import SEARCH_SAMPLES
 from nas_bench.growth.costs import synchronize
-from nas_bench.growth.sites import linear
+from nas_bench.training.augmentation import augmented
 from nas_bench.training.data import DataOrder, prepare
-from nas_bench.training.evaluation import chunks, score
+from nas_bench.training.evaluation import TRAINING_SAMPLES, chunks, score
 from nas_bench.training.flops import parameters
 from nas_bench.training.optimizers import learning_rate, optimizer, set_learning_rate
 from nas_bench.training.task import Recipe, Samples, Task
@@ -95,6 +95,7 @@ class Trial:
         self.optimizer = optimizer(self.recipe, self.model.parameters())
         self.order = DataOrder(len(self.data.train), _stream(config.seed, "data order"))
         self.growth = _stream(config.seed, "growth")
+        self.augmentation = _stream(config.seed, "augmentation")
         self.spent = Spent()
         self.sites = self._found()
         self.architectures = Architectures(task, self.data.train.inputs[:2])
@@ -143,11 +144,7 @@ class Trial:
             if self.recipe.decay != "constant":
                 set_learning_rate(self.optimizer, learning_rate(self.recipe, self._fraction()))
             indices = self.order.next(self.batch_size)
-            inputs, targets = self.data.train.inputs[indices], self.data.train.targets[indices]
-            self.optimizer.zero_grad()
-            loss = self.loss(self.model(inputs), targets)
-            loss.backward()
-            self.optimizer.step()
+            loss = self._step(self.data.train.inputs[indices], self.data.train.targets[indices])
             self.spent.step += 1
             self.spent.samples += len(indices)
             self.spent.train_flops += len(indices) * self.costs.training
@@ -158,6 +155,18 @@ class Trial:
                 break
         synchronize()
         self.spent.book("train", time.perf_counter() - start)
+
+    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """An optimiser step, as the recipe says; the loss before it."""
+        inputs = augmented(inputs, self.recipe.augmentation, self.augmentation)
+        self.optimizer.zero_grad()
+        with torch.autocast(
+            self.device.split(":")[0], torch.bfloat16, self.recipe.precision == "bfloat16"
+        ):
+            loss = self.loss(self.model(inputs), targets)
+        loss.backward()
+        self.optimizer.step()
+        return loss
 
     def _refuse_divergence(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -208,9 +217,10 @@ class Trial:
     ) -> list[GrowthEvent]:
         if self.method is None:
             return []
+        batches, search = chunks(self._drawn(samples)), self._drawn(SEARCH_SAMPLES)
         return grow(
             self.model,
-            chunks(self._drawn(samples)),
+            batches,
             self.loss,
             self.method,
             neurons={site.name: asked[site.name] for site in group},
@@ -219,7 +229,7 @@ class Trial:
             sites=group,
             optimizer=self.optimizer,
             policy=self.config.optimizer_policy,
-            search_batch=chunks(self._drawn(SEARCH_SAMPLES))[0],
+            search_batch=(search.inputs, search.targets),
             seed=int(torch.randint(2**31, (), generator=self.growth)),
         )
 
@@ -255,10 +265,7 @@ class Trial:
     def _statistics_samples(self, sites: list[Site]) -> tuple[int, bool]:
         """Samples of the statistics batch, and whether n was clipped (D.1)."""
         dataset, factor = len(self.data.train), self.config.statistics_factor
-        sizes = []
-        for site in sites:
-            layer = linear(self.model, site.grown)
-            sizes.append((layer.in_features + (layer.bias is not None), site.positions))
+        sizes = [(site.inputs(self.model), site.positions) for site in sites]
         samples = max(statistics_batch(p, rows, dataset, factor) for p, rows in sizes)
         ideal = max(round(factor * p**2 / positions) for p, positions in sizes)
         return samples, samples != ideal
@@ -271,7 +278,8 @@ class Trial:
         return Samples(train.inputs[chosen], train.targets[chosen])
 
     def _found(self) -> list[Site]:
-        sites = find_sites(self.model, self.data.train.inputs[:2])
+        found = find_sites(self.model, self.data.train.inputs[:2])
+        sites = [site for site in found if self.task.grows(site.name)]
         expected = len(self.task.seed_widths)
         if len(sites) != expected:
             raise ValueError(
@@ -305,7 +313,7 @@ class Trial:
         data = self.data
         train, validation, test = (
             score(self.model, split, self.loss)
-            for split in (data.train, data.validation, data.test)
+            for split in (data.train.first(TRAINING_SAMPLES), data.validation, data.test)
         )
         self.spent.book("evaluation", time.perf_counter() - start)
         self._refuse_divergence(train.loss)

@@ -8,7 +8,7 @@ from growth import problems
 from torch import nn
 from torch.nn import functional
 
-from nas_bench.growth.sites import find_sites, survey
+from nas_bench.growth.tracing import find_sites, survey
 
 SIZES = (5, 4, 3)
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from nas_bench.growth.measure import measure
 from nas_bench.growth.method import Need
-from nas_bench.growth.sites import find_sites
+from nas_bench.growth.tracing import find_sites
 
 
 def close(actual, left, right, tolerance=1e-9, size=None):

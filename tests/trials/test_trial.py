@@ -16,7 +16,7 @@ from nas_bench.training.data import prepare
 from nas_bench.training.flops import inference_flops, parameters
 from nas_bench.training.task import Recipe, Samples, Task
 from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
-from nas_bench.trials.messages import GrowthRecord, Record
+from nas_bench.trials.messages import GrowthRecord, Record, Seconds
 from nas_bench.trials.trial import DivergedError, Start, TargetMissedError, Trial, run_trial
 
 
@@ -233,6 +233,101 @@ def test_neither_growth_nor_training_ever_reads_validation_or_test_data():
         said(running)
         outcomes.append([p.detach().clone() for p in running.model.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*outcomes, strict=True))
+
+
+@dataclass(frozen=True)
+class Pictures(Bent):
+    """The bent plane, with five rows of two pixels for inputs."""
+
+    name: ClassVar[str] = "pictures"
+
+    def load(self, folder: Path) -> tuple[Samples, Samples]:
+        train, test = super().load(folder)
+        return (
+            Samples(train.inputs.view(-1, 1, 5, 2), train.targets),
+            Samples(test.inputs.view(-1, 1, 5, 2), test.targets),
+        )
+
+    def network(self, widths: Sequence[int]) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), *super().network(widths).children())
+
+
+def shown(running: Trial) -> tuple[torch.Tensor, torch.Tensor]:
+    """The inputs that the network of a trial sees in train mode and in eval mode."""
+    seen: dict[bool, list[torch.Tensor]] = {True: [], False: []}
+    running.model.register_forward_pre_hook(
+        lambda model, inputs: seen[model.training].append(inputs[0].detach().clone())
+    )
+    said(running)
+    return torch.cat(seen[True]), torch.cat(seen[False])
+
+
+def rows(inputs: torch.Tensor) -> set[tuple[float, ...]]:
+    return {tuple(row.tolist()) for row in inputs.flatten(1)}
+
+
+def test_augmentation_is_seen_by_training_steps_and_by_nothing_else():
+    running = trial(task=Pictures(), recipe={"augmentation": "crop_flip"})
+    data = running.data
+    everything = rows(torch.cat([data.train.inputs, data.validation.inputs, data.test.inputs]))
+    in_training, elsewhere = shown(running)
+    assert rows(elsewhere) == everything
+    assert len(rows(in_training) - everything) > 500
+
+
+def test_augmentation_is_drawn_apart_from_order_and_growth():
+    outcomes = [
+        said(trial(task=Pictures(), recipe=recipe, schedule=Schedule(growths=2, first=0)))
+        for recipe in ({}, {"augmentation": "crop_flip"}, {"augmentation": "crop_flip"})
+    ]
+    starts = [(records[:2], growths[:1]) for records, growths in outcomes]
+    assert timeless(starts[0]) == timeless(starts[1])
+    losses = [records[-1].train_loss for records, _ in outcomes]
+    assert losses[0] != losses[1] == losses[2]
+
+
+def timeless(said: tuple[list[Record], list[GrowthRecord]]) -> list[Any]:
+    """What a trial says, without clocks."""
+    records, growths = said
+    return [replace(r, seconds=Seconds()) for r in records] + [
+        replace(g, seconds={}) for g in growths
+    ]
+
+
+def test_bfloat16_is_for_training_steps_only():
+    running = trial(recipe={"precision": "bfloat16"})
+    seen: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
+    running.model.register_forward_hook(lambda m, _, y: seen[m.training].add(y.dtype))
+    records, _ = said(running)
+    assert seen == {True: {torch.bfloat16}, False: {torch.float32}}
+    assert all(p.dtype == torch.float32 for p in running.model.parameters())
+    assert records[-1].test_loss < 0.5 * records[0].test_loss
+
+
+def test_the_training_split_is_scored_on_its_first_ten_thousand_samples():
+    running = trial(task=Bent(samples=12_000))
+    first = running.data.train.first(10_000)
+    assert len(running.data.train) > len(first) == 10_000
+    expected = nn.functional.mse_loss(running.model(first.inputs), first.targets)
+    assert next(running.run()).train_loss == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_a_layer_that_the_task_keeps_is_no_site():
+    @dataclass(frozen=True)
+    class Kept(Digits):
+        seed_widths: tuple[int, ...] = (1,)
+        target_widths: tuple[int, ...] = (9,)
+
+        def network(self, widths: Sequence[int]) -> nn.Module:
+            return super().network((*widths, 5))
+
+        def grows(self, layer: str) -> bool:
+            return layer == "1"
+
+    running = trial(task=Kept(), budget=Budget(epochs=2), schedule=Schedule(growths=1))
+    records, growths = said(running)
+    assert {growth.site for growth in growths} == {"1"}
+    assert records[-1].widths == (9,)
 
 
 def test_the_splits_are_disjoint():

@@ -1,0 +1,93 @@
+"""The maps of a batch at a convolutional site, kept so that nothing of size (taps, p, m) is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from nas_bench.growth.fields import Field, chunks, total
+from nas_bench.growth.linalg import gram
+
+
+@dataclass(frozen=True)
+class SiteMaps:
+    """What both layers of a convolutional site read and what is wanted, sample by sample.
+
+    Attributes:
+        field: the geometry of the site.
+        keys: random, shape (n,): the order in which a few samples stand for all.
+        inputs: what the grown layer reads, shape (n, C, H, W).
+        hidden: what the next layer reads, shape (n, width, H', W').
+        goals: v, shape (n, d, H″, W″); None if goals were not measured.
+    """
+
+    field: Field
+    keys: Tensor
+    inputs: Tensor
+    hidden: Tensor
+    goals: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __add__(self, other: "SiteMaps") -> "SiteMaps":
+        """The maps of both parts of the data."""
+        return SiteMaps.joined([self, other])
+
+    @classmethod
+    def joined(cls, parts: Sequence["SiteMaps"]) -> "SiteMaps":
+        """The maps of all parts of the data."""
+        goals = [part.goals for part in parts if part.goals is not None]
+        return cls(
+            field=parts[0].field,
+            keys=torch.cat([part.keys for part in parts]),
+            inputs=torch.cat([part.inputs for part in parts]),
+            hidden=torch.cat([part.hidden for part in parts]),
+            goals=torch.cat(goals) if goals else None,
+        )
+
+    def some(self, count: int) -> "SiteMaps":
+        """A random sample of the samples."""
+        order = self.keys.argsort()[:count].to(self.inputs.device)
+        return replace(
+            self,
+            keys=self.keys[order.cpu()],
+            inputs=self.inputs[order],
+            hidden=self.hidden[order],
+            goals=None if self.goals is None else self.goals[order],
+        )
+
+    def cross(self, goals: Tensor) -> Tensor:
+        """E Σ_q ū(q, o) g(q)ᵀ for goals g in place of v, shape (p, taps · d), float64."""
+        field, parts = self.field, []
+        for part in chunks(field.grown, self.inputs):
+            carried, _ = field.carried(field.grown.patches(self.inputs[part]))
+            parts.append(field.cross(carried, goals[part]))
+        return total(parts) / len(self)
+
+    def hidden_cross(self, goals: Tensor) -> Tensor:
+        """E Σ_q b₁(q) g(q)ᵀ for goals g in place of v, shape (m, d), float64."""
+        parts = []
+        for part in chunks(self.field.next, self.hidden):
+            patches = self.field.next.patches(self.hidden[part]).flatten(1)
+            parts.append(patches @ goals[part].transpose(0, 1).flatten(1).T)
+        return total(parts) / len(self)
+
+    def hidden_gram(self) -> Tensor:
+        """E Σ_q b₁(q) b₁(q)ᵀ, shape (m, m), float64."""
+        kernel = self.field.next
+        parts = [
+            gram(kernel.patches(self.hidden[part]).flatten(1).T)
+            for part in chunks(kernel, self.hidden)
+        ]
+        return total(parts) / len(self)
+
+    def fitted(self, update: Tensor) -> Tensor:
+        """What a weight (d, m) of the next layer makes of the hidden maps, shape of the goals."""
+        return self.field.next.apply(self.hidden, update.to(self.hidden))
+
+    def change(self, fan_in: Tensor, fan_out: Tensor) -> Tensor:
+        """v_new = Σ_k ω_k α_kᵀ ū, shape of the goals."""
+        weights = fan_in.to(self.inputs), fan_out.to(self.inputs)
+        return self.field.linear_change(self.inputs, *weights)

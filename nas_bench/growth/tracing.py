@@ -1,0 +1,301 @@
+"""Finding the sites of an unmodified `nn.Module`, by tracing or by name."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+from nas_bench.growth.layers import SiteError
+from nas_bench.growth.paths import Operation, UnitSlopeReLU, UnitSlopeReLU6, follow
+from nas_bench.growth.sites import Refusal, Site, Survey, evaluating
+from nas_bench.growth.steps import (
+    ADDITIONS,
+    check_convolution,
+    depthwise,
+    function_step,
+    module_step,
+)
+
+LAYERS = (
+    nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)  # fmt: skip
+SHAPE_READERS = ("size", "dim")
+
+
+def find_sites(model: nn.Module, example: Tensor) -> list[Site]:
+    """The sites of a model, in network order.
+
+    Args:
+        model: any module that torch.fx can trace; it is not changed.
+        example: an input, shape (n, …).
+
+    Raises:
+        SiteError: if the model cannot be traced.
+    """
+    return list(survey(model, example).sites)
+
+
+def survey(model: nn.Module, example: Tensor) -> Survey:
+    """The sites of a model and, for every other layer, why its width cannot grow.
+
+    Args:
+        model: any module that torch.fx can trace; it is not changed.
+        example: an input, shape (n, …).
+
+    Raises:
+        SiteError: if the model cannot be traced.
+    """
+    graph = _traced(model, example)
+    tracer = _Pathfinder(model, graph)
+    called = [n for n in graph.nodes if n.op == "call_module"]
+    layers = [n for n in called if isinstance(model.get_submodule(str(n.target)), LAYERS)]
+    found: dict[str, Site | Refusal] = {}
+    for node in layers:
+        name = str(node.target)
+        try:
+            found.setdefault(name, tracer.site(node))
+        except SiteError as error:
+            found.setdefault(name, Refusal(name, str(error)))
+    for name, module in model.named_modules():
+        if isinstance(module, LAYERS) and name not in found:
+            reason = "the model's own forward does not call it as a layer"
+            found[name] = Refusal(name, reason)
+    return Survey(
+        tuple(s for s in found.values() if isinstance(s, Site)),
+        tuple(r for r in found.values() if isinstance(r, Refusal)),
+    )
+
+
+def named_site(
+    model: nn.Module,
+    example: Tensor,
+    grown: str,
+    following: str,
+    path: Sequence[str | Callable[[Tensor], Tensor]] = (),
+) -> Site:
+    """A site named by hand, for models that torch.fx cannot trace.
+
+    Who names a site answers for it: that the path is what happens between the layers, and that
+    nothing else reads or changes what the grown layer writes.
+
+    Args:
+        model: it is not changed.
+        example: an input, shape (n, …).
+        grown: qualified name of the grown layer.
+        following: qualified name of the next layer.
+        path: what happens in between: qualified names of modules, activation functions of
+            torch.nn.functional, and torch.flatten.
+
+    Raises:
+        SiteError: with the reason, if the site cannot grow.
+    """
+    shapes: dict[str, torch.Size] = {}
+
+    def written(name: str) -> Callable[..., None]:
+        return lambda _, __, output: shapes.setdefault(name, output.shape)  # pyright: ignore
+
+    for name, what in ((grown, "the grown layer"), (following, "the next layer")):
+        _check_kind(model.get_submodule(name), what)
+    handle = model.get_submodule(grown).register_forward_hook(written(grown))
+    try:
+        with evaluating(model), torch.no_grad():
+            model(example)
+    finally:
+        handle.remove()
+    if grown not in shapes:
+        raise SiteError(f"{grown} is not called by the model")
+    steps: list[Operation] = []
+    z = torch.zeros(shapes[grown], device=example.device)
+    for part in path:
+        if isinstance(part, str):
+            new = (module_step(part, model.get_submodule(part), z.shape),)
+        else:
+            name = getattr(part, "__name__", str(part))
+            dim = (1,) if name == "flatten" else ()
+            new = function_step(name, part, dim, {}, z.shape)
+        steps += [_checked(model, step) for step in new]
+        with evaluating(model), torch.no_grad():
+            z = follow(model, new, z)
+    return _site(grown, following, steps, shapes[grown], model)
+
+
+def _site(
+    grown: str, following: str, path: Sequence[Operation], shape: torch.Size, model: nn.Module
+) -> Site:
+    """The site with its sizes, from the shape of what the grown layer writes."""
+    layer, reader = model.get_submodule(grown), model.get_submodule(following)
+    if isinstance(layer, nn.Linear):
+        if not isinstance(reader, nn.Linear):
+            raise SiteError(f"it is linear and the next layer, {following}, a convolution")
+        return Site(grown, following, tuple(path), positions=shape[1:-1].numel())
+    z = torch.zeros(1, 1, *shape[2:])
+    for step in path:
+        z = step.moved(z)
+    size = (int(z.shape[2]), int(z.shape[3]))
+    flat = any(step.kind == "flatten" for step in path)
+    if flat != isinstance(reader, nn.Linear):
+        raise SiteError(f"the next layer, {following}, does not read its channels one by one")
+    taps = size[0] * size[1] if flat else torch.Size(getattr(reader, "kernel_size", ())).numel()
+    return Site(grown, following, tuple(path), size[0] * size[1], size, taps)
+
+
+def _check_kind(module: nn.Module, what: str) -> None:
+    kind = type(module)
+    if kind not in (nn.Linear, nn.Conv2d):
+        raise SiteError(f"{what} is a {kind.__name__}: only nn.Linear and nn.Conv2d grow")
+    if depthwise(module):
+        raise SiteError(f"{what} is a depthwise convolution: it is as wide as what it reads")
+    if isinstance(module, nn.Conv2d) and module.groups > 1:
+        raise SiteError(f"{what} is a convolution in {module.groups} groups")
+    check_convolution(module, what)
+    if "weight" not in module._parameters:
+        raise SiteError(f"{what} has a parametrised weight, which cannot be widened")
+
+
+def _checked(model: nn.Module, step: Operation) -> Operation:
+    if step.kind != "activation":
+        return step
+    parameter = next(model.parameters())
+    with torch.no_grad(), evaluating(model):
+        value = float(step.activate(model, parameter.new_zeros(1)))
+    if value != 0:
+        raise SiteError(
+            f"{step.label} is {value:.3g} at 0, not 0: new neurons would not start small"
+        )
+    return step
+
+
+def _traced(model: nn.Module, example: Tensor) -> fx.Graph:
+    try:
+        with evaluating(model):
+            traced = fx.GraphModule(model, _Tracer().trace(model))
+    except Exception as error:
+        raise SiteError(
+            f"{type(model).__name__} cannot be traced by torch.fx ({error}); "
+            "its sites can be named by hand with nas_bench.growth.named_site"
+        ) from error
+    with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        ShapeProp(traced).propagate(example)
+    return traced.graph
+
+
+class _Tracer(fx.Tracer):
+    """Sees our own activations as one operation, as it does those of torch."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """See the base class."""
+        ours = isinstance(m, (UnitSlopeReLU, UnitSlopeReLU6))
+        return ours or super().is_leaf_module(m, module_qualified_name)
+
+
+class _Pathfinder:
+    """Follows every layer's output to the layer that reads it."""
+
+    def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
+        self.model = model
+        self.modules = dict(model.named_modules())
+        self.calls = Counter(str(n.target) for n in graph.nodes if n.op == "call_module")
+        owners = (m for m in self.modules.values() for _ in m.parameters(recurse=False))
+        tensors = (p for m in self.modules.values() for p in m.parameters(recurse=False))
+        self.owners: dict[int, set[int]] = {}
+        for owner, tensor in zip(owners, tensors, strict=True):
+            self.owners.setdefault(id(tensor), set()).add(id(owner))
+        self.bare = {str(n.target) for n in graph.nodes if n.op == "get_attr"}
+
+    def site(self, node: fx.Node) -> Site:
+        """The site whose grown layer this call is.
+
+        Raises:
+            SiteError: with the reason, if it cannot grow.
+        """
+        grown, shape = str(node.target), _shape(node)
+        self._check_layer(grown, "it")
+        path: list[Operation] = []
+        while True:
+            user = self._only_user(node)
+            module = self.modules.get(str(user.target)) if user.op == "call_module" else None
+            if isinstance(module, LAYERS) and not depthwise(module):
+                break
+            path += self._steps(user, node, module)
+            node = user
+        following = str(user.target)
+        self._check_layer(following, f"the next layer, {following},")
+        return _site(grown, following, path, shape, self.model)
+
+    def _check_layer(self, name: str, what: str) -> None:
+        _check_kind(self.modules[name], what)
+        if self.calls[name] > 1:
+            raise SiteError(f"{what} is used {self.calls[name]} times in one forward pass")
+        self._check_own(name, what)
+
+    def _check_own(self, name: str, what: str) -> None:
+        for key, tensor in self.modules[name].named_parameters(recurse=False):
+            if len(self.owners[id(tensor)]) > 1 or f"{name}.{key}" in self.bare:
+                raise SiteError(f"{what} shares its {key} with another part of the model")
+
+    def _only_user(self, node: fx.Node) -> fx.Node:
+        users = [user for user in node.users if not _reads_shape(user)]
+        if len(users) > 1:
+            raise SiteError(
+                f"its output is read in {len(users)} places (a branch or skip connection)"
+            )
+        if not users or users[0].op == "output":
+            raise SiteError("its output is the model's output: there is no next layer")
+        return users[0]
+
+    def _steps(
+        self, user: fx.Node, node: fx.Node, module: nn.Module | None
+    ) -> tuple[Operation, ...]:
+        others = [n for n in user.all_input_nodes if n is not node and not _is_size(n)]
+        if user.target in ADDITIONS:
+            raise SiteError("its output is added to another (residual): the widths are coupled")
+        if others:
+            raise SiteError(f"its output meets another tensor in {user.name}")
+        if module is not None:
+            steps = (self._module_step(str(user.target), module, _shape(node)),)
+        else:
+            name = _function_name(user)
+            if user.args[:1] != (node,):
+                raise SiteError(f"{name} in the path is not known to act on each neuron alone")
+            function = _function(user)
+            steps = function_step(name, function, user.args[1:], user.kwargs, _shape(node))
+        return tuple(_checked(self.model, step) for step in steps)
+
+    def _module_step(self, name: str, module: nn.Module, shape: torch.Size) -> Operation:
+        step = module_step(name, module, shape)
+        label = f"{step.label} in the path"
+        if next(module.parameters(), None) is not None and self.calls[name] > 1:
+            raise SiteError(f"{label} is used {self.calls[name]} times")
+        self._check_own(name, label)
+        return step
+
+
+def _shape(node: fx.Node) -> torch.Size:
+    return node.meta["tensor_meta"].shape
+
+
+def _reads_shape(node: fx.Node) -> bool:
+    if node.op == "call_method":
+        return node.target in SHAPE_READERS
+    return node.target is getattr and node.args[1] in ("shape", "ndim")
+
+
+def _is_size(node: fx.Node) -> bool:
+    """Whether a value is a size, not a tensor."""
+    return "tensor_meta" not in node.meta
+
+
+def _function_name(user: fx.Node) -> str:
+    if isinstance(user.target, str):
+        return user.target
+    return getattr(user.target, "__name__", str(user.target))
+
+
+def _function(user: fx.Node) -> Callable[..., Tensor]:
+    if isinstance(user.target, str):
+        method = user.target.rstrip("_")
+        return lambda z, *arguments, **options: getattr(z, method)(*arguments, **options)
+    return user.target  # pyright: ignore
