@@ -8,7 +8,10 @@ from torch import Tensor, nn
 from nas_bench.growth.sites import evaluating
 from nas_bench.training.task import Samples
 
-CHUNK = 4096
+CHUNK = 500
+"""Samples of a forward pass: the activations of convolutions fit in memory."""
+TRAINING_SAMPLES = 10_000
+"""Of the training split that a record looks at: its first ones."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from nas_bench.training.augmentation import Augmentation
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -22,6 +24,9 @@ class Recipe:
         batch_growth: let the batch size grow as the square root of the network's FLOPs
             (Growing Tiny Networks, D.2).
         decay: of the learning rate over the fraction of the budget spent.
+        augmentation: of the images of a training step; statistics of growth, line searches and
+            evaluation see them as they are.
+        precision: bfloat16 for autocast in training steps; all else is in float32.
     """
 
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
@@ -31,6 +36,8 @@ class Recipe:
     batch_size: int = 100
     batch_growth: bool = False
     decay: Literal["constant", "cosine"] = "constant"
+    augmentation: Augmentation = "none"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         """Refuse values with which no network can be trained.
@@ -57,6 +64,10 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def first(self, count: int) -> "Samples":
+        """At most so many of them, from the start."""
+        return Samples(self.inputs[:count], self.targets[:count])
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,15 @@ class Task(ABC):
 
     @abstractmethod
     def network(self, widths: Sequence[int]) -> nn.Module:
-        """A freshly initialised network with these hidden widths (torch's global generator)."""
+        """A freshly initialised network with these hidden widths (torch's global generator).
+
+        Raises:
+            DataMissingError: if its size is that of data which is not there.
+        """
+
+    def grows(self, layer: str) -> bool:
+        """Whether the width of this layer may grow; all that can, by default."""
+        return True
 
     @property
     @abstractmethod

@@ -3,16 +3,15 @@ import gzip
 import hashlib
 import struct
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 import torch
+from server import served
 
 from nas_bench.tasks.mnist import Mnist
+from nas_bench.training.pixels import moments
 from nas_bench.training.task import DataMissingError
-from nas_bench.training.torchvision_data import FILES, arrays, fetch, moments
+from nas_bench.training.torchvision_data import FILES, arrays
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -32,11 +31,6 @@ def contents():
     return {file: idx(part) for file, part in zip(FILES, values, strict=True)}
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format, *args):  # noqa: A002
-        pass
-
-
 @pytest.fixture
 def server(tmp_path, monkeypatch, contents):
     """The folder of a download server on this machine."""
@@ -48,28 +42,24 @@ def server(tmp_path, monkeypatch, contents):
     for file, content in packed.items():
         (folder / file).write_bytes(content)
     sums = [(file, hashlib.md5(content).hexdigest()) for file, content in packed.items()]
-    http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    Thread(target=http.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{http.server_port}"
     monkeypatch.setattr(torchvision.datasets.MNIST, "resources", sums)
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [f"{url}/"])
-    yield folder
-    http.shutdown()
-    http.server_close()
+    with served(folder) as url:
+        monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [f"{url}/"])
+        yield folder
     gc.collect()  # torchvision's forgotten sockets, while their warnings are ignored
 
 
 def test_missing_files_are_downloaded_once_and_whole_by_several_at_a_time(tmp_path, server):
     folder = tmp_path / "data"
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: fetch("MNIST", folder), range(4)))
+        list(pool.map(lambda _: Mnist().fetch(folder), range(4)))
     (images, labels), (test_images, _) = arrays("MNIST", folder)
-    assert (images.shape, test_images.shape) == ((20, 28, 28), (10, 28, 28))
+    assert (images.shape, test_images.shape) == ((20, 1, 28, 28), (10, 1, 28, 28))
     assert labels.tolist() == [index % 10 for index in range(20)]
     assert not list(folder.glob(".download-*"))
     for file in server.iterdir():
         file.unlink()
-    fetch("MNIST", folder)
+    Mnist().fetch(folder)
 
 
 def test_archives_put_there_by_hand_are_unpacked_without_a_network(tmp_path, server):
@@ -77,7 +67,7 @@ def test_archives_put_there_by_hand_are_unpacked_without_a_network(tmp_path, ser
     raw.mkdir(parents=True)
     for file in server.iterdir():
         file.rename(raw / file.name)
-    fetch("MNIST", tmp_path / "data")
+    Mnist().fetch(tmp_path / "data")
     assert all((raw / file).is_file() for file in FILES)
 
 
@@ -94,11 +84,11 @@ def test_without_network_one_sentence_names_the_folder_and_the_files(tmp_path, s
 def test_a_corrupted_download_is_refused(tmp_path, server):
     (server / f"{FILES[0]}.gz").write_bytes(gzip.compress(b"something else"))
     with pytest.raises(DataMissingError):
-        fetch("MNIST", tmp_path / "data")
+        Mnist().fetch(tmp_path / "data")
 
 
 def test_damaged_files_are_named_with_the_cure(tmp_path, server):
-    fetch("MNIST", tmp_path)
+    Mnist().fetch(tmp_path)
     (tmp_path / "MNIST" / "raw" / FILES[0]).write_bytes(b"\0\0\10\3")
     with pytest.raises(DataMissingError, match=r"damaged .* delete that folder"):
         arrays("MNIST", tmp_path)
@@ -111,4 +101,4 @@ def test_pixels_are_normalised_by_the_training_set(tmp_path, server):
     assert float(train.inputs.std(correction=0)) == pytest.approx(1, abs=1e-5)
     mean, deviation = moments(arrays("MNIST", tmp_path)[0][0])
     pixels = arrays("MNIST", tmp_path)[1][0]
-    assert torch.allclose(test.inputs[:, 0] * deviation + mean, pixels / 255, atol=1e-6)
+    assert torch.allclose(test.inputs * deviation + mean, pixels / 255, atol=1e-6)

@@ -1,0 +1,39 @@
+"""CIFAR-100: small colour images of a hundred classes, and a thin ResNet-18."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from nas_bench.training.cifar import CIFAR100, Cifar, CifarFiles
+from nas_bench.training.resnet import thin_resnet
+from nas_bench.training.task import Recipe
+
+
+@dataclass(frozen=True)
+class Cifar100(Cifar):
+    """Growing Tiny Networks, E.3: only the middles of residual blocks grow, from one channel.
+
+    The target is the network at the end of figure 16, with 117 410 parameters.
+
+    References:
+        Learning Multiple Layers of Features from Tiny Images, Krizhevsky, 2009,
+        https://www.cs.toronto.edu/~kriz/cifar.html.
+    """
+
+    name: ClassVar[str] = "cifar100"
+    summary: ClassVar[str] = "CIFAR-100, 50 000 colour images of 32 × 32, thin ResNet-18"
+    files: ClassVar[CifarFiles] = CIFAR100
+    recipe: ClassVar[Recipe] = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=100)
+
+    seed_widths: tuple[int, ...] = (1,) * 8
+    target_widths: tuple[int, ...] = (91, 76, 41, 11, 6, 3, 1, 1)
+
+    def network(self, widths: Sequence[int]) -> nn.Module:
+        """See the base class."""
+        return thin_resnet(widths, self.files.classes)
+
+    def grows(self, layer: str) -> bool:
+        """See the base class; the fully-connected layers keep their 100 neurons."""
+        return not layer.startswith("head.")
