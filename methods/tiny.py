@@ -12,6 +12,7 @@ from nas_bench.growth import (
     NewNeurons,
     Site,
     SiteStatistics,
+    exact_neurons,
     leading_directions,
     significance,
 )
@@ -30,6 +31,8 @@ class Tiny(GrowthMethod):
         projection: take v_p for the goal (else v itself, and existing weights are not updated).
         update: also apply δW*, the best update of the existing weights (Proposition 3.1).
         significance: drop neurons whose gain could be chance (appendix D.3).
+        exact: behind several taps, go on from these neurons by alternating least squares to ones
+            that minimise the norm itself.
 
     References:
         Growing Tiny Networks: Spotting Expressivity Bottlenecks and Fixing Them Optimally,
@@ -43,6 +46,7 @@ class Tiny(GrowthMethod):
     projection: bool = True
     update: bool = True
     significance: bool = True
+    exact: bool = False
 
     @property
     def searches_amplitude(self) -> bool:
@@ -74,6 +78,8 @@ class Tiny(GrowthMethod):
         root = gains[:kept].sqrt()
         fan_in = (T @ u[:, :kept] * root).T
         fan_out = (w[:, :kept] * root).T.reshape(kept, statistics.taps, statistics.outputs)
+        if self.exact:
+            fan_in, fan_out = exact_neurons(statistics, fan_in, fan_out, projected=self.projection)
         t = statistics.rescaling(fan_in, fan_out, projected=self.projection)
         return NewNeurons(
             fan_in=fan_in * sqrt(t),

@@ -42,7 +42,8 @@ class {Name}(GrowthMethod):
         p = statistics.grown_weight.shape[1]
         fan_in = torch.randn(k, p, generator=generator, dtype=torch.float64)
         fan_in *= self.scale * (2 / p) ** 0.5
-        fan_out = torch.zeros(k, 1, statistics.outputs, dtype=torch.float64)
+        taps, d = statistics.taps, statistics.outputs
+        fan_out = torch.zeros(k, taps, d, dtype=torch.float64)
         return NewNeurons(fan_in, fan_out, gains=torch.zeros(k, dtype=torch.float64))
 '''
 

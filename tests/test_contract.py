@@ -43,8 +43,16 @@ class Honest(GrowthMethod):
 
     def propose(self, statistics, k, generator):
         p, d = statistics.grown_weight.shape[1], statistics.outputs
-        draw = torch.randn(k, p + d, generator=generator, dtype=torch.float64)
-        return NewNeurons(draw[:, :p], draw[:, p:].reshape(k, 1, d), draw.new_zeros(k))
+        draw = torch.randn(k, p + statistics.taps * d, generator=generator, dtype=torch.float64)
+        return NewNeurons(draw[:, :p], draw[:, p:].reshape(k, -1, d), draw.new_zeros(k))
+
+
+class OneTap(Honest):
+    """Fit for linear layers and 1 × 1 convolutions alone."""
+
+    def propose(self, statistics, k, generator):
+        neurons = super().propose(statistics, k, generator)
+        return replace(neurons, fan_out=neurons.fan_out[:, :1])
 
 
 class TooMany(Honest):
@@ -204,6 +212,20 @@ def test_a_method_that_changes_torchs_settings_is_named_and_the_settings_kept(cl
     messages = {check.name: check.message for check in check_method(cls()) if not check.ok}
     assert messages == {GLOBAL: f"it changed torch's {changed}: propose must be pure"}
     assert settings() == before
+
+
+def test_a_method_for_one_tap_is_told_of_the_others():
+    checks = {check.name: check for check in check_method(OneTap()) if not check.ok}
+    assert checks.keys() == {
+        "proposes at most k neurons of the right shapes, best first",
+        "grows a network",
+    }
+    message = checks["proposes at most k neurons of the right shapes, best first"].message
+    assert message == (
+        "fan_out is (1, 1, 3), as if the next layer read each position once; it needs shape "
+        "(k, statistics.taps, d), here (1, 9, 3) (k = 1, a 3 × 3 convolution as the next layer, "
+        "9 taps)"
+    )
 
 
 def test_what_is_not_neurons_is_one_reason():

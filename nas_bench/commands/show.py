@@ -1,6 +1,6 @@
 """`nas-bench show`: everything about one method, task or protocol."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,13 @@ from nas_bench.commands.parameters import (
 from nas_bench.specs import InputError, parse, unknown
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from nas_bench.growth import Site
     from nas_bench.training.task import Task
 
+_HEADER = ("grown layer", "next layer", "in between", "positions × taps", "width")
+_KEPT = "the task keeps its width"
 _EPILOG = examples(
     "nas-bench show tiny",
     "nas-bench show 'mnist[target_widths=[20,10]]'",
@@ -43,7 +48,7 @@ def show(name: str, plugin_paths: tuple[Path, ...], data: Path | None, as_json: 
     if as_json:
         print_json(found)
     else:
-        click.echo("\n".join(_lines(found)))
+        _print(found)
     return OK
 
 
@@ -124,24 +129,76 @@ def _survey(task: "Task", data: Path | None) -> dict[str, Any]:
     from nas_bench.contract import is_present
     from nas_bench.growth import survey
     from nas_bench.training.data import data_folder
+    from nas_bench.training.task import DataMissingError
 
     folder = data_folder(data)
     if not is_present(task, folder):
-        return {"sites": f"unknown before the data is in {folder}"}
-    train, _ = task.load(folder)
-    found = survey(task.network(task.seed_widths), train.inputs[:2])
-    kept = {site.grown: "the task keeps its width" for site in found.sites}
+        return {"sites": f"shown once the data is in {folder}"}
+    try:
+        train, _ = task.load(folder)
+    except DataMissingError as error:
+        return {"sites": f"shown once the data is there: {error}"}
+    network = task.network(task.seed_widths)
+    found = survey(network, train.inputs[:2])
+    growing = [site for site in found.sites if task.grows(site.grown)]
+    targets = dict(zip((site.grown for site in growing), task.target_widths, strict=False))
+    kept = {site.grown: _KEPT for site in found.sites if not task.grows(site.grown)}
     return {
-        "sites": {
-            site.grown: f"grows, read by {site.next}"
-            for site in found.sites
-            if task.grows(site.grown)
-        },
-        "not growable": {
-            **{layer: reason for layer, reason in kept.items() if not task.grows(layer)},
-            **{refusal.layer: refusal.reason for refusal in found.refusals},
-        },
+        "sites": {s.grown: _site(network, s, targets.get(s.grown)) for s in growing},
+        "not growable": kept | {refusal.layer: refusal.reason for refusal in found.refusals},
     }
+
+
+def _site(network: "nn.Module", site: "Site", target: int | None) -> dict[str, Any]:
+    """What is to be known of a site."""
+    return {
+        "next": site.next,
+        "path": [step.label for step in site.path],
+        "positions": site.positions,
+        "taps": site.taps,
+        "seed_width": site.width(network),
+        "target_width": target,
+    }
+
+
+def _print(found: dict[str, Any]) -> None:
+    """Everything as aligned lines, the sites of a task as a table."""
+    sites = found.get("sites")
+    if not isinstance(sites, dict):
+        click.echo("\n".join(_lines(found)))
+        return
+    refused = found["not growable"]
+    rest = {k: v for k, v in found.items() if k not in ("sites", "not growable")}
+    click.echo("\n".join(_lines(rest)))
+    _print_table("sites", _HEADER, [_cells(name, site) for name, site in sites.items()])
+    _print_table("not growable", ("layer", "reason"), list(refused.items()))
+
+
+def _cells(name: str, site: dict[str, Any]) -> tuple[str, ...]:
+    path = "\n".join(site["path"]) or "–"
+    widths = f"{site['seed_width']} → {site['target_width']}"
+    return name, site["next"], path, f"{site['positions']} × {site['taps']}", widths
+
+
+def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    import shutil
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        click.echo(f"{title}: none")
+        return
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    width = max(shutil.get_terminal_size((120, 24)).columns, 100)
+    click.echo(f"{title}:")
+    Console(width=width, highlight=False).print(table)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

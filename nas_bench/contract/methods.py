@@ -20,7 +20,7 @@ _COUNTS = (1, 3, 50)
 
 
 def check_method(method: GrowthMethod) -> list[Check]:
-    """What a method must do on small networks: with and without biases, batch norm, tokens."""
+    """What a method must do on small networks of linear layers and of convolutions."""
     return run_checks(_CHECKS, method)
 
 
@@ -153,16 +153,23 @@ def _stages(method: GrowthMethod) -> list[Stage]:
 
 def _check_shapes(neurons: NewNeurons, statistics: SiteStatistics, where: str, k: int) -> None:
     n, p, d = len(neurons), statistics.grown_weight.shape[1], statistics.outputs
+    taps = statistics.taps
     require(n <= k, f"it proposed {n} neurons ({where})")
     wanted: dict[str, tuple[int, ...]] = {
         "fan_in": (n, p),
-        "fan_out": (n, 1, d),
+        "fan_out": (n, taps, d),
         "gains": (n,),
         "weight_update": tuple(statistics.next_weight.shape),
         "copied": (n,),
     }
     for name, tensor in _tensors(neurons).items():
         shape = tuple(tensor.shape)
+        one_tap = name == "fan_out" and shape == (n, 1, d) != wanted[name]
+        require(
+            not one_tap,
+            f"fan_out is {shape}, as if the next layer read each position once; it needs shape "
+            f"(k, statistics.taps, d), here {wanted[name]} ({where})",
+        )
         require(shape == wanted[name], f"{name} is {shape}, not {wanted[name]} ({where})")
     falling = bool((neurons.gains.diff() <= 0).all() and (neurons.gains >= 0).all())
     require(falling, f"gains are not falling and ≥ 0 ({where})")

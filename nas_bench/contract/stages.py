@@ -1,5 +1,6 @@
 """Small networks with data, on which growth methods are tried."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -27,8 +28,8 @@ class Stage:
     Attributes:
         name: what is special about it.
         model: in eval mode.
-        inputs: shape (n, p) or (n, tokens, p).
-        targets: shape (n, d) or (n, tokens, d).
+        inputs: shape (n, p), (n, tokens, p) or (n, C, H, W).
+        targets: shape (n, d), (n, tokens, d) or (n, d, H', W').
     """
 
     name: str
@@ -86,23 +87,34 @@ def proposed(method: GrowthMethod, statistics: SiteStatistics, k: int) -> NewNeu
 
 
 def stages() -> list[Stage]:
-    """New stages: with and without biases, behind batch norm, on tokens, in float32."""
+    """New stages: with and without biases, batch norm, tokens, convolutions; mostly in float64."""
     return [
-        _stage("linear layers with biases", nn.Tanh()),
-        _stage("ReLU in float32", nn.ReLU(), dtype=torch.float32),
-        _stage("linear layers without biases", nn.Tanh(), bias=False),
-        _stage("batch norm in the path", nn.BatchNorm1d(_WIDTH), nn.ReLU()),
-        _stage("tokens", nn.GELU(), tokens=3),
-    ]
+        _rows("linear layers with biases", nn.Tanh()),
+        _rows("ReLU in float32", nn.ReLU(), dtype=torch.float32),
+        _rows("linear layers without biases", nn.Tanh(), bias=False),
+        _rows("batch norm in the path", nn.BatchNorm1d(_WIDTH), nn.ReLU()),
+        _rows("tokens", nn.GELU(), tokens=3),
+        _maps(
+            "a 3 × 3 convolution as the next layer, 9 taps",
+            nn.BatchNorm2d(_WIDTH), nn.ReLU(), nn.MaxPool2d(2),
+            following=lambda: nn.Conv2d(_WIDTH, _OUTPUTS, 3, padding=1),
+        ),
+        _maps(
+            "a linear layer behind the flatten of a 4 × 4 map, 16 taps",
+            nn.Tanh(), nn.Flatten(),
+            following=lambda: nn.Linear(16 * _WIDTH, _OUTPUTS),
+        ),
+    ]  # fmt: skip
 
 
-def _stage(
+def _rows(
     name: str,
     *path: nn.Module,
     bias: bool = True,
     tokens: int | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> Stage:
+    """Two linear layers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         first, last = nn.Linear(_INPUTS, _WIDTH, bias), nn.Linear(_WIDTH, _OUTPUTS, bias)
@@ -110,7 +122,23 @@ def _stage(
         inputs = torch.randn(*shape, _INPUTS)
         teacher = nn.Sequential(nn.Linear(_INPUTS, 12), nn.ReLU(), nn.Linear(12, _OUTPUTS))
         targets = 3 * teacher(inputs).detach()
-    model = nn.Sequential(first, *path, last).to(dtype)
+    return _stage(name, nn.Sequential(first, *path, last), inputs, targets, dtype)
+
+
+def _maps(name: str, *path: nn.Module, following: Callable[[], nn.Module]) -> Stage:
+    """A convolution and what reads its map."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(2, _WIDTH, 3), *path, following())
+        inputs = torch.randn(_SAMPLES, 2, 6, 6)
+        targets = 3 * torch.randn_like(model(inputs))
+    return _stage(name, model, inputs, targets, torch.float64)
+
+
+def _stage(
+    name: str, model: nn.Module, inputs: Tensor, targets: Tensor, dtype: torch.dtype
+) -> Stage:
+    model = model.to(dtype)
     for _ in range(20):
         model(inputs.to(dtype))  # batch norm has seen the data
     return Stage(name, model.eval(), inputs.to(dtype), targets.to(dtype))

@@ -1,5 +1,6 @@
 """The growth engine: grows any traceable `nn.Module`, with or without the harness."""
 
+from nas_bench.growth.exact import exact_neurons
 from nas_bench.growth.grow import GrowthEvent, grow
 from nas_bench.growth.kaiming import (
     gaussian,
@@ -27,6 +28,7 @@ __all__ = [
     "SiteError",
     "SiteStatistics",
     "Survey",
+    "exact_neurons",
     "find_sites",
     "gaussian",
     "grow",

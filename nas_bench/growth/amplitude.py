@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from nas_bench.growth.capture import Batch, Captured, Loss, capture, mean_loss
+from nas_bench.growth.capture import Batch, Captured, Loss, Quota, capture, mean_loss
 from nas_bench.growth.layers import Layer, applied, columns, layer, with_weight
 from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.method import NewNeurons
@@ -130,7 +130,8 @@ class Search:
         z = self._pre_activity(neurons.fan_in)
         plus, minus = (follow(self.model, self.site.path, s * z) for s in (1, -1))
         wanted = self._wanted(neurons, plus)
-        plus, minus = (_by_neuron(wanted * h, len(neurons)) for h in (plus, -minus))
+        maps = self.site.map is not None
+        plus, minus = (_by_neuron(wanted * h, len(neurons), maps) for h in (plus, -minus))
         omega = neurons.fan_out.flatten(1).double()
         largest = omega.gather(1, omega.abs().argmax(1, keepdim=True))[:, 0]
         tie = (plus - minus).abs() <= TIE * torch.maximum(plus.abs(), minus.abs())
@@ -258,16 +259,20 @@ def measured_scales(
     proposals: Mapping[Site, NewNeurons],
     batches: Iterable[Batch],
     loss: Loss,
+    samples: Mapping[str, int] | None = None,
 ) -> dict[str, float]:
     """γ of proposals for several sites by one forward pass, where S was not needed otherwise.
 
     A pass costs a fraction of the sums that S needs, and who does not read S does not pay for it.
     """
     activity = dict.fromkeys((site.name for site in proposals), 0.0)
-    step = dict(activity)
+    step, quota = dict(activity), Quota(samples)
     for batch in batches:
-        seen = capture(model, proposals, batch, loss, goals=False)
-        for site, neurons in proposals.items():
+        if not (wanting := quota.wanting(proposals)):
+            break
+        whole = capture(model, wanting, batch, loss, goals=False)
+        for site in wanting:
+            neurons, seen = proposals[site], whole.first(quota.take(site, whole.samples))
             search = Search(model, site, batch, loss, seen)
             change = search.contribution(neurons, partial(follow_linear, site.path))
             step[site.name] += float(change.double().square().sum())
@@ -318,11 +323,11 @@ def _ratio(activity: float, step: float) -> float:
     return ratio if math.isfinite(ratio) and ratio > 0 else 1.0
 
 
-def _by_neuron(h: Tensor, neurons: int) -> Tensor:
+def _by_neuron(h: Tensor, neurons: int, maps: bool) -> Tensor:
     """Sums over samples and positions, shape (neurons,), of (n, …, k), maps or flattened maps."""
     if h.dim() == 2:
         return h.unflatten(1, (neurons, -1)).double().sum((0, 2))
-    return h.double().sum((0, 2, 3) if h.dim() == 4 else tuple(range(h.dim() - 1)))
+    return h.double().sum((0, 2, 3) if maps else tuple(range(h.dim() - 1)))
 
 
 def _order(losses: dict[float, float]) -> Callable[[float], tuple[float, float]]:

@@ -1,7 +1,7 @@
 """One forward and backward pass that shows what layers read and what the loss wants of them."""
 
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +33,36 @@ class Captured:
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
     goals: dict[str, Tensor]
+
+    def first(self, samples: int) -> "Captured":
+        """The same of the first samples only (but the loss)."""
+        if samples >= self.samples:
+            return self
+        maps = (self.inputs, self.outputs, self.goals)
+        cut = ({name: x[:samples] for name, x in values.items()} for values in maps)
+        return Captured(samples, self.loss, *cut)
+
+
+class Quota:
+    """How many samples of a pass each site still takes.
+
+    Attributes:
+        left: by name of the site; what is not named takes all.
+    """
+
+    def __init__(self, samples: Mapping[str, int] | None) -> None:
+        self.left = dict(samples or {})
+
+    def wanting(self, sites: Iterable[Site]) -> list[Site]:
+        """The sites that take more."""
+        return [site for site in sites if self.left.get(site.name, 1) > 0]
+
+    def take(self, site: Site, offered: int) -> int:
+        """How many of the samples offered the site takes."""
+        taken = min(offered, self.left.get(site.name, offered))
+        if site.name in self.left:
+            self.left[site.name] -= taken
+        return taken
 
 
 def capture(

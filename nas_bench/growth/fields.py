@@ -231,10 +231,10 @@ class Field:
         return self.next.apply(z, fan_out.permute(2, 0, 1).flatten(1))
 
 
-def chunks(kernel: Kernel, maps: Tensor) -> Iterator[slice]:
-    """Samples of maps (n, C, H, W) in parts whose patches fit in memory."""
+def chunks(kernel: Kernel, maps: Tensor, times: int = 1) -> Iterator[slice]:
+    """Samples of maps (n, C, H, W) in parts of which so many times the patches fit in memory."""
     positions = kernel.positions(*maps.shape[2:])
-    entries = (maps.shape[1] * kernel.taps + 1) * positions[0] * positions[1]
+    entries = (maps.shape[1] * kernel.taps + 1) * positions[0] * positions[1] * times
     size = max(1, CHUNK_ENTRIES // entries)
     return (slice(i, i + size) for i in range(0, len(maps), size))
 

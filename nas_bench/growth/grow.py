@@ -92,6 +92,7 @@ def grow(
     optimizer: Optimizer | None = None,
     policy: Policy = "transplant",
     search_batch: Batch | None = None,
+    samples: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> list[GrowthEvent]:
     """Grow a network in place.
@@ -112,6 +113,8 @@ def grow(
         policy: what becomes of the optimiser's state.
         search_batch: the minibatch of training data on which amplitudes are searched; the first
             500 samples of the batches if None.
+        samples: how many of the first samples of the batches a site's statistics take, by its
+            name; all where it is not named.
         seed: of everything random.
 
     Returns:
@@ -136,7 +139,7 @@ def grow(
     if method.zero_fan_in:
         arrange_slopes(model, sites)
     generator = torch.Generator().manual_seed(seed)
-    grower = _Grower(model, passes, loss, method, asked, search_batch, fill, generator)
+    grower = _Grower(model, passes, loss, method, asked, search_batch, fill, samples, generator)
     groups = [[site] for site in sites] if where == "each" else [list(sites)] if sites else []
     events = []
     for group in groups:
@@ -170,6 +173,7 @@ class _Grower:
     asked: Mapping[str, int]
     search_batch: Batch
     fill: bool
+    samples: Mapping[str, int] | None
     generator: torch.Generator
 
     def chosen(self, sites: list[Site], where: Where) -> list[_Candidate]:
@@ -203,7 +207,9 @@ class _Grower:
             calibrate(self.model, norms, self.passes)
         needs = {site.name: self.method.needs(site) for site in sites}
         seed = int(torch.randint(2**31, (), generator=self.generator))
-        return measure(self.model, sites, self.passes, self.loss, needs, seed=seed)
+        return measure(
+            self.model, sites, self.passes, self.loss, needs, samples=self.samples, seed=seed
+        )
 
     def _proposal(self, statistics: SiteStatistics, k: int) -> NewNeurons:
         proposal = self.method.propose(statistics, k, self.generator)
@@ -226,10 +232,13 @@ class _Grower:
     def _scaled(self, candidates: list[_Candidate]) -> list[_Candidate]:
         """Candidates with γ: from the statistics if they suffice, else from a forward pass."""
         if all(self._knows_scale(c) for c in candidates):
-            return [replace(c, gamma=scale(c.statistics, c.proposal)) for c in candidates]
+            return [
+                replace(c, gamma=scale(c.statistics, c.proposal)) if len(c.proposal) else c
+                for c in candidates
+            ]
         proposals = {c.site: c.proposal for c in candidates}
         with candidates[0].meter.charge("statistics"):
-            gammas = measured_scales(self.model, proposals, self.passes, self.loss)
+            gammas = measured_scales(self.model, proposals, self.passes, self.loss, self.samples)
         return [replace(c, gamma=gammas[c.site.name]) for c in candidates]
 
     def _knows_scale(self, c: _Candidate) -> bool:

@@ -66,6 +66,16 @@ class SiteMaps:
             parts.append(field.cross(carried, goals[part]))
         return total(parts) / len(self)
 
+    def tap_gram(self) -> Tensor:
+        """E Σ_q ū(q, o) ū(q, o')ᵀ, shape (p, taps, p, taps), float64."""
+        field, parts = self.field, []
+        for part in chunks(field.grown, self.inputs, field.next.taps):
+            carried, _ = field.carried(field.grown.patches(self.inputs[part]))
+            read = field.next.patches(carried.transpose(0, 1))[:-1]
+            parts.append(gram(read.flatten(1).T))
+        shape = (-1, field.next.taps)
+        return (total(parts) / len(self)).unflatten(1, shape).unflatten(0, shape)
+
     def hidden_cross(self, goals: Tensor) -> Tensor:
         """E Σ_q b₁(q) g(q)ᵀ for goals g in place of v, shape (m, d), float64."""
         parts = []

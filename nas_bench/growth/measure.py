@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import nn
 
-from nas_bench.growth.capture import Batch, Loss, Passes, capture, full_precision
+from nas_bench.growth.capture import Batch, Loss, Passes, Quota, capture, full_precision
 from nas_bench.growth.field_sums import FieldProducts
 from nas_bench.growth.layers import layer, matrix
 from nas_bench.growth.maps import SiteMaps
@@ -42,6 +42,7 @@ def measure(
     loss: Loss,
     needs: Mapping[str, Need],
     *,
+    samples: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> dict[str, SiteStatistics]:
     """The statistics of all sites from one pass over the data, in eval mode.
@@ -55,6 +56,8 @@ def measure(
         loss: of (outputs, targets), the mean over samples.
         needs: what is read of each site, by its name; where nothing is read anywhere, no pass is
             made.
+        samples: how many of the first samples are read at a site, by its name; all where it is
+            not named.
         seed: of the random sample; statistics that are to be added need different ones.
 
     Raises:
@@ -66,17 +69,24 @@ def measure(
     goals = any(Need.GOAL in needs[site.name] for site in wanted)
     generator = torch.Generator().manual_seed(seed)
     parts: dict[str, Part] = {}
+    quota = Quota(samples)
     device = next(model.parameters()).device
     stream = batches if isinstance(batches, Passes) else Passes(batches, device)
     with full_precision(model):
         for batch in stream if wanted else ():
-            seen = capture(model, wanted, batch, loss, goals=goals)
-            rows = RowProducts(seen)
-            keys = torch.rand(seen.samples, generator=generator, dtype=torch.float64)
-            for site in wanted:
-                field = fields[site.name]
-                products = rows if field is None else FieldProducts.of(site, field, seen)
-                new, old = products.part(site, needs[site.name], keys), parts.get(site.name)
+            if not (wanting := quota.wanting(wanted)):
+                break
+            whole = capture(model, wanting, batch, loss, goals=goals)
+            rows = RowProducts(whole)
+            keys = torch.rand(whole.samples, generator=generator, dtype=torch.float64)
+            for site in wanting:
+                seen, field = whole.first(quota.take(site, whole.samples)), fields[site.name]
+                if field is not None:
+                    products = FieldProducts.of(site, field, seen)
+                else:
+                    products = rows if seen is whole else RowProducts(seen)
+                new = products.part(site, needs[site.name], keys[: seen.samples])
+                old = parts.get(site.name)
                 limit = sample_limit(site.positions)
                 parts[site.name] = new if old is None else old.plus(new, limit)
     if wanted and not parts:

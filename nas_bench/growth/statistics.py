@@ -234,6 +234,16 @@ class SiteStatistics:
         return self._inputs(self._inputs(gram).T).T
 
     @cached_property
+    def tap_covariance(self) -> Tensor:
+        """E Σ_q ū(q, o) ū(q, o')ᵀ for all pairs of taps, shape (p, taps, p, taps)."""
+        if self.maps is None:
+            raise ValueError(
+                f"the maps of {self.site} were not kept; declare Need.MAPS in the method's needs"
+            )
+        p = self.grown_weight.shape[1]
+        return self.maps.tap_gram()[:p, :, :p]
+
+    @cached_property
     def fan_out(self) -> Tensor:
         """The weights by which the next layer reads each hidden neuron, shape (width, taps, d)."""
         columns = self.next_weight[:, : self.width * self.taps]

@@ -1,5 +1,6 @@
 """Finding the sites of an unmodified `nn.Module`, by tracing or by name."""
 
+import operator
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -7,8 +8,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from nas_bench.growth.layers import SiteError
-from nas_bench.growth.paths import Operation, UnitSlopeReLU, UnitSlopeReLU6, follow
+from nas_bench.growth.layers import SiteError, layer
+from nas_bench.growth.paths import Operation, UnitSlopeReLU, UnitSlopeReLU6, follow, repeated
 from nas_bench.growth.sites import Refusal, Site, Survey, evaluating
 from nas_bench.growth.steps import (
     ADDITIONS,
@@ -92,54 +93,110 @@ def named_site(
     Raises:
         SiteError: with the reason, if the site cannot grow.
     """
-    shapes: dict[str, torch.Size] = {}
-
-    def written(name: str) -> Callable[..., None]:
-        return lambda _, __, output: shapes.setdefault(name, output.shape)  # pyright: ignore
-
     for name, what in ((grown, "the grown layer"), (following, "the next layer")):
-        _check_kind(model.get_submodule(name), what)
-    handle = model.get_submodule(grown).register_forward_hook(written(grown))
+        _check_kind(_module(model, name), what)
+    written, read = _seen(model, example, grown, following)
+    steps: list[Operation] = []
+    z = written
+    channels = torch.arange(layer(model, grown).weight.shape[0], device=z.device)
+    for part in path:
+        if isinstance(part, str):
+            new = (module_step(part, _module(model, part), z.shape),)
+        else:
+            name = getattr(part, "__name__", str(part))
+            dim = (1,) if name == "flatten" else ()
+            try:
+                new = function_step(name, part, dim, {}, z.shape)
+            except TypeError as error:
+                raise SiteError(
+                    f"{name} in the path needs arguments: name a module instead"
+                ) from error
+        steps += [_checked(model, step) for step in new]
+        with evaluating(model), torch.no_grad():
+            z = follow(model, new, z, _features(channels, written, z))
+    site = _site(grown, following, steps, written.shape, model)
+    if z.shape != read.shape or not torch.allclose(z, read, 1e-3, 1e-5):
+        raise SiteError(
+            f"{following} reads something else than what the path makes of {grown}'s output: "
+            "name every module and function in between, in order"
+        )
+    return site
+
+
+def _features(channels: Tensor, written: Tensor, z: Tensor) -> Tensor:
+    """The channels, or what they have become by a flatten."""
+    times = z.shape[1] // len(channels) if z.dim() == 2 and written.dim() == 4 else 1
+    return repeated(channels, times)
+
+
+def _module(model: nn.Module, name: str) -> nn.Module:
+    try:
+        return model.get_submodule(name)
+    except AttributeError as error:
+        raise SiteError(f"{type(model).__name__} has no module {name!r}") from error
+
+
+def _seen(model: nn.Module, example: Tensor, grown: str, following: str) -> tuple[Tensor, Tensor]:
+    """What the grown layer writes and the next one reads."""
+    seen: dict[str, list[Tensor]] = {grown: [], following: []}
+
+    def writes(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
+        seen[grown].append(output.clone())
+
+    def reads(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        seen[following].append(arguments[0].clone())
+
+    handles = (
+        model.get_submodule(grown).register_forward_hook(writes),
+        model.get_submodule(following).register_forward_pre_hook(reads),
+    )
     try:
         with evaluating(model), torch.no_grad():
             model(example)
     finally:
-        handle.remove()
-    if grown not in shapes:
-        raise SiteError(f"{grown} is not called by the model")
-    steps: list[Operation] = []
-    z = torch.zeros(shapes[grown], device=example.device)
-    for part in path:
-        if isinstance(part, str):
-            new = (module_step(part, model.get_submodule(part), z.shape),)
-        else:
-            name = getattr(part, "__name__", str(part))
-            dim = (1,) if name == "flatten" else ()
-            new = function_step(name, part, dim, {}, z.shape)
-        steps += [_checked(model, step) for step in new]
-        with evaluating(model), torch.no_grad():
-            z = follow(model, new, z)
-    return _site(grown, following, steps, shapes[grown], model)
+        for handle in handles:
+            handle.remove()
+    for name, tensors in seen.items():
+        if len(tensors) != 1:
+            times = f"{len(tensors)} times" if tensors else "0 times"
+            raise SiteError(f"{name} is called {times} by the model: expected once")
+    return seen[grown][0], seen[following][0]
 
 
 def _site(
     grown: str, following: str, path: Sequence[Operation], shape: torch.Size, model: nn.Module
 ) -> Site:
     """The site with its sizes, from the shape of what the grown layer writes."""
-    layer, reader = model.get_submodule(grown), model.get_submodule(following)
-    if isinstance(layer, nn.Linear):
+    writer, reader = model.get_submodule(grown), model.get_submodule(following)
+    if isinstance(writer, nn.Linear):
         if not isinstance(reader, nn.Linear):
             raise SiteError(f"it is linear and the next layer, {following}, a convolution")
+        _check_rows(path, shape, model)
         return Site(grown, following, tuple(path), positions=shape[1:-1].numel())
+    if len(shape) != 4:
+        raise SiteError("its input has no batch dimension: expected maps of shape (n, C, H, W)")
     z = torch.zeros(1, 1, *shape[2:])
     for step in path:
         z = step.moved(z)
     size = (int(z.shape[2]), int(z.shape[3]))
     flat = any(step.kind == "flatten" for step in path)
+    if not flat and isinstance(reader, nn.Linear):
+        raise SiteError(f"there is no flatten before the next layer, {following}, which is linear")
     if flat != isinstance(reader, nn.Linear):
         raise SiteError(f"the next layer, {following}, does not read its channels one by one")
     taps = size[0] * size[1] if flat else torch.Size(getattr(reader, "kernel_size", ())).numel()
     return Site(grown, following, tuple(path), size[0] * size[1], size, taps)
+
+
+def _check_rows(path: Sequence[Operation], shape: torch.Size, model: nn.Module) -> None:
+    """Refuse what takes dimension 1 of (n, rows, columns, features) for the neurons."""
+    if len(shape) != 4:
+        return
+    for step in path:
+        module = model.get_submodule(step.module or "")
+        slopes = isinstance(module, nn.PReLU) and module.num_parameters > 1
+        if slopes or step.kind not in ("activation", "identity"):
+            raise SiteError(f"{step.label} in the path takes dimension 1 for the neurons")
 
 
 def _check_kind(module: nn.Module, what: str) -> None:
@@ -262,6 +319,8 @@ class _Pathfinder:
                 raise SiteError(f"{name} in the path is not known to act on each neuron alone")
             function = _function(user)
             steps = function_step(name, function, user.args[1:], user.kwargs, _shape(node))
+            if not all(_is_samples(n) for n in user.all_input_nodes if n is not node):
+                raise SiteError(f"{name} in the path mixes samples and neurons")
         return tuple(_checked(self.model, step) for step in steps)
 
     def _module_step(self, name: str, module: nn.Module, shape: torch.Size) -> Operation:
@@ -286,6 +345,12 @@ def _reads_shape(node: fx.Node) -> bool:
 def _is_size(node: fx.Node) -> bool:
     """Whether a value is a size, not a tensor."""
     return "tensor_meta" not in node.meta
+
+
+def _is_samples(node: fx.Node) -> bool:
+    """Whether a size is that of dimension 0."""
+    which = (*node.args[1:], *node.kwargs.values())
+    return node.target in ("size", operator.getitem) and list(which) == [0]
 
 
 def _function_name(user: fx.Node) -> str:

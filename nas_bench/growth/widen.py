@@ -85,18 +85,19 @@ def widen(
         if neurons.weight_update is not None:
             _update(following, neurons.weight_update)
         replaced.append(_extended(following, "weight", columns(following, neurons.fan_out), dim=1))
-        copied = neurons.copied
+        copied, new = neurons.copied, len(neurons)
         for step in site.path:
-            if step.kind == "flatten" and copied is not None:
-                copied = repeated(copied, site.taps)
+            if step.kind == "flatten":
+                new *= site.taps
+                copied = None if copied is None else repeated(copied, site.taps)
             module = model.get_submodule(step.module or "")
             if isinstance(module, _BatchNorm):
                 moments_here = (moments or {}).get(step.label)
                 replaced += _widened_batch_norm(module, copied, moments_here)
             elif isinstance(module, nn.PReLU) and module.num_parameters > 1:
-                replaced.append(_widened_slopes(module, len(neurons), copied))
+                replaced.append(_widened_slopes(module, new, copied))
             elif isinstance(module, nn.Conv2d):
-                replaced += _widened_depthwise(module, len(neurons), copied)
+                replaced += _widened_depthwise(module, new, copied)
     _resize(grown, following)
     return replaced
 

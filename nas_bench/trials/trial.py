@@ -193,7 +193,8 @@ class Trial:
 
     def _grown(self, group: list[Site], asked: dict[str, int]) -> Iterator[GrowthRecord]:
         """Grow sites; what would exceed a budget of FLOPs is undone, not charged, and said."""
-        samples, clipped = self._statistics_samples(group)
+        sizes = self._statistics_samples(group)
+        samples = {name: size for name, (size, _) in sizes.items()}
         before = deepcopy((self.model, self.optimizer)) if self.budget.flops else None
         widths = dict(zip((s.name for s in self.sites), self.widths, strict=True))
         events = self._attempted(group, asked, samples)
@@ -207,17 +208,18 @@ class Trial:
             yield GrowthRecord(
                 step=self.spent.step,
                 widths=tuple(widths.values()),
-                statistics_samples=samples,
-                statistics_clipped=clipped,
+                statistics_samples=samples[event.site],
+                statistics_clipped=sizes[event.site][1],
                 **asdict(event),
             )
 
     def _attempted(
-        self, group: list[Site], asked: dict[str, int], samples: int
+        self, group: list[Site], asked: dict[str, int], samples: dict[str, int]
     ) -> list[GrowthEvent]:
         if self.method is None:
             return []
-        batches, search = chunks(self._drawn(samples)), self._drawn(SEARCH_SAMPLES)
+        batches = chunks(self._drawn(max(samples.values())))
+        search = self._drawn(SEARCH_SAMPLES)
         return grow(
             self.model,
             batches,
@@ -230,6 +232,7 @@ class Trial:
             optimizer=self.optimizer,
             policy=self.config.optimizer_policy,
             search_batch=(search.inputs, search.targets),
+            samples=samples,
             seed=int(torch.randint(2**31, (), generator=self.growth)),
         )
 
@@ -262,13 +265,14 @@ class Trial:
                 fitting.append(site)
         return fitting
 
-    def _statistics_samples(self, sites: list[Site]) -> tuple[int, bool]:
-        """Samples of the statistics batch, and whether n was clipped (D.1)."""
-        dataset, factor = len(self.data.train), self.config.statistics_factor
-        sizes = [(site.inputs(self.model), site.positions) for site in sites]
-        samples = max(statistics_batch(p, rows, dataset, factor) for p, rows in sizes)
-        ideal = max(round(factor * p**2 / positions) for p, positions in sizes)
-        return samples, samples != ideal
+    def _statistics_samples(self, sites: list[Site]) -> dict[str, tuple[int, bool]]:
+        """Samples of the statistics batch for each site, and whether they were clipped (D.1)."""
+        dataset, factor, sizes = len(self.data.train), self.config.statistics_factor, {}
+        for site in sites:
+            p = site.inputs(self.model)
+            samples = statistics_batch(p, site.positions, dataset, factor)
+            sizes[site.name] = samples, samples != round(factor * p**2 / site.positions)
+        return sizes
 
     def _drawn(self, count: int) -> Samples:
         """Random training samples, without repetition."""

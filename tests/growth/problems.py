@@ -14,8 +14,8 @@ from torch.nn import functional
 from nas_bench.growth.measure import measure
 from nas_bench.growth.method import Need
 from nas_bench.growth.sites import Site
-from nas_bench.growth.tracing import find_sites
 from nas_bench.growth.statistics import SiteStatistics
+from nas_bench.growth.tracing import find_sites
 
 EVERYTHING = Need.INPUTS | Need.HIDDEN | Need.CROSS | Need.GOAL
 """What every sum needs; no samples."""

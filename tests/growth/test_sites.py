@@ -307,3 +307,184 @@ def test_functional_dropout_must_obey_eval_mode(obeys):
             return self.two(functional.dropout(hidden, 0.3, training))
 
     assert len(pairs(Dropping(), torch.randn(3, 5))) == int(obeys)
+
+
+class Between(nn.Module):
+    """A convolution, a function of its map, and another layer."""
+
+    def __init__(self, call, following):
+        super().__init__()
+        self.call, self.one, self.two = call, nn.Conv2d(3, 4, 3), following
+
+    def forward(self, x):
+        return self.two(self.call(torch.relu(self.one(x))))
+
+
+IMAGES = torch.randn(2, 3, 6, 6)
+"""The map behind a 3 × 3 convolution has 4 × 4 positions."""
+
+
+@pytest.mark.parametrize(
+    ("call", "following", "positions", "taps"),
+    [
+        (lambda x: x.view(x.size(0), -1), nn.Linear(64, 2), 16, 16),
+        (lambda x: x.view((x.size(0), -1)), nn.Linear(64, 2), 16, 16),
+        (lambda x: x.reshape(x.shape[0], -1), nn.Linear(64, 2), 16, 16),
+        (lambda x: torch.reshape(x, (x.shape[0], -1)), nn.Linear(64, 2), 16, 16),
+        (lambda x: torch.flatten(x, 1), nn.Linear(64, 2), 16, 16),
+        (lambda x: x.flatten(start_dim=1), nn.Linear(64, 2), 16, 16),
+        (lambda x: functional.max_pool2d(x, 2), nn.Conv2d(4, 2, 2), 4, 4),
+        (
+            lambda x: functional.max_pool2d(x, 3, stride=2, ceil_mode=True),
+            nn.Conv2d(4, 2, 1),
+            4,
+            1,
+        ),
+        (lambda x: functional.avg_pool2d(x, kernel_size=2), nn.Conv2d(4, 2, 1), 4, 1),
+        (lambda x: functional.adaptive_avg_pool2d(x, 1).flatten(1), nn.Linear(4, 2), 1, 1),
+        (lambda x: functional.adaptive_max_pool2d(x, (2, 1)).flatten(1), nn.Linear(8, 2), 2, 2),
+        (lambda x: x.mean([2, 3]), nn.Linear(4, 2), 1, 1),
+        (lambda x: torch.mean(x, dim=(-1, -2)), nn.Linear(4, 2), 1, 1),
+        (lambda x: x.mean((2, 3), keepdim=True), nn.Conv2d(4, 2, 1), 1, 1),
+    ],
+)
+def test_calls_on_maps_are_found(call, following, positions, taps):
+    (site,) = find_sites(Between(call, following), IMAGES)
+    assert (site.grown, site.next) == ("one", "two")
+    assert (site.positions, site.taps) == (positions, taps)
+
+
+@pytest.mark.parametrize(
+    ("call", "following", "words"),
+    [
+        (lambda x: x.view(-1, 64), nn.Linear(64, 2), "fixes the number of features (64)"),
+        (lambda x: x.view(x.size(0), 64), nn.Linear(64, 2), "fixes the number of features"),
+        (lambda x: x.view(x.size(1), -1), nn.Linear(32, 2), "view"),
+        (lambda x: x.flatten(2), nn.Linear(16, 2), "mixes positions and neurons"),
+        (lambda x: x, nn.Linear(4, 2), "flatten"),
+        (lambda x: x.mean(3).flatten(1), nn.Linear(16, 2), "rows and columns"),
+        (lambda x: x.permute(0, 2, 3, 1), nn.Linear(4, 2), "permute"),
+        (lambda x: x.chunk(2, 1)[0], nn.Conv2d(2, 2, 1), "chunk"),
+        (lambda x: torch.cat([x, x], 1), nn.Conv2d(8, 2, 1), "cat"),
+        (lambda x: x * x.mean((2, 3), keepdim=True), nn.Conv2d(4, 2, 1), "2 places"),
+        (lambda x: functional.pad(x, (1, 1, 1, 1)), nn.Conv2d(4, 2, 1), "pad"),
+    ],
+)
+def test_calls_on_maps_that_do_not_fit_are_refused(call, following, words):
+    model = Between(call, following)
+    assert pairs(model, IMAGES) == []
+    assert words in reasons(model, IMAGES)["one"]
+
+
+@pytest.mark.parametrize(
+    ("path", "positions"),
+    [
+        ([nn.Dropout2d(0.3)], 16),
+        ([nn.BatchNorm2d(4), nn.ReLU(inplace=True)], 16),
+        ([nn.PReLU(4)], 16),
+        ([nn.PReLU()], 16),
+        ([nn.MaxPool2d(2), nn.Hardswish()], 4),
+        ([nn.Conv2d(4, 4, 2, 2, groups=4), nn.BatchNorm2d(4)], 4),
+        ([nn.Conv2d(4, 4, 3, padding="same", groups=4)], 16),
+    ],
+    ids=str,
+)
+def test_modules_between_convolutions_are_found(path, positions):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), *path, nn.Conv2d(4, 2, 2))
+    (site,) = find_sites(model, IMAGES)
+    assert (site.grown, site.next) == ("0", str(len(path) + 1))
+    assert (site.positions, site.taps) == (positions, 4)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ([nn.GroupNorm(2, 4)], "GroupNorm (1) in the path couples"),
+        ([nn.LayerNorm([4, 4, 4])], "LayerNorm (1) in the path couples"),
+        ([nn.BatchNorm2d(4, affine=False)], "no affine parameters"),
+        ([nn.BatchNorm2d(4, track_running_stats=False)], "no running statistics"),
+        ([nn.SyncBatchNorm(4)], "not nn.BatchNorm1d or nn.BatchNorm2d"),
+        ([nn.InstanceNorm2d(4)], "InstanceNorm2d (1) in the path"),
+        ([nn.Conv2d(4, 4, 1, groups=2)], "in 2 groups"),
+        ([nn.Conv2d(4, 4, 3, groups=4, padding=1, padding_mode="circular")], "'circular'"),
+        ([nn.MaxPool2d(2, dilation=2)], "dilated"),
+        ([nn.Upsample(scale_factor=2)], "Upsample (1) in the path is not known"),
+        ([nn.Softmax2d()], "Softmax2d (1) in the path is not known"),
+    ],
+    ids=str,
+)
+def test_modules_between_convolutions_that_do_not_fit_are_refused(path, words):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), *path, nn.Conv2d(4, 2, 1))
+    assert pairs(model, IMAGES) == []
+    assert words in reasons(model, IMAGES)["0"]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "words"),
+    [
+        (nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), nn.Conv2d(4, 2, 1), "'circular'"),
+        (nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 3, padding=1, padding_mode="reflect"), "'reflect'"),
+        (nn.Conv2d(3, 3, 1, groups=3), nn.Conv2d(3, 2, 1), "depthwise"),
+        (nn.Conv2d(3, 6, 1, groups=3), nn.Conv2d(6, 2, 1), "in 3 groups"),
+        (nn.ConvTranspose2d(3, 4, 1), nn.Conv2d(4, 2, 1), "ConvTranspose2d"),
+        (nn.Conv2d(3, 4, 1), nn.ConvTranspose2d(4, 2, 1), "ConvTranspose2d"),
+    ],
+    ids=str,
+)
+def test_convolutions_that_cannot_grow_are_refused(one, two, words):
+    model = nn.Sequential(one, nn.ReLU(), two)
+    assert pairs(model, IMAGES) == []
+    assert words in reasons(model, IMAGES)["0"]
+
+
+def test_every_hidden_layer_of_lenet_is_a_site():
+    class LeNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = nn.Conv2d(1, 6, 5, padding="same"), nn.Conv2d(6, 16, 5)
+            self.fc1, self.fc2, self.fc3 = (
+                nn.Linear(400, 120),
+                nn.Linear(120, 84),
+                nn.Linear(84, 9),
+            )
+
+        def forward(self, x):
+            x = functional.max_pool2d(functional.relu(self.conv1(x)), 2)
+            x = functional.max_pool2d(functional.relu(self.conv2(x)), 2)
+            x = functional.relu(self.fc1(x.view(x.size(0), -1)))
+            return self.fc3(functional.relu(self.fc2(x)))
+
+    found = find_sites(LeNet(), torch.randn(2, 1, 28, 28))
+    assert [(s.grown, s.next) for s in found] == [
+        ("conv1", "conv2"), ("conv2", "fc1"), ("fc1", "fc2"), ("fc2", "fc3")
+    ]  # fmt: skip
+    assert [(s.positions, s.taps) for s in found] == [(196, 25), (25, 25), (1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [nn.BatchNorm2d(4)],
+        [nn.PReLU(4)],
+        [nn.AvgPool2d(1)],
+        [nn.Flatten(1, 2), nn.Flatten()],
+    ],
+    ids=str,
+)
+def test_linear_layers_on_maps_with_channels_last_go_through_nothing_spatial(between):
+    """Dimension 1 of (n, rows, columns, features) is not the neuron."""
+    last = nn.LazyLinear(2)
+    model = nn.Sequential(nn.Linear(5, 4), *between, last)
+    model(torch.randn(2, 4, 4, 5))
+    assert pairs(model, torch.randn(2, 4, 4, 5)) == []
+
+
+def test_linear_layers_on_maps_with_channels_last_are_found():
+    model = nn.Sequential(nn.Linear(5, 4), nn.GELU(), nn.Linear(4, 2))
+    (site,) = find_sites(model, torch.randn(2, 3, 6, 5))
+    assert (site.positions, site.map, site.taps) == (18, None, 1)
+
+
+def test_an_image_without_a_batch_is_refused():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    assert "batch" in reasons(model, IMAGES[0])["0"]

@@ -1,0 +1,98 @@
+"""`nas-bench show TASK` says where a task's network grows, and why not elsewhere."""
+
+import json
+
+import pytest
+
+from nas_bench import plugins
+from nas_bench.cli import status
+
+CONVOLUTIONS = '''
+"""A task with convolutions, for the tests."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from nas_bench.training.task import DataMissingError, Samples, Task
+
+
+@dataclass(frozen=True)
+class Convolved(Task):
+    name = "convolved"
+    summary = "noise"
+    seed_widths: tuple[int, ...] = (1, 2)
+    target_widths: tuple[int, ...] = (8, 16)
+    missing: bool = False
+
+    def load(self, folder):
+        if self.missing:
+            raise DataMissingError("put noise.npz there")
+        samples = Samples(torch.zeros(4, 3, 8, 8), torch.zeros(4, dtype=torch.long))
+        return samples, samples
+
+    def network(self, widths):
+        one, two = widths
+        return nn.Sequential(
+            nn.Conv2d(3, one, 3), nn.BatchNorm2d(one), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(one, two, 2), nn.Conv2d(two, 5, 1), nn.Flatten(), nn.Linear(20, 3),
+        )
+
+    def grows(self, layer):
+        return layer != "5"
+
+    @property
+    def loss(self):
+        return nn.CrossEntropyLoss()
+'''
+
+
+@pytest.fixture
+def shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plugins, "_loaded", {})
+    (tmp_path / "convolved.py").write_text(CONVOLUTIONS)
+
+    def show(*arguments):
+        assert status(["show", *arguments, "--plugin", "convolved.py"]) == 0
+        return capsys.readouterr().out
+
+    return show
+
+
+def test_sites_are_a_table(shown):
+    out = shown("convolved")
+    sites = out[out.index("sites:\n") : out.index("not growable:\n")].splitlines()
+    assert sites[1].split("  ")[0] == "grown layer"
+    assert sites[3].split() == ["0", "4", "BatchNorm2d", "(1)", "9", "×", "4", "1", "→", "8"]
+    assert [line.strip() for line in sites[4:6]] == ["ReLU (2)", "MaxPool2d (3)"]
+    assert sites[6].split() == ["4", "5", "–", "4", "×", "1", "2", "→", "16"]
+
+
+def test_every_other_layer_has_its_reason(shown):
+    refused = shown("convolved").split("not growable:\n")[1]
+    assert "the task keeps its width" in refused
+    assert "there is no next layer" in refused
+
+
+def test_json_has_the_same(shown):
+    found = json.loads(shown("convolved", "--json"))
+    assert found["sites"]["0"] == {
+        "next": "4",
+        "path": ["BatchNorm2d (1)", "ReLU (2)", "MaxPool2d (3)"],
+        "positions": 9,
+        "taps": 4,
+        "seed_width": 1,
+        "target_width": 8,
+    }
+    assert list(found["sites"]) == ["0", "4"]
+    assert found["not growable"]["5"] == "the task keeps its width"
+    assert list(found["not growable"]) == ["5", "7"]
+
+
+def test_sites_wait_for_the_data(shown, tmp_path):
+    missing = shown("convolved[missing=true]")
+    assert "sites          shown once the data is there: put noise.npz there" in missing
+    remote = json.loads(shown("mnist", "--data", str(tmp_path / "nothing"), "--json"))
+    assert remote["sites"] == f"shown once the data is in {tmp_path / 'nothing'}"
