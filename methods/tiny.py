@@ -66,9 +66,11 @@ class Tiny(GrowthMethod):
 
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""
-        T, N = statistics.whitening, statistics.cross_covariance
+        T = statistics.whitening
         if self.projection:
             N = statistics.residual_cross_covariance
+        else:
+            N = statistics.cross_covariance
         u, gains, w = leading_directions(T.T @ N, statistics.gain_tolerance)
         rank, threshold = len(gains), None
         if self.significance:

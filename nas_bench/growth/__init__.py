@@ -1,7 +1,8 @@
 """The growth engine: grows any traceable `nn.Module`, with or without the harness."""
 
+from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.exact import exact_neurons
-from nas_bench.growth.grow import GrowthEvent, grow
+from nas_bench.growth.grow import grow
 from nas_bench.growth.kaiming import (
     gaussian,
     random_fan_in,

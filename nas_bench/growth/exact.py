@@ -83,9 +83,8 @@ class _Bilinear:
                 f"{p * taps}² numbers ({8e-9 * (p * taps) ** 2:.1f} GB), and the limit is "
                 f"{LARGEST}²: grow this site without exact, or leave it out"
             )
-        T, N = statistics.whitening, statistics.cross_covariance
-        if projected:
-            N = statistics.residual_cross_covariance
+        T = statistics.whitening
+        N = statistics.residual_cross_covariance if projected else statistics.cross_covariance
         G = torch.einsum("pr,poqu,qs->rosu", T, statistics.tap_covariance, T)
         return cls(G, (T.T @ N).unflatten(1, (taps, -1)), statistics.cut)
 

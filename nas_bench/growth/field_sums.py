@@ -67,9 +67,10 @@ class FieldProducts:
         made: dict[str, list[Tensor]] = defaultdict(list)
         field, positions = self.field, self.field.size[0] * self.field.size[1]
         readers = field.next.readers(*field.size, self.inputs)
+        root = None if (readers == 1).all() else readers.sqrt()
         if Need.GOAL in needs and self.goals is not None:
-            constant = field.constant(self.inputs)
-            made["goal_sum"].append(field.cross(constant, self.goals)[0])
+            constant, goals = field.constant(self.inputs[:1]), self.goals.sum(0, keepdim=True)
+            made["goal_sum"].append(field.cross(constant, goals)[0])
         cross = Need.GOAL in needs and Need.MAPS not in needs
         for part in chunks(field.grown, self.inputs):
             patches = field.grown.patches(self.inputs[part])
@@ -79,7 +80,7 @@ class FieldProducts:
             if cross and self.goals is not None:
                 made["input_goal"].append(field.cross(carried, self.goals[part]))
             if Need.INPUTS in needs:
-                weighted = _gram(carried * readers.sqrt())
+                weighted = _gram(carried if root is None else carried.mul_(root))
                 squares = weighted.diagonal()
                 made["input_gram"].append(weighted)
             else:
