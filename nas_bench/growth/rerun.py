@@ -6,10 +6,13 @@ from contextlib import ExitStack
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
+Forward = Callable[..., Any]
 Calls = list[tuple[nn.Module, Any]]
-"""Modules with what they returned, in the order of the calls."""
+"""Modules with what their forward returned, in the order of the calls."""
+COMPUTED = object()
+"""In place of what was returned: the forward is run again."""
 
 
 class Rerun:
@@ -21,7 +24,8 @@ class Rerun:
                 model(inputs)
 
     The first pass is recorded. In later ones every module that had returned before the layer was
-    called returns the same values at once; of nested modules the outermost one does.
+    called returns the same values at once; of nested modules the outermost one does. Modules that
+    wrote into what they read are run again.
     """
 
     def __init__(self, model: nn.Module, layer: str) -> None:
@@ -42,51 +46,60 @@ class Rerun:
     def _record(self) -> None:
         """Watch all modules until the layer is called."""
         self.open = [[]]
+        for module in self.model.modules():
+            self._exchange(module, self._recording(module, module.forward))
 
-        def entered(module: nn.Module, _: Any) -> None:
+    def _recording(self, module: nn.Module, forward: Forward) -> Forward:
+        def record(*arguments: Any, **options: Any) -> Any:
             if module is self.layer and self.recorded is None:
                 self.recorded = [call for calls in self.open for call in calls]
             self.open.append([])
-
-        def left(module: nn.Module, _: Any, output: Any) -> None:
-            self.open.pop()
-            if self.recorded is None:
+            before = _versions((arguments, options))
+            output = forward(*arguments, **options)
+            inner = self.open.pop()
+            if self.recorded is None and _versions((arguments, options)) == before:
                 self.open[-1].append((module, tree_map(_copied, output)))
+            elif self.recorded is None:  # it wrote into what it read, and must again
+                self.open[-1] += [(module, COMPUTED), *inner]
+            return output
 
-        for module in self.model.modules():
-            for handle in (
-                module.register_forward_pre_hook(entered),
-                module.register_forward_hook(left),
-            ):
-                self.stack.callback(handle.remove)
+        return record
 
     def _replay(self, calls: Calls) -> None:
         outputs: dict[nn.Module, list[Any]] = defaultdict(list)
         for module, output in calls:
             outputs[module].append(output)
         for module, returned in outputs.items():
-            own = module.__dict__.get("forward")
-            module.forward = _replaying(returned, module.forward)
-            self.stack.callback(_restore, module, own)
+            self._exchange(module, _replaying(returned, module.forward))
+
+    def _exchange(self, module: nn.Module, forward: Forward) -> None:
+        """Give a module another forward until the end of the pass."""
+        own = module.__dict__.get("forward")
+        module.forward = forward
+        self.stack.callback(_restore, module, own)
 
 
-def _replaying(outputs: list[Any], forward: Callable[..., Any]) -> Callable[..., Any]:
+def _replaying(outputs: list[Any], forward: Forward) -> Forward:
     """A forward that returns what was recorded, call by call, then computes again."""
     left = iter(outputs)
-    nothing = object()
 
     def replay(*arguments: Any, **options: Any) -> Any:
-        output = next(left, nothing)
-        return forward(*arguments, **options) if output is nothing else tree_map(_copied, output)
+        output = next(left, COMPUTED)
+        return forward(*arguments, **options) if output is COMPUTED else tree_map(_copied, output)
 
     return replay
 
 
-def _restore(module: nn.Module, own: Callable[..., Any] | None) -> None:
+def _restore(module: nn.Module, own: Forward | None) -> None:
     if own is None:
         del module.forward
     else:
         module.forward = own
+
+
+def _versions(values: Any) -> list[int]:
+    """How often each tensor has been written into."""
+    return [value._version for value in tree_leaves(values) if isinstance(value, Tensor)]
 
 
 def _copied(value: Any) -> Any:
