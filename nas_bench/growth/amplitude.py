@@ -268,8 +268,7 @@ def measured_scales(
     activity = dict.fromkeys((site.name for site in proposals), 0.0)
     step, quota = dict(activity), Quota(samples)
     for batch in batches:
-        if not (wanting := quota.wanting(proposals)):
-            break
+        wanting = quota.wanting(proposals)
         whole = capture(model, wanting, batch, loss, goals=False)
         for site in wanting:
             neurons, seen = proposals[site], whole.first(quota.take(site, whole.samples))
@@ -277,6 +276,8 @@ def measured_scales(
             change = search.contribution(neurons, partial(follow_linear, site.path))
             step[site.name] += float(change.double().square().sum())
             activity[site.name] += float(seen.outputs[site.next].double().square().sum())
+        if not quota.wanting(proposals):
+            break
     return {name: _ratio(activity[name], step[name]) for name in step}
 
 

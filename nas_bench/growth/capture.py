@@ -170,25 +170,36 @@ class Passes:
     def __init__(self, batches: Iterable[Batch], device: torch.device) -> None:
         self.batches = batches
         self.device = device
-        self.first: list[tuple[int, int]] | None = None
+        self.known: list[tuple[int, int]] = []
+        self.begun, self.whole = False, False
 
     def __iter__(self) -> Iterator[Batch]:
-        if self.first is not None and iter(self.batches) is self.batches:
+        if self.begun and iter(self.batches) is self.batches:
             raise ValueError(
                 "the data can be read only once and a second pass is needed; "
                 "pass a list or a DataLoader instead of an iterator"
             )
-        seen: list[tuple[int, int]] = []
-        for batch in self.batches:
-            inputs, targets = batch
-            seen.append((_checksum(inputs), _checksum(targets)))
+        self.begun, number = True, 0
+        for number, (inputs, targets) in enumerate(self.batches, start=1):
+            self._check(number - 1, (_checksum(inputs), _checksum(targets)))
             yield inputs.to(self.device), targets.to(self.device)
-        if self.first is not None and seen != self.first:
-            raise ValueError(
-                "the data changed between two passes; statistics need the same samples in the "
-                "same order: switch off shuffling and random augmentation"
-            )
-        self.first = seen
+        if number != len(self.known):
+            raise _changed()
+        self.whole = True
+
+    def _check(self, number: int, sums: tuple[int, int]) -> None:
+        """Compare a batch with that of earlier passes, which may have ended before it."""
+        if number == len(self.known) and not self.whole:
+            self.known.append(sums)
+        elif number >= len(self.known) or self.known[number] != sums:
+            raise _changed()
+
+
+def _changed() -> ValueError:
+    return ValueError(
+        "the data changed between two passes; statistics need the same samples in the "
+        "same order: switch off shuffling and random augmentation"
+    )
 
 
 def _checksum(values: Tensor) -> int:

@@ -74,8 +74,7 @@ def measure(
     stream = batches if isinstance(batches, Passes) else Passes(batches, device)
     with full_precision(model):
         for batch in stream if wanted else ():
-            if not (wanting := quota.wanting(wanted)):
-                break
+            wanting = quota.wanting(wanted)
             whole = capture(model, wanting, batch, loss, goals=goals)
             rows = RowProducts(whole)
             keys = torch.rand(whole.samples, generator=generator, dtype=torch.float64)
@@ -89,6 +88,8 @@ def measure(
                 old = parts.get(site.name)
                 limit = sample_limit(site.positions)
                 parts[site.name] = new if old is None else old.plus(new, limit)
+            if not quota.wanting(wanted):
+                break
     if wanted and not parts:
         raise ValueError("no data to measure: the batches are empty")
     nothing = Part(Sums(0))

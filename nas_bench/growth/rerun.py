@@ -55,8 +55,10 @@ class Rerun:
                 self.recorded = [call for calls in self.open for call in calls]
             self.open.append([])
             before = _versions((arguments, options))
-            output = forward(*arguments, **options)
-            inner = self.open.pop()
+            try:
+                output = forward(*arguments, **options)
+            finally:
+                inner = self.open.pop()
             if self.recorded is None and _versions((arguments, options)) == before:
                 self.open[-1].append((module, tree_map(_copied, output)))
             elif self.recorded is None:  # it wrote into what it read, and must again
