@@ -13,14 +13,8 @@ from nas_bench.growth.method import Need
 from nas_bench.growth.paths import elementwise, follow
 from nas_bench.growth.row_sums import RowProducts
 from nas_bench.growth.sites import Site
-from nas_bench.growth.statistics import (
-    FLOAT32_CUT,
-    FLOAT64_CUT,
-    Part,
-    SiteStatistics,
-    Sums,
-    sample_limit,
-)
+from nas_bench.growth.statistics import FLOAT32_CUT, FLOAT64_CUT, SiteStatistics
+from nas_bench.growth.sums import Part, Sums, sample_limit
 
 
 def statistics_batch(inputs: int, positions: int, dataset: int, factor: float = 1.0) -> int:

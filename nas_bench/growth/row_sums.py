@@ -9,7 +9,7 @@ from nas_bench.growth.capture import Captured
 from nas_bench.growth.linalg import gram
 from nas_bench.growth.method import Need
 from nas_bench.growth.sites import Site
-from nas_bench.growth.statistics import Part, SiteSamples, Sums, sample_limit
+from nas_bench.growth.sums import Part, SiteSamples, Sums, sample_limit
 
 
 class RowProducts:

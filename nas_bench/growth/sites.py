@@ -117,10 +117,22 @@ def arrange_slopes(model: nn.Module, sites: Iterable[Site]) -> None:
     for site in flat:
         if reason := slope_reason(model, site):
             raise SiteError(reason)
-    for step in (step for site in flat for step in site.path):
-        if _replaceable(model, step) and step.module is not None:
-            old = model.get_submodule(step.module)
-            model.set_submodule(step.module, UNIT_SLOPE[type(old)]().train(old.training))
+    steps = (step for site in flat for step in site.path)
+    set_unit_slopes(model, [step.module for step in steps if step.module is not None])
+
+
+def unit_slopes(model: nn.Module) -> list[str]:
+    """Qualified names of the modules that `arrange_slopes` has put there."""
+    ours = tuple(UNIT_SLOPE.values())
+    return [name for name, module in model.named_modules() if isinstance(module, ours)]
+
+
+def set_unit_slopes(model: nn.Module, names: Iterable[str]) -> None:
+    """Replace the ReLU modules of these names by the same function with slope 1 at 0."""
+    for name in names:
+        old = model.get_submodule(name)
+        if type(old) in UNIT_SLOPE:
+            model.set_submodule(name, UNIT_SLOPE[type(old)]().train(old.training))
 
 
 @contextmanager
