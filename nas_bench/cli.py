@@ -11,11 +11,15 @@ from nas_bench.commands import parameters
 from nas_bench.commands.check import check
 from nas_bench.commands.doctor import doctor
 from nas_bench.commands.ls import ls
+from nas_bench.commands.merge import merge
 from nas_bench.commands.new import new
 from nas_bench.commands.parameters import CannotRunError, examples
+from nas_bench.commands.plan import plan
 from nas_bench.commands.report import report
 from nas_bench.commands.run import run
 from nas_bench.commands.show import show
+from nas_bench.commands.status import status as status_verb
+from nas_bench.commands.verify import verify
 from nas_bench.specs import InputError, said
 
 _EPILOG = examples(
@@ -36,7 +40,7 @@ def cli() -> None:
     """
 
 
-for _verb in (run, ls, show, report, check, new, doctor):
+for _verb in (run, plan, status_verb, ls, show, report, merge, verify, check, new, doctor):
     cli.add_command(_verb)
 
 

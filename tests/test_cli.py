@@ -15,7 +15,9 @@ from nas_bench.cli import status
 from nas_bench.commands.parameters import results_folder
 from nas_bench.templates import METHOD
 
-VERBS = ("run", "ls", "show", "report", "check", "new", "doctor")
+VERBS = (
+    "run", "plan", "status", "ls", "show", "report", "merge", "verify", "check", "new", "doctor",
+)  # fmt: skip
 QUICK = ("--executor", "inline", "--seeds", "0", "--tasks", "sine", "--budget", "8 epochs")
 
 
@@ -96,6 +98,15 @@ def test_python_m_nas_bench_is_nas_bench():
         (["new", "method", "My-Method"], "cannot be a module: use lower-case letters"),
         (["new", "task", "class"], "cannot be a module"),
         (["report", "a", "--results", "b"], "give the folder once"),
+        (["show", "3f2a"], "no trial's id begins with 3f2a"),
+        (["plan", "--methods", "tni"], "unknown method 'tni': did you mean tiny?"),
+        (["plan", "--seeds", "x"], "not of the form 0-9 or 0,2,5"),
+        (["merge"], "Missing argument 'SOURCES...'"),
+        (["merge", "nowhere"], "there is no results folder at nowhere"),
+        (["merge", ".", "--results", "."], "is the results folder itself"),
+        (["merge", ".", "--prefer", "best"], "'best' is not one of 'newest'"),
+        (["status", "--watch", "--json"], "--watch and --json do not go together"),
+        (["verify", "--rerun", "-1"], "-1 is not in the range x>=0"),
         (["rnu"], "No such command"),
     ],
 )
@@ -302,7 +313,7 @@ def test_the_examples_of_helps_work(capsys, tmp_path):
     modules = (new, ls, show, check)
     lines = [line for module in modules for line in module._EPILOG.splitlines()[2:]]
     assert len(lines) >= 3 * len(modules)
-    for line in dict.fromkeys(lines):
+    for line in dict.fromkeys(line for line in lines if "results/" not in line):
         assert status(shlex.split(line)[1:]) == 0, line
 
 

@@ -1,4 +1,4 @@
-"""`nas-bench show`: everything about one method, task or protocol."""
+"""`nas-bench show`: everything about one method, task, protocol or trial."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,8 +16,11 @@ from nas_bench.commands.parameters import (
     load_plugins,
     plugin_option,
     print_json,
+    results_folder,
+    results_option,
     verbose_option,
 )
+from nas_bench.commands.show_run import find_run, is_run, print_run, run_values
 from nas_bench.specs import InputError, parse, unknown
 
 if TYPE_CHECKING:
@@ -32,17 +35,33 @@ _EPILOG = examples(
     "nas-bench show tiny",
     "nas-bench show 'mnist[target_widths=[20,10]]'",
     "nas-bench show smoke --json",
+    "nas-bench show 3f2a --results results/local",
 )
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("name")
+@results_option()
 @plugin_option()
 @data_option()
 @json_option()
 @verbose_option()
-def show(name: str, plugin_paths: tuple[Path, ...], data: Path | None, as_json: bool) -> int:
-    """Show the method, task or protocol NAME."""
+def show(
+    name: str,
+    results: Path | None,
+    plugin_paths: tuple[Path, ...],
+    data: Path | None,
+    as_json: bool,
+) -> int:
+    """Show the method, task, protocol or trial NAME.
+
+    A trial is named by its folder, or by the first digits of its id.
+    """
+    if is_run(name) and (run := find_run(name, results_folder(results))):
+        print_json(run_values(run)) if as_json else print_run(run)
+        return OK
+    if is_run(name) and name[0].isdigit():
+        raise InputError(f"no trial's id begins with {name} in {results_folder(results)}")
     load_plugins(plugin_paths)
     found = _found(name, data)
     if as_json:
@@ -170,8 +189,8 @@ def _print(found: dict[str, Any]) -> None:
     refused = found["not growable"]
     rest = {k: v for k, v in found.items() if k not in ("sites", "not growable")}
     click.echo("\n".join(_lines(rest)))
-    _print_table("sites", _HEADER, [_cells(name, site) for name, site in sites.items()])
-    _print_table("not growable", ("layer", "reason"), list(refused.items()))
+    print_table("sites", _HEADER, [_cells(name, site) for name, site in sites.items()])
+    print_table("not growable", ("layer", "reason"), list(refused.items()))
 
 
 def _cells(name: str, site: dict[str, Any]) -> tuple[str, ...]:
@@ -180,7 +199,8 @@ def _cells(name: str, site: dict[str, Any]) -> tuple[str, ...]:
     return name, site["next"], path, f"{site['positions']} × {site['taps']}", widths
 
 
-def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A titled table on stdout; what is in it is text."""
     import shutil
 
     from rich.box import SIMPLE_HEAD

@@ -1,6 +1,6 @@
 """What earlier sweeps left in the results folder: what is missing, failed, or out of date."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from nas_bench.results.ledger import Ledger
 from nas_bench.results.run import Run, Summary, read_summary
 from nas_bench.trials.config import TrialConfig
 
-Rerun = Literal["none", "failed", "all"]
+Rerun = Literal["none", "failed", "stale", "all"]
 
 
 def missing(configs: Iterable[TrialConfig], ledger: Ledger, rerun: Rerun) -> list[TrialConfig]:
@@ -20,9 +20,9 @@ def missing(configs: Iterable[TrialConfig], ledger: Ledger, rerun: Rerun) -> lis
     Args:
         configs: of the plan.
         ledger: where earlier sweeps wrote.
-        rerun: whether to run again what failed, or all.
+        rerun: whether to run again what failed, what other code made, or all.
     """
-    return [config for config in configs if _is_missing(ledger.run(config), rerun)]
+    return [config for config in configs if _is_missing(config, ledger.glance(config), rerun)]
 
 
 def remarks(
@@ -39,6 +39,11 @@ def remarks(
         ledger: where earlier sweeps wrote.
         plugin_paths: files of plugins.
     """
+    if damaged := sum(ledger.status(config) == "damaged" for config in missing):
+        yield (
+            f"{_trials(damaged)} {_has(damaged)} damaged files and will run again; what is there "
+            "is set aside in a folder damaged-<n>"
+        )
     running = {config.id for config in missing}
     kept = [config for config in configs if config.id not in running]
     if failed := sum(ledger.status(config) != "ok" for config in kept):
@@ -50,13 +55,15 @@ def remarks(
     if stale := sum(_stale(row, config, running) for row, config in rows.items()):
         yield (
             f"{_trials(stale)} in {ledger.folder} {_was(stale)} run with other code than today's: "
-            "run all seeds again with --rerun all, or use another --results folder"
+            "run them again with --rerun stale, or use another --results folder"
         )
 
 
-def _is_missing(run: Run | None, rerun: Rerun) -> bool:
+def _is_missing(config: TrialConfig, run: Run | None, rerun: Rerun) -> bool:
     if run is None or run.unfinished or rerun == "all":
         return True
+    if rerun == "stale":
+        return run.status == "ok" and _differs(run, _today(config))
     return rerun == "failed" and run.status != "ok"
 
 
@@ -64,11 +71,13 @@ def _stale(row: Path, config: TrialConfig, running: Collection[str]) -> int:
     """How many results of this folder of seeds stay and come from other code than today's."""
     kept = [summary for summary in _results(row) if summary.id not in running]
     today = _today(config) if kept else {}
-    origins = [summary.environment.get("sources", {}) for summary in kept]
-    return sum(
-        any(stored.get(name, value) != value for name, value in today.items())
-        for stored in origins
-    )
+    return sum(_differs(summary, today) for summary in kept)
+
+
+def _differs(summary: Summary, today: Mapping[str, str]) -> bool:
+    """Whether a result comes from code with other hashes than these."""
+    stored = summary.environment.get("sources", {})
+    return any(stored.get(name, value) != value for name, value in today.items())
 
 
 def _results(row: Path) -> Iterator[Summary]:
@@ -98,3 +107,7 @@ def _trials(count: int) -> str:
 
 def _was(count: int) -> str:
     return "was" if count == 1 else "were"
+
+
+def _has(count: int) -> str:
+    return "has" if count == 1 else "have"

@@ -40,6 +40,11 @@ def source_hash(cls: type) -> str:
         source = inspect.getsource(sys.modules[cls.__module__])
     except (KeyError, OSError, TypeError):
         raise ValueError(f"no source of {cls.__module__}.{cls.__qualname__} was found") from None
+    return code_hash(source)
+
+
+def code_hash(source: str) -> str:
+    """Sixteen digits for Python code; comments, layout and docstrings don't count."""
     return hashlib.sha256(_code(source).encode()).hexdigest()[:16]
 
 

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,24 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         cure = _CURES.get(error.errno or 0, error.strerror or str(error))
         raise LedgerError(f"cannot write {path}: {cure}") from error
+
+
+def read(path: Path) -> bytes:
+    """The content of a regular file; links are not followed.
+
+    Raises:
+        OSError: if it cannot be read, or is a link, a folder or a pipe.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            error.strerror = "it is a link, which is not followed"
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a file", str(path))
+        return file.read()
 
 
 def replace(path: Path, content: bytes) -> None:

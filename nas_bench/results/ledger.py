@@ -1,5 +1,6 @@
 """The run ledger: written by the driver alone, readable by everyone."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from nas_bench.results import files
+from nas_bench.results.aside import make_way
 from nas_bench.results.files import LedgerError
-from nas_bench.results.paths import trial_folder, trial_folders
-from nas_bench.results.run import Run, Summary, read_run, read_summary, summary_bytes
+from nas_bench.results.paths import places, trial_folder
+from nas_bench.results.run import CURVE, GROWTH, VERIFIED, Run, checksum, glance, read_run, stray
+from nas_bench.results.summary import Summary, read_summary, summary_bytes
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Failure, GrowthRecord, Record, as_dict
 
@@ -31,24 +34,30 @@ class Ledger:
 
     Attributes:
         folder: the results folder; made when the first trial begins.
+        set_aside: where `begin` has moved damaged files.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
+        self.set_aside: list[Path] = []
         self._open: dict[str, Summary] = {}
 
     def begin(self, config: TrialConfig, environment: dict[str, Any] | None = None) -> None:
         """Starts the files of a trial anew; an earlier attempt leaves only its count.
 
+        Damaged files of an earlier attempt are moved out of the way, into `damaged-<n>`.
+
         Raises:
             LedgerError: if another trial lies in its place.
         """
         folder = self.trial_folder(config)
-        attempts = self._attempts(config) + 1
         with files.writing(folder):
+            self.set_aside += make_way(self.folder, folder)
+            attempts = self._attempts(config) + 1
             folder.mkdir(parents=True, exist_ok=True)
+            (folder / VERIFIED).unlink(missing_ok=True)
         self._store(config, _new_summary(config, attempts, environment or {}))
-        for name in ("curve.jsonl", "growth.jsonl"):
+        for name in (CURVE, GROWTH):
             files.replace(folder / name, b"")
 
     def write(self, config: TrialConfig, message: dict[str, Any]) -> None:
@@ -57,8 +66,16 @@ class Ledger:
         Raises:
             LedgerError: if the trial was not begun, or is finished.
         """
-        if message["type"] in ("started", "loaded"):
-            self._start(config, message.get("environment") or {})
+        environment = message.get("environment") or {}
+        if message["type"] == "started":
+            self.begin(config, environment)
+            return
+        if message["type"] == "loaded":
+            summary = self._begun(config)
+            self._store(config, replace(summary, environment=summary.environment | environment))
+            return
+        if message["type"] == "resumed":
+            self._resume(config, message["messages"])
             return
         value = _MESSAGES[message["type"]].validate_python(message)
         summary = self._begun(config)
@@ -67,9 +84,8 @@ class Ledger:
             return
         if isinstance(value, Record):
             self._open[config.id] = _with_record(summary, value)
-        name = "curve.jsonl" if isinstance(value, Record) else "growth.jsonl"
-        line = {key: item for key, item in as_dict(value).items() if key != "type"}
-        files.append(self.trial_folder(config) / name, files.as_json(line))
+        name, line = _line(value)
+        files.append(self.trial_folder(config) / name, line)
 
     def finish(self, config: TrialConfig) -> None:
         """Closes a trial: ok if its last record was final, else failed."""
@@ -90,8 +106,17 @@ class Ledger:
 
     def status(self, config: TrialConfig) -> str | None:
         """The trial's status, None if it was never begun."""
-        run = self.run(config)
+        run = self.glance(config)
         return run.status if run else None
+
+    def glance(self, config: TrialConfig) -> Run | None:
+        """The trial with only its last record read, None if it was never begun."""
+        folder = self.trial_folder(config)
+        return glance(folder) if folder.exists() else None
+
+    def resumable(self, config: TrialConfig) -> bool:
+        """Whether a checkpoint of the trial is worth keeping."""
+        return self.status(config) in (None, "running", "preempted", "timeout", "oom", "damaged")
 
     def run(self, config: TrialConfig) -> Run | None:
         """The trial read back, None if it was never begun."""
@@ -99,19 +124,37 @@ class Ledger:
         return read_run(folder) if folder.exists() else None
 
     def runs(self) -> list[Run]:
-        """Every trial of the folder, sorted by path; damage is in its `problems`."""
-        return [read_run(folder) for folder in trial_folders(self.folder)]
+        """Every trial of the folder, sorted by path; damage is in its `problems`.
+
+        What stands in the way of trials comes last, as damaged trials.
+        """
+        return self._each(read_run)
+
+    def glances(self) -> list[Run]:
+        """The same, but of trials that ended undamaged only the last record is read."""
+        return self._each(glance)
 
     def trial_folder(self, config: TrialConfig) -> Path:
         """Where the files of a trial lie."""
         return self.folder / trial_folder(config)
 
-    def _start(self, config: TrialConfig, environment: dict[str, Any]) -> None:
-        if config.id not in self._open:
-            self.begin(config, environment)
-            return
-        summary = self._open[config.id]
-        self._store(config, replace(summary, environment=summary.environment | environment))
+    def _each(self, read: Callable[[Path], Run]) -> list[Run]:
+        found = places(self.folder)
+        return [*map(read, found.trials), *(stray(place, why) for place, why in found.strays)]
+
+    def _resume(self, config: TrialConfig, messages: Sequence[dict[str, Any]]) -> None:
+        """Lets the files hold what the trial had said when its checkpoint was made."""
+        summary, lines = self._begun(config), {CURVE: b"", GROWTH: b""}
+        for message in messages:
+            value = _MESSAGES[message["type"]].validate_python(message)
+            if isinstance(value, Record):
+                summary = _with_record(summary, value)
+            name, line = _line(value)
+            lines[name] += line
+        for name, content in lines.items():
+            files.replace(self.trial_folder(config) / name, content)
+        resumed = {"resumed_at_step": summary.costs.get("step", 0)}
+        self._store(config, replace(summary, environment=summary.environment | resumed))
 
     def _attempts(self, config: TrialConfig) -> int:
         folder = self.trial_folder(config)
@@ -141,13 +184,20 @@ class Ledger:
     def _close(self, config: TrialConfig, summary: Summary) -> None:
         folder = self.trial_folder(config)
         with files.writing(folder):
-            files.synchronise(folder / "curve.jsonl")
-            files.synchronise(folder / "growth.jsonl")
-        self._store(config, replace(summary, finished=_now()))
+            for name in (CURVE, GROWTH):
+                files.synchronise(folder / name)
+            sums = {name: checksum(folder / name) for name in (CURVE, GROWTH)}
+        self._store(config, replace(summary, finished=_now(), checksums=sums))
         del self._open[config.id]
 
 
 _NOTHING = Failure("failed", "NoResultError", "the trial ended without a result", "")
+
+
+def _line(value: Record | GrowthRecord) -> tuple[str, bytes]:
+    """The file that a message belongs to, and its line there."""
+    line = {key: item for key, item in as_dict(value).items() if key != "type"}
+    return CURVE if isinstance(value, Record) else GROWTH, files.as_json(line)
 
 
 def _new_summary(config: TrialConfig, attempts: int, environment: dict[str, Any]) -> Summary:

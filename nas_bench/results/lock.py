@@ -33,6 +33,14 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder(folder: Path) -> str | None:
+    """What the lock's file says of its last holder, None without one; nothing is locked."""
+    try:
+        return files.read(folder / _NAME)[:200].decode(errors="replace") or None
+    except OSError:
+        return None
+
+
 def _acquired(path: Path) -> int:
     """The descriptor of the locked file, which names its holder."""
     while True:

@@ -1,13 +1,29 @@
 """Where a trial lies in the results folder."""
 
 import hashlib
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from nas_bench.trials.config import TrialConfig
 
 _PLAIN = re.compile(r"(?!.*--)[a-z0-9](?:[a-z0-9_.=-]{0,46}[a-z0-9])?")
-_RESERVED = {"checkpoints", "report"}
+_RESERVED = {"checkpoints", "report", "wandb"}
+_SET_ASIDE = re.compile(r"(?:^|\.)damaged-\d+$")
+
+
+class Places(NamedTuple):
+    """What is in a results folder.
+
+    Attributes:
+        trials: folders in the places of trials, sorted.
+        strays: what stands in the way of trials, with the reason, sorted.
+    """
+
+    trials: list[Path]
+    strays: list[tuple[Path, str]]
 
 
 def path_part(text: str) -> str:
@@ -31,5 +47,57 @@ def trial_folder(config: TrialConfig) -> Path:
 
 def trial_folders(results: Path) -> list[Path]:
     """Every folder of the results folder that is in the place of a trial, sorted."""
-    found = (folder for folder in results.glob("*/*/*/*/s*") if folder.is_dir())
-    return sorted(folder for folder in found if re.fullmatch(r"s\d+", folder.name))
+    return places(results).trials
+
+
+def places(results: Path) -> Places:
+    """What lies in the places of trials, and what stands in the way; links are not followed."""
+    found = Places([], [])
+    level = [Path(results)]
+    for depth in range(5):
+        level = [path for parent in level for path in _folders(parent, depth, found)]
+    found.trials.extend(sorted(level))
+    found.strays.sort()
+    return found
+
+
+def is_set_aside(name: str) -> bool:
+    """Whether a file or folder of this name was damaged and has been moved out of the way."""
+    return _SET_ASIDE.search(name) is not None
+
+
+def _folders(parent: Path, depth: int, found: Places) -> Iterator[Path]:
+    """The folders that may hold trials below; the rest becomes strays."""
+    try:
+        with os.scandir(parent) as entries:
+            listed = list(entries)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        found.strays.append((parent, f"it cannot be read: {error.strerror or error}"))
+        return
+    for entry in listed:
+        if not _is_ours(entry.name, depth):
+            continue
+        path = parent / entry.name
+        if problem := _hindrance(entry, depth):
+            if depth > 0 or entry.is_symlink() or "." not in entry.name:
+                found.strays.append((path, problem))
+        else:
+            yield path
+
+
+def _is_ours(name: str, depth: int) -> bool:
+    beside = depth == 0 and name in _RESERVED
+    return not beside and not name.startswith(".") and not is_set_aside(name)
+
+
+def _hindrance(entry: os.DirEntry[str], depth: int) -> str:
+    """Why an entry cannot hold a trial; empty if it can."""
+    if entry.is_symlink():
+        return "it is a link, which is not followed"
+    if not entry.is_dir():
+        return "it is a file where a folder belongs"
+    if depth == 4 and not re.fullmatch(r"s\d+", entry.name):
+        return "its name is not that of a trial, such as s0"
+    return ""

@@ -1,63 +1,33 @@
 """A trial as the ledger knows it."""
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from nas_bench.results.files import as_json
-from nas_bench.trials.config import TrialConfig
+from nas_bench.results import files
+from nas_bench.results.plausible import refuse_implausible, sentence
+from nas_bench.results.summary import SCHEMA, Status, Summary, read_summary, summary_bytes
 from nas_bench.trials.messages import GrowthRecord, Record
 
-Status = Literal["running", "ok", "failed", "oom", "timeout", "diverged", "preempted", "damaged"]
-SCHEMA = 1
-MACHINE_FAULTS = ("DataMissingError", "OtherCopyError", "OriginalError")
-"""Errors that say nothing about the method: what they ended is unfinished, not failed."""
-T = TypeVar("T")
+__all__ = [
+    "SCHEMA",
+    "Run",
+    "Status",
+    "Summary",
+    "glance",
+    "read_run",
+    "read_summary",
+    "stray",
+    "summary_bytes",
+]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What `run.json` holds; the first five fields stay as they are in every version.
-
-    Attributes:
-        method: canonical spec of the method, a twin's original's.
-        label: what tables call the method; it tells twins apart.
-        status: "damaged" is never written, only read.
-        result: the record at the end of the budget, only of a trial that is ok.
-        sizes: parameters, FLOPs and widths of the last record.
-        costs: train and growth FLOPs and the clocks of the last record.
-        error: error, message and traceback of a trial without a result.
-        attempts: how often the trial was begun.
-    """
-
-    method: str
-    task: str
-    protocol: str
-    seed: int
-    status: Status
-    id: str
-    settings_id: str
-    label: str
-    kind: str
-    schema: int = SCHEMA
-    attempts: int = 1
-    started: str | None = None
-    finished: str | None = None
-    result: Record | None = None
-    sizes: dict[str, Any] = field(default_factory=dict)
-    costs: dict[str, Any] = field(default_factory=dict)
-    error: dict[str, str] | None = None
-    environment: dict[str, Any] = field(default_factory=dict)
-    config: TrialConfig | None = None
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether the trial was cut off or could not be tried: the same command runs it again."""
-        faulty = self.error is not None and self.error.get("error") in MACHINE_FAULTS
-        return faulty or self.status in ("running", "preempted", "damaged")
+CURVE, GROWTH, VERIFIED = "curve.jsonl", "growth.jsonl", "verified.json"
+_TORN = "the last line is torn and left out"
+T = TypeVar("T", Record, GrowthRecord)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,36 +61,21 @@ class Run(Summary):
         lines = self.error.get("message", "").strip().splitlines() or [""]
         return f"{self.error.get('error', 'error')}: {lines[0]}"
 
+    @property
+    def only_cut(self) -> bool:
+        """Whether the trial has not ended and nothing is wrong but a last line cut in writing."""
+        torn = all(problem.endswith(_TORN) for problem in self.problems)
+        return torn and self.status in ("running", "preempted")
 
-_SUMMARY = TypeAdapter(Summary)
+
+class _Lines(NamedTuple, Generic[T]):
+    values: list[T]
+    problems: list[str]
+    state: Literal["intact", "changed", "unknown"]
+
+
 _RECORD = TypeAdapter(Record)
 _GROWTH = TypeAdapter(GrowthRecord)
-
-
-def summary_bytes(summary: Summary) -> bytes:
-    """The content of `run.json`."""
-    return as_json(_SUMMARY.dump_python(summary, mode="json"), indent=1)
-
-
-def read_summary(folder: Path) -> Summary:
-    """The trial's `run.json`.
-
-    Raises:
-        ValueError: if it is missing or damaged; the message is one sentence.
-    """
-    try:
-        summary = _SUMMARY.validate_json((folder / "run.json").read_bytes())
-    except FileNotFoundError:
-        raise ValueError("run.json is missing") from None
-    except OSError as error:
-        raise ValueError(f"run.json cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        raise ValueError(f"run.json is damaged: {_first(error)}") from None
-    if summary.schema != SCHEMA:
-        raise ValueError(
-            f"run.json has schema {summary.schema}, but this nas-bench reads {SCHEMA}: update it"
-        )
-    return summary
 
 
 def read_run(folder: Path) -> Run:
@@ -128,25 +83,61 @@ def read_run(folder: Path) -> Run:
 
     A trial that was ok but whose files are damaged is damaged: it has to run again.
     """
-    curve, curve_problems = _lines(folder / "curve.jsonl", _RECORD.validate_json)
-    growth, growth_problems = _lines(folder / "growth.jsonl", _GROWTH.validate_json)
-    problems = curve_problems + growth_problems
-    try:
-        summary = read_summary(folder)
-    except ValueError as error:
-        summary, problems = _unreadable(folder), [str(error), *problems]
-    if summary.result and not problems and (not curve or curve[-1].step != summary.result.step):
-        problems.append("curve.jsonl does not end with the result in run.json")
+    return _read(folder, everything=True)
+
+
+def glance(folder: Path) -> Run:
+    """The same, but of a trial that ended undamaged only the last record is read.
+
+    Its growth events are not there, nor are the other records of its curve.
+    """
+    return _read(folder, everything=False)
+
+
+def stray(place: Path, problem: str) -> Run:
+    """What stands in the way of trials in a results folder, as a damaged trial.
+
+    Args:
+        place: inside of the results folder.
+        problem: one sentence.
+    """
+    return Run(**vars(_unreadable(place)), folder=place, problems=(problem,))
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(files.read(path)).hexdigest()
+
+
+def _read(folder: Path, *, everything: bool) -> Run:
+    summary, problems = _summary(folder)
+    sums = summary.checksums
+    curve = _lines(folder / CURVE, _RECORD, sums.get(CURVE), everything=everything)
+    growth = _lines(folder / GROWTH, _GROWTH, sums.get(GROWTH), everything=everything)
+    ends_otherwise = repr(curve.values[-1:]) != repr([summary.result])  # NaN differs from itself
+    if summary.result and ends_otherwise and not curve.problems:
+        problems.append(f"{CURVE} does not end with the result in run.json")
+    problems += curve.problems + growth.problems
+    for name, lines in ((CURVE, curve), (GROWTH, growth)):
+        if lines.state == "changed" and not any(name in problem for problem in problems):
+            problems.append(f"{name} is not as it was when the trial ended")
     if problems and summary.status == "ok":
         summary = replace(summary, status="damaged", result=None)
-        problems = [f"{problems[0]}; the same command runs this trial again"]
+        problems = [f"{problems[0]}; the same command runs this trial again", *problems[1:]]
     return Run(
         **vars(summary),
         folder=folder,
-        curve=tuple(curve),
-        growth=tuple(growth),
+        curve=tuple(curve.values),
+        growth=tuple(growth.values),
         problems=tuple(problems),
     )
+
+
+def _summary(folder: Path) -> tuple[Summary, list[str]]:
+    try:
+        return read_summary(folder), []
+    except ValueError as error:
+        return _unreadable(folder), [str(error)]
 
 
 def _unreadable(folder: Path) -> Summary:
@@ -156,7 +147,7 @@ def _unreadable(folder: Path) -> Summary:
         method=method,
         task=task,
         protocol=protocol,
-        seed=int(seed[1:]),
+        seed=int(seed[1:]) if seed[1:].isdecimal() else -1,
         status="damaged",
         id="",
         settings_id=settings_id,
@@ -165,26 +156,39 @@ def _unreadable(folder: Path) -> Summary:
     )
 
 
-def _lines(path: Path, parse: Callable[[bytes], T]) -> tuple[list[T], list[str]]:
+def _lines(
+    path: Path, kind: TypeAdapter[T], checksum: str | None, *, everything: bool
+) -> _Lines[T]:
     """The lines of a file that can be read, and a sentence for each that cannot."""
     try:
-        *lines, last = path.read_bytes().split(b"\n")
+        content = files.read(path)
     except FileNotFoundError:
-        return [], [f"{path.name} is missing"]
+        return _Lines([], [f"{path.name} is missing"], "changed")
     except OSError as error:
-        return [], [f"{path.name} cannot be read: {error.strerror}"]
+        problem = f"{path.name} cannot be read: {error.strerror or error}"
+        return _Lines([], [problem], "changed")
+    state = _state(content, checksum)
+    if state == "intact" and not everything:
+        content = content[content.rfind(b"\n", 0, -1) + 1 :] if path.name == CURVE else b""
+    return _Lines(*_parsed(content, path.name, kind.validate_json), state)
+
+
+def _state(content: bytes, checksum: str | None) -> Literal["intact", "changed", "unknown"]:
+    if checksum is None:
+        return "unknown"
+    return "intact" if checksum == hashlib.sha256(content).hexdigest() else "changed"
+
+
+def _parsed(content: bytes, name: str, parse: Callable[[bytes], T]) -> tuple[list[T], list[str]]:
+    *lines, last = content.split(b"\n")
     values, problems = [], []
     for number, line in enumerate(lines, start=1):
         try:
-            values.append(parse(line))
-        except ValidationError as error:
-            problems.append(f"{path.name}: line {number} is damaged: {_first(error)}")
+            value = parse(line)
+            refuse_implausible(value)
+            values.append(value)
+        except (ValidationError, ValueError, RecursionError) as error:
+            problems.append(f"{name}: line {number} is damaged: {sentence(error)}")
     if last:
-        problems.append(f"{path.name}: the last line is torn and left out")
+        problems.append(f"{name}: {_TORN}")
     return values, problems
-
-
-def _first(error: ValidationError) -> str:
-    detail = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, detail["loc"]))
-    return f"{place}: {detail['msg']}" if place else detail["msg"]

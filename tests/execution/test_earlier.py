@@ -43,5 +43,26 @@ def test_results_of_other_code_are_counted_also_those_of_other_seeds(ledger):
     for configs in ([old], [young], [old, young]):
         (sentence,) = said(configs, ledger)
         assert sentence.startswith(f"1 trial in {ledger.folder} was run with other code than")
-        assert "--rerun all, or use another --results folder" in sentence
+        assert "--rerun stale, or use another --results folder" in sentence
     assert said([old, young], ledger, "all") == []
+
+
+def test_only_what_other_code_made_runs_again_when_asked_for(ledger):
+    old, young, bad = config(seed=0), config(seed=1), config("raises")
+    sweep([old, young, bad], ledger, "inline", SETTINGS)
+    make_stale(ledger, old)
+    assert missing([old, young, bad], ledger, "stale") == [old]
+    assert said([old, young, bad], ledger, "stale")[-1].startswith("1 trial failed earlier")
+    sweep([old, young, bad], ledger, "inline", SETTINGS, "stale")
+    assert missing([old, young, bad], ledger, "stale") == []
+    assert ledger.run(old).attempts == 2
+
+
+def test_trials_with_damaged_files_are_counted(ledger):
+    sweep([config()], ledger, "inline", SETTINGS)
+    (ledger.trial_folder(config()) / "curve.jsonl").unlink()
+    (sentence,) = said([config()], ledger)
+    assert sentence.startswith("1 trial has damaged files and will run again")
+    sweep([config()], ledger, "inline", SETTINGS)
+    assert [path.name for path in ledger.set_aside] == ["damaged-1"]
+    assert said([config()], ledger) == []

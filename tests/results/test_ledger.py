@@ -36,9 +36,9 @@ def test_the_stable_fields_come_first(ledger: Ledger) -> None:
     assert list(content(ledger))[:5] == ["method", "task", "protocol", "seed", "status"]
 
 
-def test_begin_stores_the_environment_and_started_adds_the_workers(ledger: Ledger) -> None:
+def test_begin_stores_the_environment_and_loaded_adds_the_workers(ledger: Ledger) -> None:
     ledger.begin(trial(), {"driver": 1})
-    ledger.write(trial(), {"type": "started", "environment": {"device": "cpu"}})
+    ledger.write(trial(), {"type": "loaded", "environment": {"device": "cpu"}})
     assert content(ledger)["environment"] == {"driver": 1, "device": "cpu"}
     assert content(ledger)["attempts"] == 1
 
@@ -96,12 +96,60 @@ def test_nothing_is_written_to_a_trial_that_is_not_open(ledger: Ledger) -> None:
     assert len(ledger.runs()[0].curve) == 13
 
 
-def test_another_trial_in_the_same_place_is_not_overwritten(ledger: Ledger) -> None:
+def test_damaged_files_are_set_aside_when_the_trial_begins_again(ledger: Ledger) -> None:
     synthetic.run(ledger, trial())
-    path = ledger.trial_folder(trial()) / "run.json"
+    folder = ledger.trial_folder(trial())
+    path = folder / "run.json"
     path.write_text(path.read_text().replace(trial().id, "0" * 16))
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    synthetic.run(ledger, trial())
+    assert ledger.set_aside == [folder / "damaged-1"]
+    assert {file.name: file.read_bytes() for file in ledger.set_aside[0].iterdir()} == before
+    (run,) = ledger.runs()
+    assert (run.status, run.problems) == ("ok", ())
+
+    (folder / "curve.jsonl").unlink()
+    (folder / "curve.jsonl").mkdir()
+    synthetic.run(ledger, trial())
+    assert ledger.set_aside[1:] == [folder / "damaged-2"]
+    assert [run.problems for run in ledger.runs()] == [()]
+
+
+def test_what_was_only_cut_off_is_not_set_aside(ledger: Ledger) -> None:
+    ledger.begin(trial())
+    (ledger.trial_folder(trial()) / "curve.jsonl").write_text('{"step": 1')
+    synthetic.run(Ledger(ledger.folder), trial())
+    assert not list(ledger.trial_folder(trial()).glob("damaged-*"))
+
+
+@pytest.mark.parametrize("depth", range(5))
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_nothing_is_written_through_a_link_or_over_a_file(
+    ledger: Ledger, tmp_path: Path, depth: int, kind: str
+) -> None:
+    folder = ledger.trial_folder(trial())
+    place = [folder, *folder.parents][depth]
+    place.parent.mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    place.symlink_to(elsewhere) if kind == "link" else place.write_text("precious")
+    (run,) = ledger.runs()
+    assert run.folder == place
+    assert kind in run.problems[0]
+    synthetic.run(ledger, trial())
+    (moved,) = ledger.set_aside
+    assert moved.is_symlink() or moved.read_text() == "precious"
+    assert not list(elsewhere.iterdir())
+    assert [run.status for run in ledger.runs()] == ["ok"]
+
+
+def test_another_trial_in_the_same_place_is_not_overwritten(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(trial()), "settings_id", "0" * 8)
+    synthetic.run(ledger, trial())
     with pytest.raises(LedgerError, match="move it away"):
-        ledger.begin(trial())
+        ledger.begin(trial(budget=synthetic.Budget(epochs=99)))
 
 
 def test_infinite_and_undefined_numbers_survive_in_strict_json(ledger: Ledger) -> None:

@@ -5,8 +5,9 @@ import pytest
 import synthetic
 from synthetic import trial
 
+from nas_bench.results import summary
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.run import Run
+from nas_bench.results.run import Run, glance, read_run
 from nas_bench.trials.messages import Failure, as_dict
 
 
@@ -92,6 +93,71 @@ def test_a_newer_schema_asks_for_an_update(folder: Path) -> None:
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
     run = only_run(folder)
     assert run.reason == "run.json has schema 2, but this nas-bench reads 1: update it"
+
+
+def test_a_line_that_was_taken_out_is_noticed(folder: Path) -> None:
+    path = folder / "curve.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:5] + lines[6:]))
+    assert only_run(folder).reason.startswith("curve.jsonl is not as it was when the trial ended")
+
+
+def test_files_of_two_trials_that_were_swapped_are_noticed(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    folders = []
+    for seed in range(2):
+        synthetic.run(ledger, trial(seed=seed))
+        folders.append(ledger.trial_folder(trial(seed=seed)))
+    folders[0].rename(tmp_path / "aside")
+    folders[1].rename(folders[0])
+    (tmp_path / "aside").rename(folders[1])
+    reasons = [run.reason for run in ledger.runs()]
+    assert all("that of another trial, whose place is smoke/digits" in text for text in reasons)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"status": "ok"', '"status": "failed"', "its status is failed with a result"),
+        ('"seed": 0', '"seed": 1', "its seed is not that of its config"),
+        ('"protocol": "smoke"', '"protocol": "../../x"', "its protocol is not that of its config"),
+        ('"attempts": 1', '"attempts": "many"', "attempts: Input should be a valid integer"),
+        ('"cpu": {', '"cpu": 3, "cpus": {', "its environment.cpu is no object"),
+        ('"schema": 1', '"schema": true', "its schema is not a whole number"),
+        ('"step": 180', f'"step": {10**30}', "step is 1000"),
+    ],
+)
+def test_a_run_json_that_no_driver_wrote_is_damaged(
+    folder: Path, old: str, new: str, sentence: str
+) -> None:
+    path = folder / "run.json"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    run = only_run(folder)
+    assert run.status == "damaged"
+    assert sentence in run.reason
+
+
+def test_older_schemas_are_read_as_todays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "run.json"
+    older = path.read_text().replace('"schema": 1', '"schema": 0')
+    path.write_text(older.replace('"attempts"', '"tries"'))
+    assert "has schema 0" in only_run(folder).reason
+
+    def attempts(values: dict) -> dict:
+        values["attempts"] = values.pop("tries")
+        return values
+
+    monkeypatch.setitem(summary.UPGRADES, 0, attempts)
+    run = only_run(folder)
+    assert (run.status, run.attempts, run.schema) == ("ok", 1, 1)
+
+
+def test_a_glance_reads_one_record_of_what_ended_well(folder: Path) -> None:
+    run = glance(folder)
+    assert (run.status, run.curve, run.problems) == ("ok", (run.result,), ())
+    (folder / "growth.jsonl").write_text("")
+    assert glance(folder).problems == read_run(folder).problems != ()
 
 
 def test_damage_of_any_kind_never_raises(folder: Path) -> None:

@@ -1,0 +1,201 @@
+"""`nas-bench plan`: what `run` would do, and what it would cost."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nas_bench.commands.parameters import (
+    NOTHING,
+    OK,
+    counted,
+    examples,
+    json_option,
+    load_plugins,
+    print_json,
+    results_folder,
+    verbose_option,
+)
+from nas_bench.commands.selection import Selection, selection_options
+
+if TYPE_CHECKING:
+    from nas_bench.execution.estimate import Estimate
+    from nas_bench.trials.config import TrialConfig
+
+_STATES = ("ok", "to run", "failed", "stale")
+_EPILOG = examples(
+    "nas-bench plan --methods tiny,gradmax",
+    "nas-bench plan --protocol mlp --methods all --tasks mnist --seeds 0-9",
+    "nas-bench plan --rerun failed --json",
+)
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A trial of the plan, and what it will cost if it runs."""
+
+    config: "TrialConfig"
+    state: str
+    estimate: "Estimate | None"
+
+
+@click.command(epilog=_EPILOG)
+@selection_options
+@json_option()
+@verbose_option()
+def plan(as_json: bool, **values: Any) -> int:
+    """List the trials that `run` with the same options would run, and estimate their cost.
+
+    Nothing runs, and nothing is downloaded or written. Estimates come from finished seeds of the
+    same settings, else from the FLOPs of the networks and the speed of finished trials of
+    the task on this kind of machine, else from a few training steps measured now.
+    """
+    selection = Selection(**values)
+    load_plugins(selection.plugin_paths)
+    planned = _planned(selection)
+    at_a_time = max(
+        1, (os.cpu_count() or 1) // max((p.config.threads for p in planned), default=1)
+    )
+    if as_json:
+        print_json(_values(planned, at_a_time))
+    else:
+        _print(planned, at_a_time)
+    return OK if planned else NOTHING
+
+
+def _planned(selection: Selection) -> list[_Planned]:
+    from nas_bench.execution.earlier import missing
+    from nas_bench.execution.estimate import Estimator
+    from nas_bench.results.ledger import Ledger
+    from nas_bench.training.data import data_folder
+    from nas_bench.trials.plan import plan
+
+    configs = plan(selection.changed_protocol(), baselines=not selection.no_baselines)
+    ledger = Ledger(results_folder(selection.results))
+    wanted = {config.id for config in missing(configs, ledger, selection.rerun)}
+    estimator = Estimator(ledger.glances(), data_folder(selection.data))
+    return [
+        _Planned(c, "to run", estimator.estimate(c))
+        if c.id in wanted
+        else _Planned(c, _state(ledger, c), None)
+        for c in configs
+    ]
+
+
+def _state(ledger: Any, config: "TrialConfig") -> str:
+    from nas_bench.results.run import glance
+    from nas_bench.results.today import is_stale
+
+    run = glance(ledger.trial_folder(config))
+    if run.status != "ok":
+        return "failed"
+    return "stale" if is_stale(run) else "ok"
+
+
+def _print(planned: Sequence[_Planned], at_a_time: int) -> None:
+    import shutil
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    states = [s for s in _STATES if s == "to run" or any(p.state == s for p in planned)]
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("task", overflow="fold")
+    table.add_column("method", overflow="fold")
+    for name in (*states, "FLOPs", "time"):
+        table.add_column(name, justify="right")
+    for (task, label), group in _grouped(planned):
+        counts = Counter(trial.state for trial in group)
+        cells = [str(counts[state] or "–") for state in states]
+        table.add_row(*map(Text, (task, label, *cells, *_costs(group))))
+    width = max(shutil.get_terminal_size((120, 24)).columns, 100)
+    console = Console(width=width, highlight=False)
+    if planned:
+        console.print(table)
+    for line in _remarks(planned, at_a_time):
+        console.print(Text(line))
+
+
+def _costs(planned: Iterable[_Planned]) -> tuple[str, str]:
+    """FLOPs and time of what runs, as people read them; `?` where something is not known."""
+    from nas_bench.report.text import human
+
+    found = [trial.estimate for trial in planned if trial.estimate]
+    flops, seconds = _total(e.flops for e in found), _total(e.seconds for e in found)
+    return (
+        "–" if not found else "?" if flops is None else human(flops),
+        "–" if not found else "?" if seconds is None else _duration(seconds),
+    )
+
+
+def _remarks(planned: Sequence[_Planned], at_a_time: int) -> Iterator[str]:
+    from nas_bench.report.text import one_line
+
+    running = [trial for trial in planned if trial.state == "to run"]
+    yield f"{counted(len(planned), 'trial')}, {len(running)} to run"
+    if not running:
+        return
+    flops, spent = _costs(running)
+    seconds = _total(trial.estimate.seconds for trial in running if trial.estimate)
+    if seconds is not None:
+        wall = _duration(_wall(running, seconds, at_a_time))
+        yield f"{flops} FLOPs, {spent} of trials: about {wall} with {at_a_time} at a time"
+    bases = Counter(one_line(trial.estimate.basis) for trial in running if trial.estimate)
+    yield from (f"{count} of {len(running)}: {basis}" for basis, count in bases.items())
+
+
+def _wall(running: Sequence[_Planned], seconds: float, at_a_time: int) -> float:
+    """At least the longest trial; start-up is left out."""
+    longest = max(trial.estimate.seconds or 0.0 for trial in running if trial.estimate)
+    return max(longest, seconds / at_a_time)
+
+
+def _values(planned: Sequence[_Planned], at_a_time: int) -> dict[str, Any]:
+    running = [trial for trial in planned if trial.state == "to run"]
+    estimates = [trial.estimate for trial in running if trial.estimate]
+    seconds = _total(e.seconds for e in estimates)
+    return {
+        "trials": [
+            {
+                "id": trial.config.id,
+                "task": trial.config.task,
+                "method": trial.config.label,
+                "seed": trial.config.seed,
+                "state": trial.state,
+                "estimate": asdict(trial.estimate) if trial.estimate else None,
+            }
+            for trial in planned
+        ],
+        "to_run": len(running),
+        "flops": _total(e.flops for e in estimates),
+        "seconds": seconds,
+        "at_a_time": at_a_time,
+        "wall_seconds": _wall(running, seconds, at_a_time) if running and seconds else None,
+    }
+
+
+def _grouped(
+    planned: Iterable[_Planned],
+) -> Iterable[tuple[tuple[str, str], list[_Planned]]]:
+    groups: dict[tuple[str, str], list[_Planned]] = {}
+    for trial in planned:
+        groups.setdefault((trial.config.task, trial.config.label), []).append(trial)
+    return groups.items()
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    """The sum, None if one of them is not known."""
+    found = list(values)
+    return None if any(value is None for value in found) else sum(v or 0.0 for v in found)
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as people say them: `12 s`, `5 min`, `3.2 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

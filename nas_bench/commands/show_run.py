@@ -1,0 +1,173 @@
+"""`nas-bench show RUN`: everything about one trial of a results folder."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nas_bench.commands.ls import aligned
+from nas_bench.specs import InputError
+
+if TYPE_CHECKING:
+    from nas_bench.results.run import Run
+
+_POINTS = 12
+"""Rows of the summary of a curve."""
+
+
+def is_run(name: str) -> bool:
+    """Whether a name can be that of a trial: its folder, or the start of its id."""
+    return _is_folder(Path(name)) or re.fullmatch(r"[0-9a-f]{4,16}", name) is not None
+
+
+def find_run(name: str, results: Path) -> "Run | None":
+    """The trial whose folder this is, or whose id begins so; None without one.
+
+    Raises:
+        InputError: if several ids begin so.
+    """
+    from nas_bench.results.ledger import Ledger
+    from nas_bench.results.run import read_run
+
+    if _is_folder(Path(name)):
+        return read_run(Path(name).absolute())
+    if not is_run(name):
+        return None
+    found = [run for run in Ledger(results).glances() if run.id.startswith(name)]
+    if len(found) > 1:
+        places = ", ".join("/".join(run.folder.parts[-5:]) for run in found[:5])
+        raise InputError(f"{len(found)} trials have ids that begin with {name}: {places}")
+    return read_run(found[0].folder) if found else None
+
+
+def run_values(run: "Run") -> dict[str, Any]:
+    """A trial as JSON-able values."""
+    from dataclasses import asdict
+
+    from nas_bench.results.verified import read_verified
+
+    checked = read_verified(run)
+    plain = {"config": None, "folder": str(run.folder)}
+    config = run.config.model_dump(mode="json") if run.config else None
+    return {
+        "what": "trial",
+        **{name: plain.get(name, value) for name, value in asdict(run).items()},
+        "config": config,
+        "verified": asdict(checked) if checked else None,
+    }
+
+
+def print_run(run: "Run") -> None:
+    """Identity, outcome, configuration, environment, curve, growth events and problems."""
+    from nas_bench.report.text import one_line
+
+    for line in _lines(run):
+        click.echo(line)
+    _print_table("curve", _CURVE, [_record(record) for record in _thinned(run.curve)])
+    _print_table("growth events", _GROWTH, [_event(event) for event in run.growth])
+    for problem in run.problems:
+        click.echo(one_line(f"problem: {problem}"))
+
+
+_CURVE = ("step", "epoch", "train + growth FLOPs", "parameters", "widths", "validation", "test")
+_GROWTH = ("step", "site", "asked", "added", "filled", "status", "amplitude", "loss drop")
+
+
+def _is_folder(path: Path) -> bool:
+    return (
+        path.is_dir()
+        and re.fullmatch(r"s\d+", path.absolute().name) is not None
+        and (len(path.absolute().parts) > 5)
+    )
+
+
+def _lines(run: "Run") -> Iterator[str]:
+    from nas_bench.results.compare import origin
+    from nas_bench.results.verified import read_verified
+
+    checked = read_verified(run)
+    facts = {
+        "trial": run.id or "not known",
+        "folder": str(run.folder),
+        "method": run.label,
+        "task": run.task,
+        "protocol": f"{run.protocol} ({run.kind})",
+        "seed": str(run.seed),
+        "status": f"{run.state}{f': {run.reason}' if run.reason else ''}",
+        "attempts": str(run.attempts),
+        "ran": origin(run),
+        "verified": _verdict(checked) if checked else "",
+    }
+    yield from _pairs({key: value for key, value in facts.items() if value}, indent="")
+    if run.result:
+        score, loss = run.result.test_accuracy, run.result.test_loss
+        yield "result:"
+        yield f"  test {f'loss {loss:.4g}' if score is None else f'accuracy {score:.2%}'}"
+        yield f"  parameters {run.result.parameters}, FLOPs per sample {run.result.flops:g}"
+        yield f"  widths {list(run.result.widths)}"
+    if run.config:
+        yield "config:"
+        yield from _pairs(_flat(run.config.model_dump(mode="json", exclude_none=True)))
+    if run.environment:
+        yield "environment:"
+        yield from _pairs(_flat(run.environment))
+
+
+def _pairs(values: dict[str, str], indent: str = "  ") -> Iterator[str]:
+    """Names and values in columns, whatever characters are in them."""
+    from nas_bench.report.text import one_line
+
+    rows = [(one_line(name), one_line(value)) for name, value in values.items()]
+    yield from (f"{indent}{line}" for line in aligned(rows))
+
+
+def _verdict(checked: Any) -> str:
+    word = "reproduced" if checked.reproduced else "not reproduced"
+    return f"{word} ({checked.compared}) on {checked.when}"
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested values by dotted names, as text."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and len(prefix) < 100:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = str(value)
+    return flat
+
+
+def _thinned(curve: Sequence[Any]) -> list[Any]:
+    """At most so many records: the first, the last, and some between."""
+    if len(curve) <= _POINTS:
+        return list(curve)
+    chosen = {round(i * (len(curve) - 1) / (_POINTS - 1)) for i in range(_POINTS)}
+    return [curve[index] for index in sorted(chosen)]
+
+
+def _record(record: Any) -> tuple[str, ...]:
+    from nas_bench.report.text import human
+
+    if record.test_accuracy is None:
+        scores = f"{record.validation_loss:.4g}", f"{record.test_loss:.4g}"
+    else:
+        scores = f"{record.validation_accuracy or 0:.2%}", f"{record.test_accuracy:.2%}"
+    cost = human(record.train_flops + record.growth_flops)
+    widths = "-".join(map(str, record.widths))
+    sizes = f"{record.epoch:.2f}", cost, human(record.parameters), widths
+    return str(record.step), *sizes, *scores
+
+
+def _event(event: Any) -> tuple[str, ...]:
+    numbers = str(event.step), event.site, *map(str, (event.asked, event.added, event.filled))
+    amplitude, drop = event.amplitude, event.measured
+    found = ("–" if value is None else f"{value:.3g}" for value in (amplitude, drop))
+    return *numbers, event.status, *found
+
+
+def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from nas_bench.commands.show import print_table
+
+    print_table(title, header, rows)

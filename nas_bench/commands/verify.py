@@ -1,0 +1,191 @@
+"""`nas-bench verify`: whether a results folder holds together, and can be reproduced."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nas_bench.commands.parameters import (
+    GATE,
+    NOTHING,
+    OK,
+    CannotRunError,
+    counted,
+    data_option,
+    examples,
+    json_option,
+    load_plugins,
+    plugin_option,
+    print_json,
+    results_folder,
+    results_option,
+    verbose_option,
+)
+
+if TYPE_CHECKING:
+    from nas_bench.results.checks import Finding
+    from nas_bench.results.ledger import Ledger
+    from nas_bench.results.run import Run
+    from nas_bench.results.verified import Verified
+
+_EPILOG = examples(
+    "nas-bench verify",
+    "nas-bench verify --results results/published --json",
+    "nas-bench verify --rerun 3 --seed 1",
+)
+
+
+@dataclass(frozen=True)
+class _Again:
+    """A trial that was run a second time, or could not be."""
+
+    place: str
+    outcome: "Verified | None"
+    problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome is not None and self.outcome.reproduced
+
+
+@click.command(epilog=_EPILOG)
+@results_option()
+@click.option(
+    "--rerun",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="K",
+    help="Run K random trials with a result again, and compare.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the choice."
+)
+@plugin_option()
+@data_option()
+@json_option()
+@verbose_option()
+def verify(
+    results: Path | None,
+    rerun: int,
+    seed: int,
+    plugin_paths: tuple[Path, ...],
+    data: Path | None,
+    as_json: bool,
+) -> int:
+    """Check the trials of a results folder, and run some of them again.
+
+    Checked are schema, hashes, completeness, clocks, sizes and growth events. A trial that
+    comes out the same again gets a verified.json; every bit is compared where instruction set,
+    threads, torch, device, data and code are the same, else the final test score: accuracies
+    may be 0.03 apart, losses 25 %. Results of other code than today's are counted, not refused.
+    """
+    from nas_bench.results.checks import findings
+    from nas_bench.results.ledger import Ledger
+    from nas_bench.results.today import is_stale
+
+    ledger = Ledger(results_folder(results))
+    plugins = load_plugins(plugin_paths) if plugin_paths else ()
+    runs = ledger.runs()
+    if not runs:
+        click.echo(f"Nothing to verify: there are no trials in {ledger.folder}", err=True)
+        return NOTHING
+    found = findings(runs)
+    stale = sum(map(is_stale, runs))
+    again = _rerun(ledger, runs, rerun, seed, data, plugins) if rerun else []
+    if as_json:
+        print_json(_values(ledger.folder, runs, found, stale, again))
+    else:
+        for line in _lines(runs, found, stale, again):
+            click.echo(line)
+    return GATE if found or not all(trial.ok for trial in again) else OK
+
+
+def _rerun(
+    ledger: "Ledger",
+    runs: "Sequence[Run]",
+    count: int,
+    seed: int,
+    data: Path | None,
+    plugins: tuple[Path, ...],
+) -> list[_Again]:
+    from nas_bench.execution import Settings
+    from nas_bench.execution.again import chosen
+    from nas_bench.results.ledger import LedgerError
+    from nas_bench.results.lock import locked
+
+    try:
+        with locked(ledger.folder):
+            settings = Settings(data=data, plugins=plugins)
+            return [_again(run, ledger, settings) for run in chosen(runs, count, seed)]
+    except LedgerError as error:
+        raise CannotRunError(str(error)) from error
+
+
+def _again(run: "Run", ledger: "Ledger", settings: Any) -> _Again:
+    from nas_bench.execution import ExecutionError
+    from nas_bench.execution.again import verified
+    from nas_bench.execution.terminal import clean_stdout
+    from nas_bench.results.checks import place
+    from nas_bench.results.verified import write_verified
+    from nas_bench.specs import InputError
+    from nas_bench.training.task import DataMissingError
+
+    click.echo(f"running again: {place(run)}", err=True)
+    try:
+        with clean_stdout():
+            outcome = verified(run, ledger, settings)
+    except (ValueError, InputError, DataMissingError, ExecutionError) as error:
+        return _Again(place(run), None, str(error))
+    write_verified(run.folder, outcome)
+    return _Again(place(run), outcome)
+
+
+def _lines(
+    runs: "Sequence[Run]", found: "Sequence[Finding]", stale: int, again: Sequence[_Again]
+) -> Iterator[str]:
+    from nas_bench.report.text import one_line
+
+    for finding in found:
+        yield one_line(f"{finding.check}: {finding.place}: {finding.message}")
+    for trial in again:
+        yield one_line(f"{_verdict(trial)}: {trial.place}{_because(trial)}")
+    yield f"{counted(len(runs), 'trial')}, {counted(len(found), 'finding')}"
+    if stale:
+        yield f"{stale} of other code than today's"
+    if again:
+        yield f"{sum(trial.ok for trial in again)} of {len(again)} reproduced"
+
+
+def _verdict(trial: _Again) -> str:
+    if trial.outcome is None:
+        return "not run again"
+    if not trial.ok:
+        return "not reproduced"
+    return "reproduced bit by bit" if trial.outcome.compared == "bits" else "reproduced"
+
+
+def _because(trial: _Again) -> str:
+    if trial.outcome is None:
+        return f": {trial.problem}"
+    parts = list(trial.outcome.differences)
+    if trial.outcome.because:
+        parts.append(f"within the tolerance, as {', '.join(trial.outcome.because)} differ")
+    return f": {'; '.join(parts)}" if parts else ""
+
+
+def _values(
+    folder: Path,
+    runs: "Sequence[Run]",
+    found: "Sequence[Finding]",
+    stale: int,
+    again: Sequence[_Again],
+) -> dict[str, Any]:
+    return {
+        "results": str(folder),
+        "trials": len(runs),
+        "stale": stale,
+        "findings": [asdict(finding) for finding in found],
+        "rerun": [{**asdict(trial), "ok": trial.ok} for trial in again],
+    }

@@ -1,0 +1,77 @@
+"""Running trials of a ledger a second time, to see whether the same comes out."""
+
+import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from nas_bench.execution import Settings
+from nas_bench.execution.sweep import sweep
+from nas_bench.results.compare import beyond_tolerance, differences, unlike
+from nas_bench.results.ledger import Ledger
+from nas_bench.results.merge import copy
+from nas_bench.results.run import CURVE, Run, checksum
+from nas_bench.results.verified import Verified
+from nas_bench.trials.config import TrialConfig
+
+
+def chosen(runs: Sequence[Run], count: int, seed: int) -> list[Run]:
+    """So many random trials with a result, or all if there are fewer."""
+    good = sorted((run for run in runs if run.status == "ok"), key=lambda run: run.id)
+    return random.Random(seed).sample(good, min(count, len(good)))
+
+
+def verified(run: Run, ledger: Ledger, settings: Settings) -> Verified:
+    """Run a trial again, in a ledger of its own in this process, and compare.
+
+    Bits are compared where instruction set, threads, torch, device, data and code are the same,
+    else final scores within the tolerance. A twin gets the widths and the budget of the
+    original that the ledger has.
+
+    Raises:
+        ValueError: if it cannot be run again; the message is one sentence.
+    """
+    if run.config is None:
+        raise ValueError(f"it cannot be run again: {run.reason}")
+    with tempfile.TemporaryDirectory(prefix="nas-bench-verify-") as folder:
+        again = Ledger(Path(folder))
+        if run.config.twin is not None:
+            copy(_original(run.config, ledger), again.folder)
+        sweep([run.config], again, "inline", _on_its_device(run, settings))
+        second = again.run(run.config)
+    if second is None:
+        raise ValueError("it did not run again")
+    return _compared(run, second)
+
+
+def _on_its_device(run: Run, settings: Settings) -> Settings:
+    """A GPU for what ran on one, if there is one here."""
+    on_cpu = run.environment.get("device", "cpu") == "cpu"
+    gpus = 0.0 if on_cpu or not torch.cuda.is_available() else 1.0
+    return replace(settings, gpus_per_trial=gpus)
+
+
+def _original(config: TrialConfig, ledger: Ledger) -> Run:
+    known = {run.id: run for run in ledger.glances()}
+    original = known.get(config.twin.of) if config.twin else None
+    if original is None or original.status != "ok":
+        raise ValueError("its original has no result here, so it cannot be run again")
+    return original
+
+
+def _compared(run: Run, second: Run) -> Verified:
+    reasons = unlike(run, second)
+    found = beyond_tolerance(run, second) if reasons else differences(run, second)
+    return Verified(
+        id=run.id,
+        curve=checksum(run.folder / CURVE),
+        reproduced=not found,
+        compared="tolerance" if reasons else "bits",
+        because=tuple(reasons),
+        differences=tuple(found),
+        when=second.finished or "",
+        environment=second.environment,
+    )

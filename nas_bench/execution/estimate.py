@@ -1,0 +1,271 @@
+"""What trials will cost, before they run: from finished ones where there are any."""
+
+import functools
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from nas_bench import plugins
+from nas_bench.contract import is_present
+from nas_bench.results.environment import environment
+from nas_bench.results.run import Run
+from nas_bench.training.evaluation import CHUNK, TRAINING_SAMPLES, score
+from nas_bench.training.optimizers import optimizer
+from nas_bench.training.randomness import isolated
+from nas_bench.training.task import DataMissingError, Samples
+from nas_bench.trials.architecture import Architectures
+from nas_bench.trials.config import Budget, TrialConfig
+from nas_bench.trials.schedule import growth_time, milestones
+
+STEPS, SECONDS = 20, 0.5
+"""A measurement ends after so many training steps, or so many seconds."""
+_GROWTH_CLOCKS = ("statistics", "decomposition", "line_search", "widening")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a trial will cost; None where that is not known.
+
+    Attributes:
+        flops: training and growth, in multiply-adds.
+        seconds: training, growth and evaluation, in a process that has nothing else to do.
+        basis: where the numbers come from, and what they leave out.
+    """
+
+    flops: float | None
+    seconds: float | None
+    basis: str
+
+
+class Estimator:
+    """Estimates for the trials of a plan.
+
+    Args:
+        runs: what the ledger has; only results count.
+        folder: of data sets; nothing is downloaded.
+    """
+
+    def __init__(self, runs: Sequence[Run], folder: Path) -> None:
+        self._done = [run for run in runs if run.status == "ok" and run.result]
+        self._folder = folder
+        self._facts = functools.cache(self._find_facts)
+        self._speed = functools.cache(self._find_speed)
+
+    def estimate(self, config: TrialConfig) -> Estimate:
+        """Of one trial: from its other seeds, else from counts and throughput."""
+        same = [run for run in self._done if run.settings_id == config.settings_id]
+        if same:
+            flops, seconds = fmean(map(_flops, same)), fmean(map(_seconds, same))
+            return Estimate(flops, seconds, f"mean of {_counted(len(same), 'finished seed')}")
+        try:
+            return self._counted(config)
+        except DataMissingError as error:
+            return Estimate(config.budget.flops, None, f"not known without the data: {error}")
+
+    def _counted(self, config: TrialConfig) -> Estimate:
+        if config.twin and config.twin.match == "flops":
+            original = self.estimate(config.model_copy(update={"twin": None}))
+            config = config.model_copy(update={"budget": Budget(flops=original.flops)})
+        facts = self._facts(config.task, config.validation)
+        parts = _parts(config, facts)
+        train = sum(samples * facts.costs(widths) for samples, widths in parts)
+        clock = self._speed(config.task, config.threads, config.validation, _recipe(config))
+        seconds = sum(samples * clock.sample(facts.costs(widths)) for samples, widths in parts)
+        epochs = sum(samples for samples, _ in parts) / facts.train
+        records = epochs / config.evaluate_every + 2
+        growth, basis = self._growth(config)
+        return Estimate(
+            train * (1 + growth[0]),
+            seconds * (1 + growth[1]) + records * clock.evaluation,
+            f"{clock.basis}{basis}",
+        )
+
+    def _growth(self, config: TrialConfig) -> tuple[tuple[float, float], str]:
+        """Growth relative to training, in FLOPs and in seconds, and what is to be said."""
+        if config.twin or not plugins.method(config.method).grows:
+            return (0.0, 0.0), ""
+        same = [
+            run.result
+            for run in self._done
+            if run.result and run.label == config.label and run.task == config.task
+        ]
+        if not same:
+            return (0.0, 0.0), "; growth steps not included"
+        flops = fmean(r.growth_flops / max(r.train_flops, 1.0) for r in same)
+        seconds = fmean(_growing(vars(r.seconds)) / max(r.seconds.train, 1e-9) for r in same)
+        return (flops, seconds), f"; growth as in {_counted(len(same), 'finished trial')}"
+
+    def _find_facts(self, spec: str, validation: float) -> "_Facts":
+        task = plugins.task(spec)
+        if not is_present(task, self._folder):
+            raise DataMissingError(f"task {spec} has none in {self._folder}")
+        train, test = task.load(self._folder)
+        held_out = max(1, round(validation * len(train)))
+        return _Facts(Architectures(task, train.inputs[:2]), train, test, held_out)
+
+    def _find_speed(
+        self, task: str, threads: int, validation: float, recipe: tuple[Any, ...]
+    ) -> "_Clock":
+        here = environment()["cpu"]["model"]
+        alike = [
+            run
+            for run in self._done
+            if run.task == task and _ran_on(run) == (here, threads, "cpu")
+        ]
+        return _fitted(alike) or _measured(self._facts(task, validation), threads, dict(recipe))
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """A task's networks and how many samples there are."""
+
+    architectures: Architectures
+    data: Samples
+    test: Samples
+    held_out: int
+
+    @property
+    def train(self) -> int:
+        return len(self.data) - self.held_out
+
+    def costs(self, widths: tuple[int, ...]) -> float:
+        """Training FLOPs per sample."""
+        return self.architectures.costs(widths).training
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Seconds per sample as a line over FLOPs per sample, and seconds per evaluation."""
+
+    base: float
+    slope: float
+    evaluation: float
+    basis: str
+
+    def sample(self, flops: float) -> float:
+        return max(0.0, self.base + self.slope * flops)
+
+
+def _parts(config: TrialConfig, facts: _Facts) -> list[tuple[float, tuple[int, ...]]]:
+    """Samples that are trained on, and at which widths."""
+    task, method = facts.architectures.task, plugins.method(config.method)
+    seed, target = task.seed_widths, task.target_widths
+    if config.twin:
+        ways = [target]
+    elif not method.grows:
+        ways = [target if method.starts_from == "target" else seed]
+    else:
+        ways = [seed, target]
+    mean = fmean(facts.costs(way) for way in ways)
+    batch = replace(task.recipe, **config.recipe).batch_size
+    budget = config.budget
+    if budget.flops is not None:
+        total = budget.flops / mean
+    else:
+        total = (budget.epochs or 0) * facts.train + (budget.steps or 0) * batch
+    if len(ways) == 1 or config.kind == "free" or budget.flops is not None:
+        return [(total / len(ways), way) for way in ways]
+    size = facts.train if config.schedule.unit == "epochs" else batch
+    steps = milestones(config.schedule, seed, target)
+    times = [min(total, growth_time(config.schedule, j) * size) for j in range(len(steps))]
+    edges = [0.0, *times, total]
+    spans = (later - earlier for earlier, later in pairwise(edges))
+    return list(zip(spans, [seed, *steps], strict=True))
+
+
+def _fitted(runs: Sequence[Run]) -> _Clock | None:
+    """The line through what finished trials measured; None if they are too alike."""
+    results = [run.result for run in runs if run.result and run.result.samples]
+    costs = [result.train_flops / result.samples for result in results]
+    if not costs or max(costs) < 1.5 * max(min(costs), 1.0):
+        return None
+    times = [result.seconds.train / result.samples for result in results]
+    middle, mean = fmean(costs), fmean(times)
+    spread = sum((cost - middle) ** 2 for cost in costs)
+    slope = sum((c - middle) * (t - mean) for c, t in zip(costs, times, strict=True)) / spread
+    slope = max(0.0, slope)
+    evaluations = [r.seconds.evaluation / (r.epoch + 2) for r in results]
+    basis = f"counted, at the speed of {_counted(len(results), 'finished trial')}"
+    return _Clock(max(0.0, mean - slope * middle), slope, fmean(evaluations), basis)
+
+
+def _measured(facts: _Facts, threads: int, recipe: dict[str, Any]) -> _Clock:
+    """The line through a few training steps at seed and at target size, made now."""
+    task, before = facts.architectures.task, torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with isolated(0):
+            pairs = [
+                (facts.costs(w), *_steps(facts, w, recipe))
+                for w in (task.seed_widths, task.target_widths)
+            ]
+    finally:
+        torch.set_num_threads(before)
+    (low, fast, _), (high, slow, evaluation) = pairs
+    slope = max(0.0, (slow - fast) / (high - low)) if high > low else 0.0
+    basis = "counted, at the speed of a few steps measured now at seed and target size"
+    return _Clock(max(0.0, slow - slope * high), slope, evaluation, basis)
+
+
+def _steps(facts: _Facts, widths: tuple[int, ...], changes: dict[str, Any]) -> tuple[float, float]:
+    """Seconds per sample of training, and per evaluation."""
+    task = facts.architectures.task
+    recipe = replace(task.recipe, **changes)
+    network, loss = task.network(widths), task.loss
+    inputs = facts.data.inputs[: recipe.batch_size]
+    targets = facts.data.targets[: recipe.batch_size]
+    optimiser = optimizer(recipe, network.parameters())
+
+    def step() -> None:
+        optimiser.zero_grad()
+        loss(network(inputs), targets).backward()
+        optimiser.step()
+
+    training = _timed(step) / len(inputs)
+    some = facts.data.first(CHUNK)
+    looking = _timed(lambda: score(network, some, loss)) / len(some)
+    samples = min(facts.train, TRAINING_SAMPLES) + facts.held_out + len(facts.test)
+    return training, looking * samples
+
+
+def _timed(action: Callable[[], Any]) -> float:
+    """Seconds of one of several calls, the first one left out."""
+    action()
+    begin, done = time.perf_counter(), 0
+    while done < STEPS and time.perf_counter() - begin < SECONDS:
+        action()
+        done += 1
+    return (time.perf_counter() - begin) / max(done, 1)
+
+
+def _recipe(config: TrialConfig) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(config.recipe.items()))
+
+
+def _ran_on(run: Run) -> tuple[Any, Any, Any]:
+    environment = run.environment
+    cpu = (environment.get("cpu") or {}).get("model")
+    return cpu, environment.get("threads"), environment.get("device")
+
+
+def _flops(run: Run) -> float:
+    return run.result.train_flops + run.result.growth_flops if run.result else math.nan
+
+
+def _seconds(run: Run) -> float:
+    return sum(vars(run.result.seconds).values()) if run.result else math.nan
+
+
+def _growing(seconds: dict[str, float]) -> float:
+    return sum(seconds[name] for name in _GROWTH_CLOCKS)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"

@@ -1,0 +1,72 @@
+"""Moving damaged files out of the way, so that nothing is lost and a trial can run again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nas_bench.results.paths import is_set_aside
+from nas_bench.results.run import read_run
+
+
+def make_way(results: Path, folder: Path) -> list[Path]:
+    """Let a trial begin in a folder; where what was in the way lies now.
+
+    Links and files in the place of folders are renamed, damaged files of the trial moved into
+    its `damaged-<n>`. What an attempt left that was only cut off stays.
+
+    Args:
+        results: the results folder.
+        folder: of the trial, inside it.
+
+    Raises:
+        OSError: if something cannot be moved.
+    """
+    moved = [_renamed(place) for place in _hindrances(results, folder)]
+    if folder.is_dir() and is_damaged(folder):
+        moved.append(set_aside(folder))
+    return moved
+
+
+def is_damaged(folder: Path) -> bool:
+    """Whether a trial's folder holds anything that cannot be read."""
+    run = read_run(folder)
+    return bool(run.problems) and not run.only_cut and any(_content(folder))
+
+
+def set_aside(folder: Path) -> Path:
+    """Move everything in a trial's folder into a new `damaged-<n>` inside it.
+
+    Raises:
+        OSError: if something cannot be moved.
+    """
+    target = _free(folder / "damaged")
+    target.mkdir()
+    for entry in list(_content(folder)):
+        entry.rename(target / entry.name)
+    return target
+
+
+def _content(folder: Path) -> Iterator[Path]:
+    return (entry for entry in folder.iterdir() if not is_set_aside(entry.name))
+
+
+def _hindrances(results: Path, folder: Path) -> Iterator[Path]:
+    """The links and files on the way from the results folder to a trial."""
+    place = results
+    for part in folder.relative_to(results).parts:
+        place = place / part
+        if place.is_symlink() or (place.exists() and not place.is_dir()):
+            yield place
+
+
+def _renamed(place: Path) -> Path:
+    target = _free(place.with_name(f"{place.name}.damaged"))
+    place.rename(target)
+    return target
+
+
+def _free(stem: Path) -> Path:
+    """The first of `stem-1`, `stem-2`, … that is not there."""
+    number = 1
+    while (path := stem.with_name(f"{stem.name}-{number}")).exists() or path.is_symlink():
+        number += 1
+    return path

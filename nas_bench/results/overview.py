@@ -1,0 +1,172 @@
+"""How far the trials of a results folder are: for people who look while others write."""
+
+import os
+import platform
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nas_bench.results.ledger import Ledger
+from nas_bench.results.lock import holder
+from nas_bench.results.run import CURVE, Run
+from nas_bench.results.today import is_stale
+from nas_bench.trials.messages import Record
+
+STATUSES = ("ok", "running", "failed", "oom", "timeout", "diverged", "preempted", "damaged")
+"""In the order of the table; stale results are ok too."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial in the overview.
+
+    Attributes:
+        run: as a glance shows it.
+        share: of its budget that is spent, in [0, 1]; None if that is not known.
+        written: when its files were last written, in seconds since the epoch; None if never.
+        stale: whether its result comes from other code than today's.
+    """
+
+    run: Run
+    share: float | None
+    written: float | None
+    stale: bool
+
+    @property
+    def place(self) -> str:
+        """Its folder, without the results folder."""
+        return "/".join(self.run.folder.parts[-5:])
+
+
+@dataclass(frozen=True)
+class Row:
+    """The trials of one protocol, task and method."""
+
+    protocol: str
+    task: str
+    label: str
+    trials: tuple[Trial, ...]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Trials by status, and those that are stale."""
+        found: Counter[str] = Counter(trial.run.status for trial in self.trials)
+        found["stale"] = sum(trial.stale for trial in self.trials)
+        return found
+
+    @property
+    def seeds(self) -> list[int]:
+        """Those of its trials."""
+        return sorted({trial.run.seed for trial in self.trials if trial.run.seed >= 0})
+
+    @property
+    def shares(self) -> list[float]:
+        """How far its running trials are."""
+        running = [trial.share for trial in self.trials if trial.run.status == "running"]
+        return [share for share in running if share is not None]
+
+    @property
+    def written(self) -> float | None:
+        """When a file of it was last written."""
+        return max((t.written for t in self.trials if t.written is not None), default=None)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that is known without parsing curves.
+
+    Attributes:
+        folder: the results folder.
+        trials: all of them, sorted by path.
+        driver: who writes at present, None if nobody does.
+        now: when this was read, in seconds since the epoch.
+    """
+
+    folder: Path
+    trials: tuple[Trial, ...]
+    driver: str | None
+    now: float
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """By protocol, task and method."""
+        groups: dict[tuple[str, str, str], list[Trial]] = defaultdict(list)
+        for trial in self.trials:
+            groups[trial.run.protocol, trial.run.task, trial.run.label].append(trial)
+        return tuple(Row(*key, tuple(group)) for key, group in sorted(groups.items()))
+
+    @property
+    def problems(self) -> list[str]:
+        """What is damaged, one sentence each; a line that is being written is not."""
+        harmless = (trial for trial in self.trials if not trial.run.only_cut)
+        return [f"{trial.place}: {text}" for trial in harmless for text in trial.run.problems]
+
+
+def overview(folder: Path) -> Overview:
+    """The present state of a results folder; nothing is written or locked."""
+    runs = Ledger(folder).glances()
+    results = {run.id: run.result for run in runs if run.result}
+    trials = tuple(_trial(run, results) for run in runs)
+    return Overview(folder, trials, _driver(folder), time.time())
+
+
+def _trial(run: Run, results: Mapping[str, Record]) -> Trial:
+    return Trial(run, _share(run, results), _written(run.folder), is_stale(run))
+
+
+def _share(run: Run, results: Mapping[str, Record]) -> float | None:
+    """How much of the budget the last record has spent; a twin's is what its original spent."""
+    if run.status == "ok":
+        return 1.0
+    config = run.config
+    if config is None or not run.curve:
+        return None
+    last, flops = run.curve[-1], _flops(run.curve[-1])
+    if twin := config.twin:
+        original = results.get(twin.of)
+        if original is None:
+            return None
+        steps = twin.match == "steps"
+        spent = last.step / original.step if steps else flops / _flops(original)
+        return min(1.0, spent)
+    budget = config.budget
+    pairs = ((last.epoch, budget.epochs), (last.step, budget.steps), (flops, budget.flops))
+    return next((min(1.0, spent / limit) for spent, limit in pairs if limit), None)
+
+
+def _flops(record: Record) -> float:
+    return record.train_flops + record.growth_flops or 1.0
+
+
+def _written(folder: Path) -> float | None:
+    return max(_times(folder / name for name in (CURVE, "run.json")), default=None)
+
+
+def _times(paths: Iterable[Path]) -> Sequence[float]:
+    found = []
+    for path in paths:
+        try:
+            found.append(os.lstat(path).st_mtime)
+        except OSError:
+            continue
+    return found
+
+
+def _driver(folder: Path) -> str | None:
+    """Who holds the lock, as the file says; a process of this machine must be alive."""
+    text = holder(folder)
+    match = re.fullmatch(r"pid (\d{1,9}) on (.+)", text or "")
+    if not match:
+        return None
+    if match[2] == platform.node():
+        try:
+            os.kill(int(match[1]), 0)
+        except ProcessLookupError:
+            return None
+        except OSError:
+            return text
+    return text

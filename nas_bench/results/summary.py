@@ -1,0 +1,162 @@
+"""What `run.json` says of a trial: written by the driver, checked whenever it is read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from nas_bench.results import files
+from nas_bench.results.paths import trial_folder
+from nas_bench.results.plausible import refuse_implausible, sentence
+from nas_bench.trials.config import TrialConfig
+from nas_bench.trials.messages import Record
+
+Status = Literal["running", "ok", "failed", "oom", "timeout", "diverged", "preempted", "damaged"]
+SCHEMA = 1
+MACHINE_FAULTS = ("DataMissingError", "OtherCopyError", "OriginalError", "StorageError")
+"""Errors that say nothing about the method: what they ended is unfinished, not failed."""
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""For each older schema, what turns its values into those of the next one."""
+_DERIVED = ("id", "settings_id", "label", "method", "task", "protocol", "seed", "kind")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What `run.json` holds; the first five fields stay as they are in every version.
+
+    Attributes:
+        method: canonical spec of the method, a twin's original's.
+        label: what tables call the method; it tells twins apart.
+        status: "damaged" is never written, only read.
+        result: the record at the end of the budget, only of a trial that is ok.
+        sizes: parameters, FLOPs and widths of the last record.
+        costs: train and growth FLOPs and the clocks of the last record.
+        error: error, message and traceback of a trial without a result.
+        attempts: how often the trial was begun.
+        checksums: SHA-256 of the curve's and the growth events' file when the trial ended.
+    """
+
+    method: str
+    task: str
+    protocol: str
+    seed: int
+    status: Status
+    id: str
+    settings_id: str
+    label: str
+    kind: str
+    schema: int = SCHEMA
+    attempts: int = 1
+    started: str | None = None
+    finished: str | None = None
+    result: Record | None = None
+    sizes: dict[str, Any] = field(default_factory=dict)
+    costs: dict[str, Any] = field(default_factory=dict)
+    error: dict[str, str] | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict)
+    config: TrialConfig | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the trial was cut off or could not be tried: the same command runs it again."""
+        faulty = self.error is not None and self.error.get("error") in MACHINE_FAULTS
+        return faulty or self.status in ("running", "preempted", "damaged")
+
+
+_SUMMARY = TypeAdapter(Summary)
+_ENVIRONMENT = TypeAdapter(dict[str, str])
+
+
+def summary_bytes(summary: Summary) -> bytes:
+    """The content of `run.json`."""
+    return files.as_json(_SUMMARY.dump_python(summary, mode="json"), indent=1)
+
+
+def read_summary(folder: Path) -> Summary:
+    """The trial's `run.json`.
+
+    Raises:
+        ValueError: if it is missing, damaged or another trial's; the message is one sentence.
+    """
+    try:
+        values = upgraded(from_json(files.read(folder / "run.json")))
+        summary = _SUMMARY.validate_python(values)
+        _refuse_contradictions(summary)
+    except FileNotFoundError:
+        raise ValueError("run.json is missing") from None
+    except OSError as error:
+        raise ValueError(f"run.json cannot be read: {error.strerror or error}") from None
+    except _OtherSchemaError:
+        raise
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise ValueError(f"run.json is damaged: {sentence(error)}") from None
+    _refuse_another_place(summary, folder)
+    return summary
+
+
+def upgraded(values: Any) -> dict[str, Any]:
+    """The values of any schema up to today's, as today's.
+
+    Raises:
+        ValueError: if they are of a newer schema, or none at all.
+    """
+    if not isinstance(values, dict):
+        raise ValueError("it is no JSON object")
+    schema = values.get("schema", SCHEMA)
+    if not isinstance(schema, int) or isinstance(schema, bool):
+        raise ValueError("its schema is not a whole number")
+    if schema > SCHEMA or (schema < SCHEMA and schema not in UPGRADES):
+        raise _OtherSchemaError(
+            f"run.json has schema {schema}, but this nas-bench reads {SCHEMA}: update it"
+        )
+    while schema < SCHEMA:
+        values = UPGRADES[schema](values)
+        schema += 1
+    return {**values, "schema": SCHEMA}
+
+
+class _OtherSchemaError(ValueError):
+    """A file that another version of the package wrote; it is whole."""
+
+
+def _refuse_contradictions(summary: Summary) -> None:
+    """Refuse what no driver writes.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    if summary.config is None:
+        raise ValueError("it has no config")
+    for name in _DERIVED:
+        if getattr(summary, name) != getattr(summary.config, name):
+            raise ValueError(f"its {name} is not that of its config")
+    if summary.status == "damaged":
+        raise ValueError("its status is damaged, which is never written")
+    if (summary.status == "ok") != (summary.result is not None):
+        there = "without" if summary.result is None else "with"
+        raise ValueError(f"its status is {summary.status} {there} a result")
+    if summary.result:
+        refuse_implausible(summary.result)
+    _refuse_odd_environment(summary.environment)
+
+
+def _refuse_odd_environment(environment: dict[str, Any]) -> None:
+    for name in ("sources", "packages"):
+        found = environment.get(name, {})
+        known = found.values() if isinstance(found, dict) else (found,)
+        if not all(value is None or isinstance(value, str) for value in known) or (
+            not isinstance(found, dict)
+        ):
+            raise ValueError(f"its environment.{name} does not map names to texts")
+    for name in ("cpu", "git"):
+        if not isinstance(environment.get(name), dict | None):
+            raise ValueError(f"its environment.{name} is no object")
+
+
+def _refuse_another_place(summary: Summary, folder: Path) -> None:
+    if summary.config and (place := trial_folder(summary.config)).parts != folder.parts[-5:]:
+        raise ValueError(f"run.json is that of another trial, whose place is {place}")

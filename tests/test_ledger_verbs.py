@@ -1,0 +1,273 @@
+"""The verbs that read ledgers: status, plan, merge, verify, show RUN."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import synthetic
+from synthetic import trial
+
+from nas_bench import plugins
+from nas_bench.cli import status
+from nas_bench.commands.status import _seeds
+from nas_bench.results.ledger import Ledger
+from nas_bench.results.lock import locked
+from nas_bench.results.run import read_run
+from nas_bench.results.verified import read_verified
+
+QUICK = ("--tasks", "sine", "--budget", "8 epochs", "--seeds", "0")
+
+
+@pytest.fixture
+def ledger(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NAS_BENCH_RESULTS", str(tmp_path / "ledger"))
+    monkeypatch.setattr(plugins, "_loaded", {})
+    return Ledger(tmp_path / "ledger")
+
+
+@pytest.fixture
+def said(ledger, capsys):
+    """What a verb prints on stdout, after checking its exit code."""
+
+    def say(*arguments, code=0):
+        capsys.readouterr()
+        assert status(arguments) == code
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return out if code in (0, 1, 5) else err
+
+    return say
+
+
+def begin(ledger, config, records):
+    synthetic.begin(ledger, config)
+    for record in synthetic.records(config)[:records]:
+        ledger.write(config, synthetic.as_dict(record))
+
+
+def test_status_counts_trials_and_says_how_far_they_are(ledger, said):
+    synthetic.sweep(ledger.folder, seeds=2)
+    begin(ledger, trial("tiny", 5), 4)
+    (ledger.trial_folder(trial("fixed")) / "growth.jsonl").unlink()
+    out = said("status")
+    lines = {line.split()[2]: line.split() for line in out.splitlines() if "digits" in line}
+    assert lines["tiny"][3:] == ["2", "1", "–", "–", "0-1,5", "25%", "0", "s", "ago"]
+    assert lines["gradmax"][3:7] == ["1", "–", "1", "–"]
+    assert "damaged: smoke/digits/fixed" in out
+    assert "no driver writes here" in out
+    document = json.loads(said("status", "--json"))
+    assert sum(row["ok"] for row in document["rows"]) == 14
+    assert document["problems"][0].endswith("the same command runs this trial again")
+
+
+def test_status_names_the_driver_that_writes_and_does_not_wait_for_it(ledger, said):
+    begin(ledger, trial(), 2)
+    with locked(ledger.folder):
+        assert f"pid {os.getpid()} on" in said("status")
+    (ledger.folder / ".lock").write_text("pid 999999999 on nowhere")
+    assert json.loads(said("status", "--json"))["driver"] == "pid 999999999 on nowhere"
+
+
+def test_a_twin_is_as_far_as_it_has_spent_of_what_its_original_spent(ledger, said):
+    synthetic.run(ledger, trial("tiny"))
+    twin = trial("tiny", twin={"of": trial("tiny").id, "match": "steps"})
+    begin(ledger, twin, 7)
+    shares = [row["share"] for row in json.loads(said("status", "--json"))["trials"]]
+    assert shares == [1.0, 0.5]
+
+
+def test_an_empty_folder_has_no_status(said):
+    assert "there are no trials in" in said("status", code=3)
+    assert "there are no trials in" in said("verify", code=3)
+
+
+def test_edited_results_are_stale(ledger, said):
+    begin(ledger, trial("fixed"), 0)
+    ledger.write(trial("fixed"), {"type": "loaded", "environment": {"sources": {"core": "0"}}})
+    ledger.write(trial("fixed"), synthetic.as_dict(synthetic.records(trial("fixed"))[-1]))
+    ledger.finish(trial("fixed"))
+    assert "1 of other code than today's" in said("status")
+    assert json.loads(said("status", "--json"))["rows"][0]["stale"] == 1
+
+
+def test_status_watches_until_interrupted(ledger):
+    synthetic.run(ledger, trial())
+    command = [sys.executable, "-m", "nas_bench", "status", "--watch", "--every", "0.2"]
+    watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = watching.stdout.readline()
+    synthetic.fail(ledger, trial("gradmax"))
+    second = watching.stdout.readline()
+    time.sleep(0.3)
+    watching.send_signal(signal.SIGINT)
+    out, err = watching.communicate(timeout=30)
+    assert first == "smoke digits tiny seed 0: ok\n"
+    assert second.startswith("smoke digits gradmax seed 0: ")
+    assert "diverged: DivergedError: the loss is NaN" in second + out
+    assert (watching.returncode, err) == (0, "")
+
+
+def test_seeds_are_ranges():
+    assert _seeds([0, 1, 2, 5, 7, 8]) == "0-2,5,7-8"
+    assert _seeds([]) == "–"
+
+
+def test_plan_lists_what_runs_and_what_it_costs(ledger, said):
+    arguments = ["plan", *QUICK, "--methods", "random_growth", "--set", 'twins=["flops"]']
+    planned = json.loads(said(*arguments, "--json"))
+    assert planned["to_run"] == len(planned["trials"]) == 4
+    costs = {row["method"]: row["estimate"]["flops"] for row in planned["trials"]}
+    assert costs["fixed"] > costs["random_growth"] > costs["fixed[size=seed]"] > 0
+    assert costs["random_growth twin (flops)"] == pytest.approx(costs["random_growth"])
+    assert planned["wall_seconds"] > 0
+    out = said(*arguments)
+    assert "4 trials, 4 to run" in out
+    assert "a few steps measured now" in out
+    assert "growth steps not included" in out
+    assert not ledger.folder.exists()
+
+
+def test_the_estimate_of_a_fixed_network_is_what_it_costs(ledger, said):
+    fixed = (*QUICK, "--methods", "fixed", "--no-baselines")
+    before = json.loads(said("plan", *fixed, "--json"))["flops"]
+    assert status(["run", *fixed, "--executor", "inline", "-q"]) == 0
+    (run,) = ledger.runs()
+    assert run.result.train_flops == pytest.approx(before, rel=0.02)
+    again = json.loads(said("plan", *fixed, "--seeds", "0-1", "--json"))
+    assert [trial["state"] for trial in again["trials"]] == ["ok", "to run"]
+    assert again["trials"][1]["estimate"]["basis"] == "mean of 1 finished seed"
+    assert again["flops"] == run.result.train_flops
+    assert "2 trials, 1 to run" in said("plan", *fixed, "--seeds", "0-1")
+    assert "1 trial, 1 to run" in said("plan", *fixed, "--rerun", "all")
+
+
+def test_plan_says_what_it_cannot_know_without_the_data(said, tmp_path):
+    arguments = ["plan", "--protocol", "mlp", "--tasks", "mnist", "--methods", "fixed"]
+    out = said(*arguments, "--data", str(tmp_path / "none"))
+    assert "not known without the data: task mnist has none in" in out
+    assert not (tmp_path / "none").exists()
+
+
+def test_merge_copies_and_names_conflicts(ledger, said, tmp_path):
+    other = Ledger(tmp_path / "other")
+    synthetic.run(other, trial())
+    assert said("merge", "other", "--dry-run") == "1 copied\n"
+    assert not ledger.folder.exists()
+    assert said("merge", "other") == "1 copied\n"
+    synthetic.run(other, trial(), spread=2.0)
+    assert said("merge", "other", code=5) == "1 conflict\n"
+    document = json.loads(said("merge", "other", "--prefer", "source", "--json"))
+    assert document["counts"] == {"replaced": 1}
+    assert "existing: finished" in document["trials"][0]["reason"]
+    (tmp_path / "empty").mkdir()
+    assert "there are no trials in the sources" in said("merge", "empty", code=3)
+    with locked(ledger.folder):
+        assert "another nas-bench" in said("merge", "other", code=4)
+
+
+def test_verify_reproduces_trials_bit_by_bit_and_says_so_beside_them(ledger, said):
+    options = [*QUICK, "--methods", "random_growth", "--set", 'twins=["flops"]']
+    assert status(["run", *options, "--executor", "inline", "-q"]) == 0
+    assert said("verify") == "4 trials, 0 findings\n"
+    before = {run.folder: (run.folder / "run.json").read_bytes() for run in ledger.runs()}
+    out = said("verify", "--rerun", "9")
+    assert out.count("reproduced bit by bit: smoke/sine/") == 4
+    assert "4 of 4 reproduced" in out
+    for folder, content in before.items():
+        assert (folder / "run.json").read_bytes() == content
+        verified = read_verified(read_run(folder))
+        assert verified
+        assert (verified.reproduced, verified.compared) == (True, "bits")
+
+
+def forge(ledger, run, old, new, **environment):
+    """Change what a finished trial measured, and hide it."""
+    curve = run.folder / "curve.jsonl"
+    curve.write_text(curve.read_text().replace(old, new))
+    values = json.loads((run.folder / "run.json").read_text())
+    text = json.dumps({**values, "checksums": {}}).replace(old, new)
+    values = json.loads(text)
+    values["environment"] |= environment
+    (run.folder / "run.json").write_text(json.dumps(values))
+
+
+def test_verify_finds_what_does_not_come_out_again(ledger, said):
+    options = [*QUICK, "--methods", "fixed", "--no-baselines"]
+    assert status(["run", *options, "--executor", "inline", "-q"]) == 0
+    (run,) = ledger.runs()
+    loss = run.result.test_loss
+    forge(ledger, run, repr(loss), repr(loss * 1.01))
+    assert said("verify") == "1 trial, 0 findings\n"
+    assert "not reproduced: smoke/sine/fixed" in said("verify", "--rerun", "1", code=5)
+    (run,) = ledger.runs()
+    verified = read_verified(run)
+    assert verified
+    assert not verified.reproduced
+
+    forge(ledger, run, "nothing", "nothing", instructions="VAX")
+    out = said("verify", "--rerun", "1")
+    assert "within the tolerance, as instructions differ" in out
+    forge(ledger, run, repr(loss * 1.01), repr(loss * 2))
+    assert "the final test losses are" in said("verify", "--rerun", "1", code=5)
+
+
+def test_verify_names_damage(ledger, said):
+    synthetic.run(ledger, trial("fixed[size=seed]"))
+    path = ledger.trial_folder(trial("fixed[size=seed]")) / "curve.jsonl"
+    path.write_bytes(path.read_bytes()[:-9])
+    assert "files: smoke/digits/fixed-size=seed" in said("verify", code=5)
+    findings = json.loads(said("verify", "--json", code=5))["findings"]
+    assert findings[0]["check"] == "files"
+
+
+def test_show_knows_trials_by_folder_and_by_the_start_of_their_id(ledger, said):
+    synthetic.sweep(ledger.folder, seeds=3)
+    config = trial("gradmax", 2)
+    out = said("show", config.id[:6])
+    assert f"trial     {config.id}" in out
+    assert "diverged: DivergedError: the loss is NaN at step 75" in out
+    assert "schedule.growths" in out
+    assert said("show", str(ledger.trial_folder(config))) == out
+    found = json.loads(said("show", config.id, "--json"))
+    assert (found["status"], found["config"]["seed"]) == ("diverged", 2)
+    (ledger.trial_folder(config) / "growth.jsonl").unlink()
+    assert "problem: growth.jsonl is missing" in said("show", config.id)
+
+
+def test_the_start_of_an_id_must_be_unique(ledger, said, monkeypatch):
+    synthetic.sweep(ledger.folder, seeds=1)
+    from nas_bench.commands import show_run
+
+    monkeypatch.setattr(show_run, "is_run", lambda name: True)
+    monkeypatch.setattr("nas_bench.commands.show.is_run", lambda name: True)
+    assert "trials have ids that begin with" in said("show", "", code=2)
+
+
+def test_help_of_these_verbs_imports_nothing_heavy():
+    heavy = {"torch", "ray", "pandas", "pydantic", "yaml", "rich", "matplotlib", "numpy"}
+    verbs = ("plan", "status", "merge", "verify", "show")
+    code = f"""
+import sys
+from nas_bench.cli import status
+assert not any([status([verb, "--help"]) for verb in {verbs}])
+print("HEAVY", sorted({heavy} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.endswith("HEAVY []\n")
+
+
+def test_status_imports_no_torch(tmp_path: Path):
+    synthetic.run(Ledger(tmp_path), trial())
+    code = f"""
+import sys
+from nas_bench.cli import status
+assert status(["status", "--results", {str(tmp_path)!r}]) == 0
+print("HEAVY", sorted({{"torch", "ray", "pandas", "numpy"}} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.endswith("HEAVY []\n")
