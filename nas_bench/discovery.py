@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.abc import SourceLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -47,17 +48,21 @@ def installed(kind: PluginKind) -> Iterator[Plugin]:
         yield from _of_entry(entry, kind)
 
 
-def in_file(path: Path) -> list[Plugin]:
+def in_file(path: Path, content: bytes | None = None) -> list[Plugin]:
     """The plugins of a Python file, imported under a name that depends on its path alone.
+
+    Args:
+        path: of the file.
+        content: of the file, which then need not be there.
 
     Raises:
         InputError: if the file is missing, does not import or has no plugin.
     """
-    if path.is_dir():
+    if content is None and path.is_dir():
         raise InputError(f"plugin file {path} is a folder: give the path of a .py file")
-    if not path.is_file():
+    if content is None and not path.is_file():
         raise InputError(f"plugin file {path} is not there: give the path of a Python file")
-    module = _imported(path)
+    module = _imported(path, content)
     found = [plugin for kind in _KINDS for plugin in _in_module(module, kind, str(path))]
     if not found:
         flaws = [_flaw(cls, kind) for kind in _KINDS for cls in _subclasses(module, kind)]
@@ -172,9 +177,26 @@ def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _imported(path: Path) -> ModuleType:
-    name = module_name(path)
-    spec = importlib.util.spec_from_file_location(name, path)
+class _Given(SourceLoader):
+    """Imports a file whose content is at hand; nothing is written."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self.path, self.content = str(path), content
+
+    def get_filename(self, fullname: str) -> str:
+        """See the base class."""
+        return self.path
+
+    def get_data(self, path: str | bytes) -> bytes:
+        """See the base class."""
+        if path != self.path:
+            raise FileNotFoundError(path)  # there is no bytecode
+        return self.content
+
+
+def _imported(path: Path, content: bytes | None) -> ModuleType:
+    name, loader = module_name(path), None if content is None else _Given(path, content)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     if spec is None or spec.loader is None:
         raise InputError(f"plugin file {path} is not a Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)

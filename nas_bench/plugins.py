@@ -71,15 +71,19 @@ def canonical(spec: str, kind: PluginKind) -> str:
     return str(Spec(parsed.name, changed_options(_instance(parsed, kind))))
 
 
-def load_path(path: Path) -> list[Plugin]:
+def load_path(path: Path, content: bytes | None = None) -> list[Plugin]:
     """The plugins of a Python file, from now on known by name in this process.
+
+    Args:
+        path: of the file.
+        content: of the file, which then need not be there, as on another machine.
 
     Raises:
         PluginError: if the file is missing, does not import, has no plugin, or a broken one.
     """
     path = path.expanduser().resolve()
     if path not in _loaded:
-        found = in_file(path)
+        found = in_file(path, content)
         _refuse_broken(path, found)
         _loaded[path] = found
     return _loaded[path]

@@ -116,6 +116,11 @@ def load_plugins(paths: Iterable[Path]) -> tuple[Path, ...]:
     return absolute
 
 
+def counted(count: int, noun: str) -> str:
+    """Such as `1 trial` and `2 trials`."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout; what is not a number is null."""
     import json

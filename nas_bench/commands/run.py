@@ -14,22 +14,19 @@ from nas_bench.commands.parameters import (
     OK,
     TERMINATED,
     CannotRunError,
-    data_option,
     examples,
     json_option,
     load_plugins,
-    plugin_option,
     print_json,
     results_folder,
-    results_option,
     verbose_option,
 )
 from nas_bench.commands.report import print_report, report_values, write_report
-from nas_bench.specs import specs
+from nas_bench.commands.selection import Selection, selection_options
 
 if TYPE_CHECKING:
-    from nas_bench.execution import Sink
-    from nas_bench.execution.terminal import Say
+    from nas_bench.execution import Settings, Sink
+    from nas_bench.execution.terminal import Say, Stop
     from nas_bench.results.ledger import Ledger
     from nas_bench.trials.config import TrialConfig
     from nas_bench.trials.protocol import Protocol
@@ -41,26 +38,22 @@ _EPILOG = examples(
 )
 
 
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the command line; None is the protocol's own."""
+CHECKPOINTS = ".checkpoints"
+"""Folder in the results where checkpoints lie; ignored by git."""
 
-    protocol: str
-    methods: str | None
-    tasks: str | None
-    seeds: str | None
-    budget: str | None
-    config: Path | None
-    changes: tuple[str, ...]
-    no_baselines: bool
-    plugin_paths: tuple[Path, ...]
-    results: Path | None
-    data: Path | None
-    rerun: Literal["none", "failed", "all"]
+
+@dataclass(frozen=True)
+class Request(Selection):
+    """What was asked for on the command line."""
+
     executor: Literal["ray", "inline"]
     address: str | None
     gpus_per_trial: float
     max_concurrent: int | None
+    timeout: float | None
+    retries: int
+    storage: str | None
+    checkpoint_every: float
     wandb: Literal["off", "offline", "online"]
     as_json: bool
     quiet: bool
@@ -77,28 +70,7 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--protocol", default="smoke", show_default=True, help="Its name, or a YAML file.")
-@click.option("--methods", help="Such as tiny,gradmax or 'tiny[update=false]' or all.")
-@click.option("--tasks", help="Such as mnist,fashion_mnist.")
-@click.option("--seeds", help="Such as 0-9 or 0,2,5.")
-@click.option("--budget", help="Such as '10 epochs', '2000 steps' or '1e12 flops'.")
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="YAML file of changes to the protocol."
-)
-@click.option(
-    "--set", "changes", multiple=True, metavar="A.B=JSON", help="A change to the protocol."
-)
-@click.option("--no-baselines", is_flag=True, help="Do not add the protocol's fixed networks.")
-@plugin_option()
-@results_option()
-@data_option()
-@click.option(
-    "--rerun",
-    type=click.Choice(["none", "failed", "all"]),
-    default="none",
-    show_default=True,
-    help="What to run again of what has ended.",
-)
+@selection_options
 @click.option(
     "--executor",
     type=click.Choice(["ray", "inline"]),
@@ -115,6 +87,28 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
     help="Fractions share a GPU.",
 )
 @click.option("--max-concurrent", type=click.IntRange(min=1), help="Trials at a time.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a trial may run."
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="How often a trial goes on after its machine failed: worker killed, node lost.",
+)
+@click.option(
+    "--storage",
+    help="Folder or address (s3://…) of checkpoints that all machines reach. "
+    "[default: .checkpoints in the results; none with --address]",
+)
+@click.option(
+    "--checkpoint-every",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds between checkpoints of a trial.",
+)
 @click.option(
     "--wandb",
     type=click.Choice(["off", "offline", "online"]),
@@ -134,52 +128,57 @@ def run(**values: Any) -> int:
     from nas_bench.execution.terminal import Terminated, terminable
 
     try:
-        with terminable():
-            return _run(Request(**values))
+        with terminable() as stop:
+            return _run(Request(**values), stop)
     except Terminated:
-        click.echo("Ended by SIGTERM; what finished is kept.", err=True)
+        click.echo("Ended by SIGTERM; the same command goes on from here.", err=True)
         return TERMINATED
 
 
-def _run(request: Request) -> int:
+def _run(request: Request, stop: "Stop") -> int:
     plugin_paths = load_plugins(request.plugin_paths)
     from nas_bench.results.ledger import Ledger
     from nas_bench.trials.plan import plan
 
-    protocol = _protocol(request)
+    protocol = request.changed_protocol()
     configs = plan(protocol, baselines=not request.no_baselines)
     ledger = Ledger(results_folder(request.results))
-    _sweep(request, configs, ledger, plugin_paths, protocol.threads)
+    _sweep(request, configs, ledger, stop, _settings(request, ledger, plugin_paths, protocol))
     return _conclude(request, configs, ledger)
 
 
-def _protocol(request: Request) -> "Protocol":
-    from nas_bench.trials.protocol import load_protocol
+def _settings(
+    request: Request, ledger: "Ledger", plugin_paths: tuple[Path, ...], protocol: "Protocol"
+) -> "Settings":
+    from nas_bench.execution import Settings
 
-    return load_protocol(request.protocol, _changes(request))
-
-
-def _changes(request: Request) -> Iterator[dict[str, Any]]:
-    """What changes the protocol, the strongest last."""
-    from nas_bench.trials.inputs import read_yaml, setting
-
-    if request.config:
-        yield read_yaml(request.config)
-    yield from map(setting, request.changes)
-    lists = {"methods": request.methods, "tasks": request.tasks}
-    yield {name: specs(text) for name, text in lists.items() if text is not None}
-    texts = {"seeds": request.seeds, "budget": request.budget}
-    yield {name: text for name, text in texts.items() if text is not None}
+    storage = request.storage
+    if storage is None and request.address is None:
+        storage = str((ledger.folder / CHECKPOINTS).absolute())
+    elif storage is not None and "://" not in storage:
+        storage = str(Path(storage).expanduser().absolute())
+    return Settings(
+        data=request.data,
+        plugins=plugin_paths,
+        cpus_per_trial=protocol.threads,
+        gpus_per_trial=request.gpus_per_trial,
+        max_concurrent=request.max_concurrent,
+        address=request.address,
+        storage=storage,
+        checkpoint_every=request.checkpoint_every,
+        timeout=request.timeout,
+        retries=request.retries,
+    )
 
 
 def _sweep(
     request: Request,
     configs: Sequence["TrialConfig"],
     ledger: "Ledger",
-    plugin_paths: tuple[Path, ...],
-    threads: int,
+    stop: "Stop",
+    settings: "Settings",
 ) -> None:
-    from nas_bench.execution import ExecutionError, Settings
+    from nas_bench.execution import ExecutionError
     from nas_bench.execution.earlier import missing, remarks
     from nas_bench.execution.progress import progress
     from nas_bench.execution.sweep import sweep
@@ -187,16 +186,8 @@ def _sweep(
     from nas_bench.results.ledger import LedgerError
     from nas_bench.training.task import DataMissingError
 
-    settings = Settings(
-        data=request.data,
-        plugins=plugin_paths,
-        cpus_per_trial=threads,
-        gpus_per_trial=request.gpus_per_trial,
-        max_concurrent=request.max_concurrent,
-        address=request.address,
-    )
     chosen = missing(configs, ledger, request.rerun)
-    for remark in remarks(configs, chosen, ledger, plugin_paths):
+    for remark in remarks(configs, chosen, ledger, settings.plugins):
         click.echo(remark, err=True)
     try:
         with (
@@ -209,7 +200,7 @@ def _sweep(
                 shown(config, message)
                 logged(config, message)
 
-            sweep(configs, ledger, request.executor, settings, request.rerun, observer)
+            sweep(configs, ledger, request.executor, settings, request.rerun, observer, stop)
     except (DataMissingError, ExecutionError, LedgerError) as error:
         raise CannotRunError(str(error)) from error
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
-from nas_bench.execution.job import ExecutionError, Job, Settings, Sink
+from nas_bench.execution.job import ExecutionError, Job, Settings, Sink, Stopping, never
 
 
 @contextmanager
@@ -12,12 +13,14 @@ def session(settings: Settings) -> Iterator[None]:
     yield
 
 
-def execute(jobs: Sequence[Job], settings: Settings, sink: Sink) -> None:
+def execute(jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping = never) -> None:
     """See `Executor`."""
     from nas_bench.execution.trial import messages
 
-    device = _device(settings)
+    device, settings = _device(settings), replace(settings, max_concurrent=1)
     for job in jobs:
+        if stop():
+            break
         for message in messages(job, settings, device):
             sink(job.config, message)
 

@@ -1,8 +1,9 @@
 """What an executor is given, and what it gives back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +11,13 @@ from nas_bench.trials.config import Budget, TrialConfig
 
 Sink = Callable[[TrialConfig, dict[str, Any]], None]
 """Takes the messages of trials as they arrive, always in the driver."""
+Stopping = Callable[[], bool]
+"""Whether no further trial shall begin."""
+
+
+def never() -> bool:
+    """Nobody asks a sweep to end."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -52,18 +60,40 @@ class Settings:
     Attributes:
         data: folder of data sets; None: what each machine's environment says.
         plugins: files of plugins, loaded where trials run.
+        contents: of these files, for machines that do not have them; empty: all have.
         cpus_per_trial: processors each trial occupies.
         gpus_per_trial: GPUs each trial occupies, fractions allowed; 0: it runs on a CPU.
         max_concurrent: trials at a time, None: as many as there are resources for.
         address: of a running Ray cluster, None: Ray is started on this machine.
+        storage: folder or address of checkpoints, None: none are kept.
+        lease: of the sweep, which only holds trials that nobody has taken over since.
+        checkpoint_every: seconds between checkpoints of a trial.
+        timeout: seconds that a trial may run, None: any.
+        retries: how often a trial goes on after its machine has failed it.
     """
 
     data: Path | None = None
     plugins: tuple[Path, ...] = ()
+    contents: tuple[bytes, ...] = ()
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
     max_concurrent: int | None = None
     address: str | None = None
+    storage: str | None = None
+    lease: str = ""
+    checkpoint_every: float = 60.0
+    timeout: float | None = None
+    retries: int = 0
+
+    @property
+    def plugin_files(self) -> Iterator[tuple[Path, bytes | None]]:
+        """Files of plugins, with their content if it came along."""
+        return zip(self.plugins, self.contents or repeat(None))
+
+    @property
+    def shares_device(self) -> bool:
+        """Whether trials may run beside each other on one device, so that seconds mislead."""
+        return self.max_concurrent != 1 and self.gpus_per_trial < 1
 
 
 class Executor(Protocol):
@@ -73,10 +103,10 @@ class Executor(Protocol):
         """Start what several calls of `execute` share, and stop it at the end."""
         ...
 
-    def execute(self, jobs: Sequence[Job], settings: Settings, sink: Sink) -> None:
-        """Run jobs, handing every message to the sink.
+    def execute(self, jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping) -> None:
+        """Run jobs, handing every message to the sink, until stop says that it is enough.
 
-        The last message of every job is a record with `final` set or a failure.
+        The last message of every job that has begun is a record with `final` set or a failure.
 
         Raises:
             ExecutionError: if no trial can run at all.

@@ -22,6 +22,8 @@ _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is raised, not turned into a normal end
 }
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Variable of Ray that, if 0, has every process of its listen to this machine alone."""
 _PATIENCE = 5.0  # seconds until an address counts as dead
 _GRACE = 12.0  # seconds for a cluster to say that it is one, imports included
 _STATUS = "from ray.scripts.scripts import main; main()"
@@ -40,6 +42,8 @@ def session(settings: Settings) -> Iterator[None]:
         os.environ.setdefault(name, value)
     if settings.address:
         _probe(settings.address)
+    else:
+        os.environ.setdefault(_LOOPBACK, "0")  # read when Ray is imported
     import ray
 
     if ray.is_initialized():

@@ -7,28 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nas_bench
-from nas_bench.execution.job import Job, Settings, Sink
+from nas_bench.execution.job import Job, Settings, Sink, Stopping, never
 from nas_bench.execution.ray_session import session
 from nas_bench.trials.messages import Failure, as_dict
 
 if TYPE_CHECKING:
-    from ray.tune import Callback, Tuner
+    from ray.tune import Callback, Stopper, Tuner
 
 __all__ = ["execute", "session"]
 
 Report = Callable[[dict[str, Any]], None]
 
 
-def execute(jobs: Sequence[Job], settings: Settings, sink: Sink) -> None:
+def execute(jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping = never) -> None:
     """See `Executor`."""
-    with session(settings), tempfile.TemporaryDirectory(prefix="nas-bench-") as storage:
+    with session(settings), tempfile.TemporaryDirectory(prefix="nas-bench-") as folder:
         inbox = Inbox(jobs, sink)
         try:
-            _tuner(jobs, settings, inbox, Path(storage)).fit()
+            _tuner(jobs, settings, inbox, Path(folder), stop).fit()
         except Exception:
             inbox.raise_own_error()
             raise
-        inbox.close()
+        if not stop():
+            inbox.close()
 
 
 class Inbox:
@@ -36,8 +37,13 @@ class Inbox:
 
     def __init__(self, jobs: Sequence[Job], sink: Sink) -> None:
         self._jobs, self._sink = jobs, sink
-        self._open = set(range(len(jobs)))
+        self._open, self._begun = set(range(len(jobs))), set[int]()
         self._error: Exception | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job that has begun is still open."""
+        return not self._begun & self._open
 
     def receive(self, number: int, messages: Sequence[dict[str, Any]]) -> None:
         """Hand on messages of the job with this number; none after its end."""
@@ -61,6 +67,7 @@ class Inbox:
             raise self._error
 
     def _hand_on(self, number: int, message: dict[str, Any]) -> None:
+        self._begun.add(number)
         if message["type"] == "failure" or message.get("final"):
             self._open.discard(number)
         try:
@@ -82,14 +89,16 @@ def report_trial(values: dict[str, Any], report: Report) -> None:
         report({"messages": [message]})
 
 
-def _tuner(jobs: Sequence[Job], settings: Settings, inbox: Inbox, storage: Path) -> "Tuner":
+def _tuner(
+    jobs: Sequence[Job], settings: Settings, inbox: Inbox, folder: Path, stop: Stopping
+) -> "Tuner":
     from ray import tune
 
     resources = {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
     specs = [{"number": n, "job": job.as_dict()} for n, job in enumerate(jobs)]
     return tune.Tuner(
         tune.with_resources(_trainable(nas_bench.__file__), resources),
-        param_space={"spec": tune.grid_search(specs), "settings": vars(_absolute(settings))},
+        param_space={"spec": tune.grid_search(specs), "settings": vars(_portable(settings))},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=settings.max_concurrent,
             reuse_actors=True,
@@ -98,9 +107,11 @@ def _tuner(jobs: Sequence[Job], settings: Settings, inbox: Inbox, storage: Path)
         ),
         run_config=tune.RunConfig(
             name="sweep",
-            storage_path=str(storage),
+            storage_path=str(folder),
             verbose=0,
             callbacks=[_callback(inbox)],
+            stop=_stopper(inbox, stop),
+            failure_config=tune.FailureConfig(max_failures=settings.retries),
         ),
     )
 
@@ -152,6 +163,23 @@ def _callback(inbox: Inbox) -> "Callback":
     return Forward()
 
 
+def _stopper(inbox: Inbox, stop: Stopping) -> "Stopper":
+    from ray import tune
+
+    class Ended(tune.Stopper):
+        """Ends the sweep once it was asked to end and no trial runs any more."""
+
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            """No trial is ended by what it reports."""
+            return False
+
+        def stop_all(self) -> bool:
+            """Whether the sweep shall end now."""
+            return stop() and inbox.idle
+
+    return Ended()
+
+
 def _number(trial: Any) -> int:
     return trial.config["spec"]["number"]
 
@@ -187,9 +215,12 @@ def lost(error: BaseException, text: str) -> Failure:
     return Failure("oom" if starved else "failed", type(error).__name__, said, text)
 
 
-def _absolute(settings: Settings) -> Settings:
+def _portable(settings: Settings) -> Settings:
+    """The settings as workers understand them, wherever they are."""
+    plugins = tuple(path.expanduser().absolute() for path in settings.plugins)
     return replace(
         settings,
         data=settings.data and settings.data.expanduser().absolute(),
-        plugins=tuple(path.expanduser().absolute() for path in settings.plugins),
+        plugins=plugins,
+        contents=tuple(path.read_bytes() for path in plugins),
     )

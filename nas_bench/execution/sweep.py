@@ -1,13 +1,19 @@
 """A sweep: the trials of a plan that the ledger does not have yet, twins after originals."""
 
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from nas_bench import plugins
 from nas_bench.execution import Executor, ExecutorName, Job, Settings, Sink
 from nas_bench.execution import executor as executor_of
+from nas_bench.execution.checkpoints import STOP
 from nas_bench.execution.earlier import Rerun, missing
+from nas_bench.execution.storage import Storage, marked
+from nas_bench.execution.terminal import Stop
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.lock import locked
 from nas_bench.results.run import Run
@@ -37,21 +43,25 @@ def sweep(
     settings: Settings,
     rerun: Rerun = "none",
     observer: Sink | None = None,
+    stop: Stop | None = None,
 ) -> Summary:
     """Run what is missing; only this process writes the ledger.
 
     Trials that have a result are skipped and failed ones stay, unless rerun says otherwise.
-    Trials that were cut off, or that failed through a fault of the machine, begin anew.
+    Trials that were cut off go on from their checkpoints; those that failed through a fault of
+    the machine begin anew.
 
     Args:
         configs: of the plan; the originals of twins are among them or in the ledger.
         ledger: where everything is written before the observer hears of it.
         executor: what runs the trials, ray or inline.
         settings: of the executor.
-        rerun: whether to run again what failed, or all.
+        rerun: whether to run again what failed, what other code made, or all.
         observer: sees the messages of every trial that runs.
+        stop: hears the signals by which a sweep is asked to end.
 
     Raises:
+        KeyboardInterrupt: if the sweep was asked to end; what ran has been kept.
         DataMissingError: if a task's data can't be downloaded; then nothing has run.
         ExecutionError: if no trial can run at all.
         LedgerError: if the ledger cannot be written, or another process writes it.
@@ -61,8 +71,25 @@ def sweep(
     with locked(ledger.folder):
         chosen = missing(configs, ledger, rerun)  # again: another sweep may just have ended
         _fetch(chosen, settings)
-        _run(chosen, ledger, executor_of(executor), settings, _Scribe(ledger, observer))
+        settings = replace(settings, lease=secrets.token_hex(8))
+        with _storage(settings) as kept:
+            for config in chosen:
+                if kept and (rerun == "all" or not ledger.resumable(config)):
+                    kept.remove(config.id)
+            scribe, stop = _Scribe(ledger, observer, kept), stop or Stop()
+            with stop.heard_by(partial(_ask_to_stop, kept, settings)):
+                _run(chosen, ledger, executor_of(executor), settings, scribe, stop)
         return _summary(configs, chosen, ledger)
+
+
+def _storage(settings: Settings) -> AbstractContextManager[Storage | None]:
+    return marked(settings.storage, settings.lease) if settings.storage else nullcontext()
+
+
+def _ask_to_stop(kept: Storage | None, settings: Settings) -> None:
+    """Have running trials keep their state and end."""
+    if kept:
+        kept.write(STOP, settings.lease.encode())
 
 
 def _run(
@@ -71,16 +98,21 @@ def _run(
     executor: Executor,
     settings: Settings,
     scribe: "_Scribe",
+    stop: Stop,
 ) -> None:
     originals = [Job(config) for config in configs if config.twin is None]
     twins = [config for config in configs if config.twin is not None]
+
+    def stopping() -> bool:
+        return stop.requested
+
     try:
         with executor.session(settings):
             if originals:
-                executor.execute(originals, settings, scribe)
-            jobs = _twin_jobs(twins, ledger, scribe)
+                executor.execute(originals, settings, scribe, stopping)
+            jobs = [] if stopping() else _twin_jobs(twins, ledger, scribe)
             if jobs:
-                executor.execute(jobs, settings, scribe)
+                executor.execute(jobs, settings, scribe, stopping)
     finally:
         scribe.close()
 
@@ -102,19 +134,21 @@ def _fetch(configs: Sequence[TrialConfig], settings: Settings) -> None:
 class _Scribe:
     """Writes messages into the ledger, then tells the observer."""
 
-    def __init__(self, ledger: Ledger, observer: Sink | None) -> None:
-        self._ledger, self._observer = ledger, observer
+    def __init__(self, ledger: Ledger, observer: Sink | None, kept: Storage | None) -> None:
+        self._ledger, self._observer, self._kept = ledger, observer, kept
         self._open: dict[str, TrialConfig] = {}
 
     def __call__(self, config: TrialConfig, message: dict[str, Any]) -> None:
         """Take one message; the first of a trial begins it, the last ends it."""
-        if config.id not in self._open:
-            self._ledger.begin(config, message.get("environment"))
-            self._open[config.id] = config
+        if config.id not in self._open and message["type"] != "started":
+            self._ledger.begin(config)
+        self._open[config.id] = config
         self._ledger.write(config, message)
         if message["type"] == "failure" or message.get("final"):
             self._ledger.finish(config)
             del self._open[config.id]
+            if self._kept and not self._ledger.resumable(config):
+                self._kept.remove(config.id)
         if self._observer:
             self._observer(config, message)
 

@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 Say = Callable[[str], None]
+GRACE = 60.0
+"""Seconds that running trials have to keep their state."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -36,31 +38,68 @@ def clean_stdout(*, quiet: bool = False) -> Iterator[Say]:
         yield lambda line: print(line, file=voice or sys.stderr, flush=True)
 
 
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Raise Terminated at SIGTERM inside; only the first, so that clearing up can end.
+class Stop:
+    """Whether the process was asked to end: the first signal asks, the second insists.
 
-    In other threads than the main one nothing changes.
+    While somebody listens, the first SIGTERM or Ctrl-C only tells them, so that trials can keep
+    their state; when they take longer than the grace, or at the second signal, it is raised.
     """
+
+    def __init__(self, grace: float = GRACE) -> None:
+        self.grace = grace
+        self.signal: int | None = None
+        self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has come."""
+        return self.signal is not None
+
+    @contextmanager
+    def heard_by(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Have the first signal call the listener instead of being raised; raise it at the end."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+        if self.requested:
+            raise KeyboardInterrupt
+
+    def hear(self, number: int, frame: Any) -> None:
+        """Handle a signal."""
+        first, self.signal = self.signal is None, number
+        if not first or not self._listeners:
+            signal.signal(number, signal.SIG_IGN)  # only once, so that clearing up can end
+            raise KeyboardInterrupt
+        insist = threading.Timer(self.grace, os.kill, (os.getpid(), number))
+        insist.daemon = True
+        insist.start()
+        for listener in self._listeners:
+            listener()
+
+
+@contextmanager
+def terminable() -> Iterator[Stop]:
+    """Hand out what hears SIGTERM and Ctrl-C, and raise Terminated at the end after a SIGTERM.
+
+    In other threads than the main one nothing is heard.
+    """
+    stop = Stop()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield stop
         return
-    heard: list[int] = []
-
-    def interrupt(number: int, frame: Any) -> None:
-        heard.append(number)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, stop.hear) for number in numbers}
     try:
-        yield
+        yield stop
     except KeyboardInterrupt:
-        if heard:  # not raised in the handler: Ray would replace it by a KeyboardInterrupt
+        if stop.signal == signal.SIGTERM:  # not raised in the handler: Ray would replace it
             raise Terminated from None
         raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """One trial in this process: reset, run, every error caught. The same for every executor."""
 
 import os
+import resource
+import sys
 import traceback
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -8,15 +10,22 @@ from typing import Any, Literal
 import torch
 
 from nas_bench import plugins
+from nas_bench.execution.checkpoints import (
+    Checkpoints,
+    LeaseLostError,
+    OutOfTimeError,
+    PreemptedError,
+)
 from nas_bench.execution.job import Job, Settings
+from nas_bench.execution.storage import require_mark, storage
 from nas_bench.results.environment import core_hash, environment, source_hash
 from nas_bench.training.data import data_folder, prepare
 from nas_bench.training.randomness import seed_all
 from nas_bench.trials.config import TrialConfig
-from nas_bench.trials.messages import Failure, as_dict
+from nas_bench.trials.messages import Failure, Record, as_dict
 from nas_bench.trials.trial import DivergedError, run_trial
 
-Status = Literal["failed", "oom", "diverged"]
+Status = Literal["failed", "oom", "diverged", "timeout", "preempted"]
 
 
 def messages(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
@@ -26,7 +35,8 @@ def messages(job: Job, settings: Settings, device: str) -> Iterator[dict[str, An
     code, and the last is a record with `final` set or a failure. Nothing is raised but
     interrupts.
     """
-    yield {"type": "started", "environment": _environment(job.config, device)}
+    shared = {"shared_device": settings.shares_device}
+    yield {"type": "started", "environment": _environment(job.config, device) | shared}
     ended = False
     try:
         for message in _run(job, settings, device):
@@ -64,8 +74,8 @@ def _run(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
     """What happens only once in a process, imports and loading, lies between two resets."""
     config, folder = job.config, data_folder(settings.data)
     reset(config)
-    for path in settings.plugins:
-        plugins.load_path(path)
+    for path, content in settings.plugin_files:
+        plugins.load_path(path, content)
     method, task = plugins.method(config.method), plugins.task(config.task)
     data = prepare(task, folder, config.validation, device=device)
     sources = {
@@ -74,8 +84,18 @@ def _run(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
         "core": core_hash(),
     }
     yield {"type": "loaded", "environment": {"data": data.checksum, "sources": sources}}
+    kept = storage(settings.storage) if settings.storage else None
+    if kept and settings.address:
+        require_mark(kept, settings.lease)
+    keeper = Checkpoints(
+        kept, config.id, settings.lease, sources | {"data": data.checksum},
+        settings.checkpoint_every, settings.timeout,
+    )  # fmt: skip
+    keeper.claim()
     reset(config)
-    for message in run_trial(config, job.widths, job.budget, folder, device):
+    for message in run_trial(config, job.widths, job.budget, folder, device, keeper):
+        if isinstance(message, Record) and message.final:
+            yield {"type": "loaded", "environment": {"peak_memory": _peak_memory(device)}}
         yield as_dict(message)
 
 
@@ -88,9 +108,21 @@ def _be_deterministic() -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
+def _peak_memory(device: str) -> int:
+    """Bytes: of the GPU by this trial, or of the process on a CPU since it started."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def _status(error: BaseException) -> Status:
-    if isinstance(error, DivergedError):
-        return "diverged"
+    named: dict[type[BaseException], Status] = {
+        DivergedError: "diverged", OutOfTimeError: "timeout", PreemptedError: "preempted",
+        LeaseLostError: "preempted",
+    }  # fmt: skip
+    if type(error) in named:
+        return named[type(error)]
     allocation = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     if allocation or isinstance(error, MemoryError | torch.OutOfMemoryError):
         return "oom"

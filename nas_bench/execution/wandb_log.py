@@ -1,7 +1,10 @@
 """Weights & Biases: a run for every trial, logged by the driver; never a reason to stop."""
 
 import logging
-from collections.abc import Callable
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,13 +13,7 @@ from nas_bench.trials.config import TrialConfig
 if TYPE_CHECKING:
     from wandb import Run
 
-_CURVE = (
-    "step",
-    "epoch",
-    "train_flops",
-    "growth_flops",
-    "parameters",
-    "flops",
+_SCORES = (
     "train_loss",
     "validation_loss",
     "test_loss",
@@ -24,8 +21,26 @@ _CURVE = (
     "validation_accuracy",
     "test_accuracy",
 )
+_CURVE = ("step", "epoch", "train_flops", "growth_flops", "parameters", "flops", *_SCORES)
+_GROWTH = ("added", "filled", "amplitude", "predicted", "measured", "score")
 _PATIENCE = 15.0  # seconds for a server to answer
-_GROWTH = ("added", "filled", "amplitude", "predicted", "measured")
+_LAST_WORDS = 60.0  # seconds for a server to take the end of a run
+_IDENTITY = re.compile(r"[a-z0-9-]+")
+
+
+@dataclass
+class _Logged:
+    """A run of wandb and how far it is.
+
+    Attributes:
+        run: the run.
+        rows: how many it has.
+        place: of the next message among all that the trial says.
+    """
+
+    run: "Run"
+    rows: int
+    place: int = 0
 
 
 class WandbLog:
@@ -43,7 +58,7 @@ class WandbLog:
         self.mode: Literal["offline", "online"] = mode
         self.folder = folder
         self.warn = warn
-        self._runs: dict[str, Run] = {}
+        self._trials: dict[str, _Logged] = {}
         self._broken = False
 
     def __call__(self, config: TrialConfig, message: dict[str, Any]) -> None:
@@ -52,47 +67,91 @@ class WandbLog:
 
     def close(self) -> None:
         """End the runs of trials that were cut off."""
-        for name in list(self._runs):
-            run = self._runs.pop(name)
-            self._attempt(lambda run=run: run.finish(exit_code=1))
+        cut_off, self._trials = self._trials, {}
+        for logged in cut_off.values():
+            self._attempt(lambda run=logged.run: _end(run, "preempted"))
+
+    def summarise(
+        self, protocol: str, table: Sequence[Mapping[str, Any]], figures: Sequence[Path]
+    ) -> None:
+        """Log the final table and figures as a run of their own.
+
+        Args:
+            protocol: whose trials were run.
+            table: rows with the same names of columns.
+            figures: images.
+        """
+        self._attempt(lambda: self._summarise(protocol, table, figures))
 
     def _attempt(self, action: Callable[[], None]) -> None:
         if self._broken:
             return
         try:
             action()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._broken = True
+            self._trials.clear()
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             self.warn(f"Warning: wandb failed and is left out from now on ({reason})")
 
     def _hear(self, config: TrialConfig, message: dict[str, Any]) -> None:
-        if config.id not in self._runs:
-            self._runs[config.id] = self._begun(config)
-        run = self._runs[config.id]
-        if message["type"] == "record":
-            run.log(_record(message))
-        elif message["type"] == "growth":
-            values = {f"growth/{message['site']}/{key}": message[key] for key in _GROWTH}
-            run.log({"step": message["step"], **values})
-        failed = message["type"] == "failure"
-        if failed:
-            run.summary.update({"status": message["status"], "error": message["message"]})
-        if failed or message.get("final"):
-            del self._runs[config.id]
-            run.finish(exit_code=int(failed))
+        kind, logged = message["type"], self._trials.get(config.id)
+        if kind in ("started", "loaded"):
+            if logged and kind == "started":
+                logged.place = 0  # another attempt, which says the same again
+            return
+        if logged is None:
+            logged = self._trials[config.id] = self._begun(config, resumed=kind == "resumed")
+        if kind == "resumed":
+            logged.place = 0
+        for each in message["messages"] if kind == "resumed" else [message]:
+            _log(logged, each)
+        if kind == "failure" or message.get("final"):
+            del self._trials[config.id]
+            _end(logged.run, message.get("status"), message.get("message"))
 
-    def _begun(self, config: TrialConfig) -> "Run":
+    def _summarise(
+        self, protocol: str, table: Sequence[Mapping[str, Any]], figures: Sequence[Path]
+    ) -> None:
         import wandb
 
-        logging.getLogger("wandb").setLevel(logging.ERROR)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        run = wandb.init(
-            project="nas-bench",
+        name, columns = f"{protocol} summary", list(table[0]) if table else []
+        run = self._run(secrets.token_hex(8), group=protocol, job_type="summary", name=name)
+        rows = [[row[column] for column in columns] for row in table]
+        images = {path.stem: wandb.Image(str(path)) for path in figures}
+        run.log({"table": wandb.Table(columns=columns, data=rows), **images})
+        run.finish()
+
+    def _begun(self, config: TrialConfig, resumed: bool) -> _Logged:
+        """A new run; online, that of the earlier attempt if the trial goes on."""
+        note = self.folder / "wandb" / "runs" / config.id
+        earlier = note.read_text() if resumed and note.is_file() else ""
+        known = self.mode == "online" and _IDENTITY.fullmatch(earlier)
+        identity = earlier if known else f"{config.id}-{secrets.token_hex(4)}"
+        run = self._run(
+            identity,
             group=f"{config.protocol}/{config.task}",
             job_type=config.label,
             name=f"{config.task} {config.label} s{config.seed}",
             config={**config.model_dump(mode="json"), "id": config.id},
+            resume="allow" if known else None,
+        )
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(identity)
+        run.define_metric("*", step_metric="step")
+        run.define_metric("by_flops/*", step_metric="spent_flops")
+        return _Logged(run, run.starting_step)
+
+    def _run(self, identity: str, **values: Any) -> "Run":
+        import wandb
+
+        logging.getLogger("wandb").setLevel(logging.ERROR)
+        if self.mode == "online" and not wandb.login(prompt=False, verify=False):
+            raise PermissionError("no key: log in with wandb login, or use --wandb offline")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return wandb.init(
+            project="nas-bench",
+            id=identity,
             dir=self.folder,
             mode=self.mode,
             reinit="create_new",
@@ -102,14 +161,41 @@ class WandbLog:
                 x_disable_stats=True,
                 init_timeout=_PATIENCE,
                 login_timeout=_PATIENCE,
+                finish_timeout=_LAST_WORDS,
+                finish_timeout_raises=True,
             ),
+            **values,
         )
-        run.define_metric("*", step_metric="step")
-        return run
+
+
+def _log(logged: _Logged, message: dict[str, Any]) -> None:
+    """Add a row, unless an earlier attempt has logged the same message."""
+    if message["type"] not in ("record", "growth"):
+        return
+    logged.place += 1
+    if logged.place > logged.rows:
+        logged.run.log(_record(message) if message["type"] == "record" else _growth(message))
+        logged.rows += 1
+
+
+def _end(run: "Run", status: str | None = None, reason: str | None = None) -> None:
+    """Finish a run; without a status its trial is ok."""
+    if status == "preempted":
+        run.mark_preempting()
+    run.summary.update({"status": status or "ok", "error": reason})
+    run.finish(exit_code=int(status is not None))
 
 
 def _record(message: dict[str, Any]) -> dict[str, Any]:
     values = {name: message[name] for name in _CURVE if message[name] is not None}
     widths = {f"width/{index}": width for index, width in enumerate(message["widths"])}
     seconds = {f"seconds/{name}": value for name, value in message["seconds"].items()}
-    return values | widths | seconds
+    spent = {"spent_flops": message["train_flops"] + message["growth_flops"]}
+    by_flops = {f"by_flops/{name}": values[name] for name in _SCORES if name in values}
+    return values | widths | seconds | spent | by_flops
+
+
+def _growth(message: dict[str, Any]) -> dict[str, Any]:
+    known = {key: message[key] for key in _GROWTH if message[key] is not None}
+    site = {f"growth/{message['site']}/{key}": value for key, value in known.items()}
+    return {"step": message["step"], **site}

@@ -5,7 +5,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import platformdirs
 import torch
@@ -129,6 +129,19 @@ class DataOrder:
         self.n, self.generator = n, generator
         self.permutation = torch.empty(0, dtype=torch.int64)
         self.position = 0
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to go on with the same batches."""
+        return {
+            "generator": self.generator.get_state(),
+            "permutation": self.permutation,
+            "position": self.position,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was asked."""
+        self.generator.set_state(state["generator"])
+        self.permutation, self.position = state["permutation"], state["position"]
 
     def size_of_next(self, batch_size: int) -> int:
         """How many indices the next batch has."""

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,3 +27,26 @@ def isolated(seed: int) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
+
+
+def global_state() -> dict[str, Any]:
+    """The state of every global generator, as tensors and plain values."""
+    kind, keys, position, gauss, cached = np.random.get_state(legacy=True)
+    version, words, following = random.getstate()
+    return {
+        "python": [version, list(words), following],
+        "numpy": [str(kind), torch.from_numpy(np.array(keys)), int(position), int(gauss), cached],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+    }
+
+
+def set_global_state(state: dict[str, Any]) -> None:
+    """Go on from where `global_state` was asked."""
+    version, words, following = state["python"]
+    random.setstate((version, tuple(words), following))
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy(), *rest))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])

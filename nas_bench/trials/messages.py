@@ -26,7 +26,8 @@ class Record:
 
     FLOPs are multiply-adds. `train_flops` and `growth_flops` are totals since the start,
     `flops` is per sample at inference. Accuracies are in [0, 1], None for regression; those of
-    the training split, and its loss, are measured on its first 10 000 samples.
+    the training split, and its loss, are measured on its first 10 000 samples. The final record
+    has the SHA-256 of all parameters and buffers in `weights`.
     """
 
     step: int
@@ -45,6 +46,7 @@ class Record:
     validation_accuracy: float | None
     test_accuracy: float | None
     final: bool = False
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,16 +96,29 @@ class GrowthRecord:
 class Failure:
     """Why a trial has no result."""
 
-    status: Literal["failed", "oom", "diverged"]
+    status: Literal["failed", "oom", "diverged", "timeout", "preempted"]
     error: str
     message: str
     traceback: str
 
 
-Message = Record | GrowthRecord | Failure
+@dataclass(frozen=True)
+class Resumed:
+    """A trial goes on from a checkpoint.
+
+    Attributes:
+        messages: everything that it had said by then, as JSON-able values.
+    """
+
+    messages: tuple[dict[str, Any], ...]
+
+
+Message = Record | GrowthRecord | Failure | Resumed
 
 
 def as_dict(message: Message) -> dict[str, Any]:
     """The message as JSON-able values, with its `type`."""
-    kind = {Record: "record", GrowthRecord: "growth", Failure: "failure"}[type(message)]
+    kind = {
+        Record: "record", GrowthRecord: "growth", Failure: "failure", Resumed: "resumed",
+    }[type(message)]  # fmt: skip
     return {"type": kind, **asdict(message)}

@@ -7,28 +7,41 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from nas_bench import plugins
 from nas_bench.growth import GrowthEvent, GrowthMethod, Site, find_sites, grow, statistics_batch
 from nas_bench.growth.amplitude import SEARCH_SAMPLES
 from nas_bench.growth.costs import synchronize
+from nas_bench.growth.sites import set_unit_slopes, unit_slopes
 from nas_bench.training.augmentation import augmented
 from nas_bench.training.data import DataOrder, prepare
 from nas_bench.training.evaluation import TRAINING_SAMPLES, chunks, score
 from nas_bench.training.flops import parameters
 from nas_bench.training.optimizers import learning_rate, optimizer, set_learning_rate
+from nas_bench.training.randomness import global_state, isolated, set_global_state
 from nas_bench.training.task import Recipe, Samples, Task
 from nas_bench.trials.architecture import Architectures
 from nas_bench.trials.config import Budget, TrialConfig
-from nas_bench.trials.messages import GrowthRecord, Message, Record, Seconds
+from nas_bench.trials.messages import (
+    GrowthRecord,
+    Message,
+    Record,
+    Resumed,
+    Seconds,
+    as_dict,
+)
+from nas_bench.trials.pause import Keeper, Pause
 from nas_bench.trials.schedule import growth_time, milestones
 from nas_bench.trials.spending import Spent
 
 CHECK_EVERY = {"cpu": 1, "cuda": 100}
 """Steps between looks at the loss; each look makes the host wait for the device."""
+PAUSE_EVERY = 1.0
+"""Seconds of training between pauses."""
 
 
 class DivergedError(RuntimeError):
@@ -45,6 +58,7 @@ def run_trial(
     budget: Budget | None,
     folder: Path,
     device: str,
+    keeper: Keeper | None = None,
 ) -> Iterator[Message]:
     """Run a trial and yield its records and growth attempts as they happen.
 
@@ -54,6 +68,7 @@ def run_trial(
         budget: of a twin: in place of the config's; else None.
         folder: of the data.
         device: that trains.
+        keeper: of checkpoints; the trial goes on from what it has kept.
 
     Raises:
         DivergedError: if the loss is not finite.
@@ -65,7 +80,18 @@ def run_trial(
         widths = task.target_widths if method.starts_from == "target" else task.seed_widths
     grower = method if method.grows and config.twin is None else None
     start = Start(config, budget or config.budget, task, grower, tuple(widths), folder, device)
-    yield from Trial(start).run()
+    trial, said = Trial(start), []
+    if keeper and (kept := keeper.load()):
+        trial.restore(kept["trial"])
+        said = kept["messages"]
+        yield Resumed(tuple(said))
+    for message in trial.run():
+        if isinstance(message, Pause):
+            if keeper:
+                keeper.pause(lambda: {"trial": trial.state(), "messages": said})
+        else:
+            said.append(as_dict(message))
+            yield message
 
 
 @dataclass(frozen=True)
@@ -104,7 +130,39 @@ class Trial:
         self.milestones = (
             milestones(config.schedule, start.widths, task.target_widths) if same_target else None
         )
-        self.growths, self.evaluations = 0, 0
+        self.growths, self.evaluations, self.begun = 0, 0, False
+
+    def state(self) -> dict[str, Any]:
+        """Everything that decides how the trial goes on, as tensors and plain values."""
+        return {
+            "widths": list(self.widths),
+            "unit_slopes": unit_slopes(self.model),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "order": self.order.state(),
+            "growth": self.growth.get_state(),
+            "augmentation": self.augmentation.get_state(),
+            "generators": global_state(),
+            "spent": asdict(self.spent),
+            "counts": [self.growths, self.evaluations],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on, bit for bit, from where `state` was asked."""
+        with isolated(0):
+            self.model = self.task.network(state["widths"]).to(self.device)
+        set_unit_slopes(self.model, state["unit_slopes"])
+        self.model.load_state_dict(state["model"])
+        self.optimizer = optimizer(self.recipe, self.model.parameters())
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.restore(state["order"])
+        self.growth.set_state(state["growth"])
+        self.augmentation.set_state(state["augmentation"])
+        self.spent = Spent(**state["spent"])
+        self.growths, self.evaluations = state["counts"]
+        self.begun = True
+        self._fit_to_size()
+        set_global_state(state["generators"])
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -116,10 +174,13 @@ class Trial:
         """Passes over the training split so far."""
         return self.spent.samples / len(self.data.train)
 
-    def run(self) -> Iterator[Message]:
-        """Train, grow and evaluate until the budget is spent."""
-        yield self._record()
+    def run(self) -> Iterator[Message | Pause]:
+        """Train, grow and evaluate until the budget is spent, with pauses in between."""
+        if not self.begun:
+            yield self._record()
+            self.begun = True
         while not self._finished():
+            yield Pause()
             if self._evaluation_due():
                 self.evaluations = math.floor(self.epoch / self.config.evaluate_every + 1e-9)
                 yield self._record()
@@ -136,7 +197,7 @@ class Trial:
         yield self._record(final=True)
 
     def _train(self) -> None:
-        """Optimiser steps until something is due."""
+        """Optimiser steps until something is due, or it is time for a pause."""
         start = time.perf_counter()
         self.model.train()
         check = CHECK_EVERY[self.device.split(":")[0]]
@@ -151,7 +212,7 @@ class Trial:
             due = self._finished() or self._growth_due() or self._evaluation_due()
             if due or self.spent.step % check == 0:
                 self._refuse_divergence(loss.item())
-            if due:
+            if due or time.perf_counter() - start > PAUSE_EVERY:
                 break
         synchronize()
         self.spent.book("train", time.perf_counter() - start)
@@ -338,6 +399,7 @@ class Trial:
             validation_accuracy=validation.accuracy,
             test_accuracy=test.accuracy,
             final=final,
+            weights=_weights(self.model) if final else None,
         )
 
 
@@ -347,6 +409,15 @@ def _too_expensive(event: GrowthEvent) -> GrowthEvent:
         event, status="too expensive", added=0, filled=0, amplitude=None, predicted=0.0,
         measured=0.0, flops={}, seconds={},
     )  # fmt: skip
+
+
+def _weights(model: nn.Module) -> str:
+    """SHA-256 of all parameters and buffers, with their names."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _stream(seed: int, name: str) -> Generator:

@@ -1,0 +1,155 @@
+"""A trial cut at any point goes on bit for bit."""
+
+import hashlib
+import io
+import itertools
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+from trials.test_convolutional_trials import Ten
+from trials.test_trial import Bent, trial
+
+from nas_bench.training.randomness import seed_all
+from nas_bench.training.task import Recipe
+from nas_bench.trials import trial as module
+from nas_bench.trials.config import Budget, Schedule
+from nas_bench.trials.messages import as_dict
+from nas_bench.trials.pause import Pause
+
+SGD = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 1e-2, "decay": "cosine"}
+
+
+@dataclass(frozen=True)
+class Dropping(Bent):
+    """Draws from the global generator at every step."""
+
+    name: ClassVar[str] = "dropping"
+
+    def network(self, widths):
+        first, *_ = widths
+        return nn.Sequential(
+            nn.Linear(10, first), nn.BatchNorm1d(first), nn.ReLU(), nn.Dropout(0.3),
+            nn.Linear(first, 1),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Augmented(Ten):
+    recipe: ClassVar[Recipe] = replace(Ten.recipe, augmentation="crop_flip", batch_size=40)
+
+    seed_widths: tuple[int, ...] = (1, 1, 2, 2, 2)
+    target_widths: tuple[int, ...] = (3, 3, 4, 4, 5)
+
+
+FREE = Schedule(where="best", neurons=2, every=20, unit="steps")
+SHORT = {"budget": Budget(epochs=4), "schedule": Schedule(growths=2, every=1)}
+CASES = {
+    "tiny": ("tiny", Bent(), SHORT),
+    "gradmax": ("gradmax", Bent(), SHORT),
+    "random, sgd": ("random_growth", Bent(), {**SHORT, "recipe": SGD}),
+    "dropout, batch norm": ("north_preactivation[candidates=50]", Dropping(), SHORT),
+    "net2net, batch norm": ("net2net", Dropping(), SHORT),
+    "fixed": (None, Dropping(), {"budget": Budget(epochs=2)}),
+    "free": ("tiny", Bent(), {"kind": "free", "schedule": FREE, "budget": Budget(steps=70)}),
+    "flops": ("tiny", Bent(), {"kind": "free", "schedule": FREE, "budget": Budget(flops=3e6)}),
+    "growing batches": ("gradmax", Bent(), {**SHORT, "recipe": {"batch_growth": True}}),
+    "zeros": ("tiny", Bent(), {**SHORT, "optimizer_policy": "zeros"}),
+    "reset": ("tiny", Bent(), {**SHORT, "optimizer_policy": "reset"}),
+}
+
+
+@pytest.fixture(autouse=True)
+def _pause_after_every_step(monkeypatch):
+    monkeypatch.setattr(module, "PAUSE_EVERY", 0.0)
+
+
+def without_clocks(message):
+    return {key: value for key, value in as_dict(message).items() if key != "seconds"}
+
+
+def weights(running):
+    digest = hashlib.sha256()
+    for name, tensor in sorted(running.model.state_dict().items()):
+        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def followed(running, cut=None):
+    """The messages until a pause (counted from 0), and how many pauses there were."""
+    messages, pauses = [], 0
+    for message in running.run():
+        if not isinstance(message, Pause):
+            messages.append(without_clocks(message))
+        elif pauses == cut:
+            return messages, pauses
+        else:
+            pauses += 1
+    return messages, pauses
+
+
+def reloaded(state):
+    """The state as another process reads it."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+def assert_resumes(make, cuts=None):
+    seed_all(1)
+    whole = make()
+    expected, pauses = followed(whole)
+    assert pauses > 3
+    for cut in cuts(pauses) if cuts else range(pauses):
+        seed_all(1)
+        first = make()
+        before, _ = followed(first, cut)
+        state = reloaded(first.state())
+        seed_all(cut + 1000)
+        second = make()
+        second.restore(state)
+        after, _ = followed(second)
+        assert before + after == expected
+        assert weights(second) == weights(whole)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_trial_cut_anywhere_goes_on_bit_for_bit(name):
+    method, task, changes = CASES[name]
+    cuts = lambda pauses: sorted({*range(0, pauses, max(1, pauses // 12)), pauses - 1})  # noqa: E731
+    assert_resumes(lambda: trial(method, task, **changes), cuts)
+
+
+def test_right_before_and_after_every_growth():
+    method, task, changes = CASES["free"]
+    growing = range(17, 24), range(37, 44)
+    assert_resumes(lambda: trial(method, task, **changes), lambda _: itertools.chain(*growing))
+
+
+def test_convolutional_trials_go_on_bit_for_bit():
+    schedule = Schedule(where="best", neurons=2, every=1, unit="steps")
+    changes = {
+        "kind": "free", "schedule": schedule, "budget": Budget(steps=4),
+        "statistics_factor": 1e-6, "evaluate_every": 10.0,
+    }  # fmt: skip
+    assert_resumes(
+        lambda: trial("gradmax", Augmented(), **changes), lambda pauses: (0, 2, pauses - 1)
+    )
+
+
+def test_pauses_change_no_bits(monkeypatch):
+    seed_all(1)
+    often, _ = followed(trial("tiny", Dropping(), **SHORT))
+    monkeypatch.setattr(module, "PAUSE_EVERY", 1e9)
+    seed_all(1)
+    seldom, _ = followed(trial("tiny", Dropping(), **SHORT))
+    assert often == seldom
+
+
+def test_the_state_holds_nothing_that_could_be_executed():
+    running = trial("gradmax", Dropping(), **SHORT)
+    followed(running, 5)
+    assert set(reloaded(running.state())) >= {"model", "optimizer", "generators", "spent"}
