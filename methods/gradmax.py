@@ -54,7 +54,7 @@ class GradMax(GrowthMethod):
         features = slice(None, -1) if statistics.grown_bias else slice(None)
         cross = statistics.cross_covariance
         if statistics.batch_norm:
-            cross = cross - statistics.input_mean[:, None] * statistics.goal_sum
+            cross = cross - statistics.mean_cross
         largest = statistics.input_power.sum().sqrt()  # σ₁(Ñ) ≤ √E‖b₂‖² √E‖v‖²
         tolerance = statistics.gain_tolerance * float(largest)
         _, gains, w = directions(cross[features], tolerance)

@@ -18,6 +18,7 @@ from nas_bench.growth import (
 )
 
 KERNEL_CUT = 1e-10
+BIAS_CUT = 1e-6
 GRAM_ENTRIES = 2**24  # at most this many at a time
 
 
@@ -63,9 +64,11 @@ class NorthPreactivation(GrowthMethod):
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""
         T, rank = self._kernel(statistics)
-        count = self.candidates if statistics.linear else max(1, self.candidates // 10)
-        drawn = gaussian(count, T.shape[1], generator, T) @ T.T
-        fan_in = with_mean_norm(drawn, statistics) if rank else drawn[:0]
+        count = self.candidates if statistics.linear else self.candidates // 10
+        drawn = gaussian(max(count, k), T.shape[1], generator, T) @ T.T
+        fan_in = (
+            with_mean_norm(self._reading(drawn, statistics), statistics) if rank else drawn[:0]
+        )
         best = self._ranked(statistics, fan_in)[: min(k, rank)]
         return NewNeurons(
             fan_in=fan_in[best],
@@ -82,6 +85,14 @@ class NorthPreactivation(GrowthMethod):
         U, s, _ = torch.linalg.svd(Q[:, norms > 0] / norms[norms > 0], full_matrices=False)
         present = U[:, s > KERNEL_CUT * s[:1]]
         return T - T @ present @ present.T, T.shape[1] - present.shape[1]
+
+    def _reading(self, drawn: Tensor, statistics: SiteStatistics) -> Tensor:
+        """The candidates that are more than a bias, which no rescaling of weights would bound."""
+        if not statistics.grown_bias:
+            return drawn
+        S, weight, bias = statistics.patch_covariance, drawn[:, :-1], drawn[:, -1]
+        read = (weight @ S[:-1, :-1] * weight).sum(1)
+        return drawn[read > BIAS_CUT * bias.square() * S[-1, -1]]
 
     def _ranked(self, statistics: SiteStatistics, fan_in: Tensor) -> Tensor:
         """Candidates by effective rank with the present post-activities, ties by Σ σ."""

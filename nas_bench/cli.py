@@ -63,7 +63,7 @@ def status(arguments: Sequence[str]) -> int:
     except CannotRunError as error:
         return _say(f"Error: {error}", parameters.BROKEN)
     except (click.Abort, KeyboardInterrupt):
-        return _say("Interrupted; what finished is kept.", parameters.INTERRUPTED)
+        return _say("Interrupted; the same command goes on from here.", parameters.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return parameters.OK

@@ -350,8 +350,8 @@ def test_doctor_finds_this_machine_fit():
 @pytest.mark.parametrize(
     ("number", "code", "sentence"),
     [
-        (signal.SIGINT, 130, "Interrupted; what finished is kept."),
-        (signal.SIGTERM, 75, "Ended by SIGTERM; what finished is kept."),
+        (signal.SIGINT, 130, "Interrupted; the same command goes on from here."),
+        (signal.SIGTERM, 75, "Ended by SIGTERM; the same command goes on from here."),
     ],
 )
 def test_an_interrupted_run_says_so_by_its_exit_code_and_continues(number, code, sentence):

@@ -27,6 +27,8 @@ from nas_bench.commands.selection import Selection, selection_options
 if TYPE_CHECKING:
     from nas_bench.execution import Settings, Sink
     from nas_bench.execution.terminal import Say, Stop
+    from nas_bench.execution.wandb_log import WandbLog
+    from nas_bench.report import Report
     from nas_bench.results.ledger import Ledger
     from nas_bench.trials.config import TrialConfig
     from nas_bench.trials.protocol import Protocol
@@ -40,6 +42,10 @@ _EPILOG = examples(
 
 CHECKPOINTS = ".checkpoints"
 """Folder in the results where checkpoints lie; ignored by git."""
+_WITHOUT_STORAGE = (
+    "No checkpoints are kept, so interrupted trials will begin anew: give --storage a folder or "
+    "address that all machines of the cluster share"
+)
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,17 @@ class Request(Selection):
 
     executor: Literal["ray", "inline"]
     address: str | None
-    gpus_per_trial: float
+    gpus_per_trial: float | None
+    trials_per_gpu: int | None
     max_concurrent: int | None
     timeout: float | None
     retries: int
     storage: str | None
     checkpoint_every: float
     wandb: Literal["off", "offline", "online"]
+    slurm: str | None
+    submit: bool
+    sbatch: tuple[str, ...]
     as_json: bool
     quiet: bool
     verbose: bool
@@ -82,10 +92,9 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--gpus-per-trial",
     type=click.FloatRange(min=0),
-    default=0.0,
-    show_default=True,
-    help="Fractions share a GPU.",
+    help="Fractions share a GPU.  [default: 0, the CPU]",
 )
+@click.option("--trials-per-gpu", type=click.IntRange(1, 10000), help="Trials that share a GPU.")
 @click.option("--max-concurrent", type=click.IntRange(min=1), help="Trials at a time.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a trial may run."
@@ -116,6 +125,18 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
     show_default=True,
     help="Log to Weights & Biases too.",
 )
+@click.option(
+    "--slurm",
+    metavar="FILE|-",
+    help="Run nothing; write a Slurm batch script that runs this command on all its nodes.",
+)
+@click.option("--submit", is_flag=True, help="With --slurm: hand the script to sbatch.")
+@click.option(
+    "--sbatch",
+    multiple=True,
+    metavar="OPTION",
+    help="With --slurm: an option such as --nodes=4; repeatable.",
+)
 @json_option()
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @verbose_option(expose_value=True)
@@ -143,8 +164,17 @@ def _run(request: Request, stop: "Stop") -> int:
     protocol = request.changed_protocol()
     configs = plan(protocol, baselines=not request.no_baselines)
     ledger = Ledger(results_folder(request.results))
-    _sweep(request, configs, ledger, stop, _settings(request, ledger, plugin_paths, protocol))
-    return _conclude(request, configs, ledger)
+    settings = _settings(request, ledger, plugin_paths, protocol)
+    if request.slurm:
+        from nas_bench.commands.slurm import batch
+
+        place = str(settings.storage)
+        return batch(request.slurm, request.submit, request.sbatch, ledger.folder, place)
+    if request.submit or request.sbatch:
+        raise click.UsageError("--submit and --sbatch belong to --slurm: add --slurm FILE")
+    log = _wandb(request.wandb, ledger.folder)
+    _sweep(request, configs, ledger, stop, settings, log)
+    return _conclude(request, configs, ledger, log)
 
 
 def _settings(
@@ -161,7 +191,7 @@ def _settings(
         data=request.data,
         plugins=plugin_paths,
         cpus_per_trial=protocol.threads,
-        gpus_per_trial=request.gpus_per_trial,
+        gpus_per_trial=_gpus(request),
         max_concurrent=request.max_concurrent,
         address=request.address,
         storage=storage,
@@ -171,16 +201,26 @@ def _settings(
     )
 
 
+def _gpus(request: Request) -> float:
+    """GPUs of each trial."""
+    if request.trials_per_gpu is None:
+        return request.gpus_per_trial or 0.0
+    if request.gpus_per_trial is not None:
+        raise click.UsageError("give --gpus-per-trial or --trials-per-gpu, not both")
+    return 10000 // request.trials_per_gpu / 10000  # Ray counts in ten thousandths
+
+
 def _sweep(
     request: Request,
     configs: Sequence["TrialConfig"],
     ledger: "Ledger",
     stop: "Stop",
     settings: "Settings",
+    log: "WandbLog | None",
 ) -> None:
     from nas_bench.execution import ExecutionError
     from nas_bench.execution.earlier import missing, remarks
-    from nas_bench.execution.progress import progress
+    from nas_bench.execution.progress import name, progress
     from nas_bench.execution.sweep import sweep
     from nas_bench.execution.terminal import clean_stdout
     from nas_bench.results.ledger import LedgerError
@@ -189,14 +229,19 @@ def _sweep(
     chosen = missing(configs, ledger, request.rerun)
     for remark in remarks(configs, chosen, ledger, settings.plugins):
         click.echo(remark, err=True)
+    if chosen and settings.storage is None:
+        click.echo(_WITHOUT_STORAGE, err=True)
     try:
         with (
             clean_stdout(quiet=request.quiet) as say,
             progress(len(chosen), quiet=request.quiet) as shown,
-            _wandb(request.wandb, ledger.folder, say) as logged,
+            _logging(log, say) as logged,
         ):
 
             def observer(config: "TrialConfig", message: dict[str, Any]) -> None:
+                if message["type"] == "remark":
+                    say(f"{name(config)}: {message['message']}")
+                    return
                 shown(config, message)
                 logged(config, message)
 
@@ -205,24 +250,44 @@ def _sweep(
         raise CannotRunError(str(error)) from error
 
 
-@contextmanager
-def _wandb(
-    mode: Literal["off", "offline", "online"], folder: Path, warn: "Say"
-) -> Iterator["Sink"]:
-    """What logs to Weights & Biases, or nothing."""
+def _wandb(mode: Literal["off", "offline", "online"], folder: Path) -> "WandbLog | None":
     if mode == "off":
-        yield lambda config, message: None
-        return
+        return None
     from nas_bench.execution.wandb_log import WandbLog
 
-    log = WandbLog(mode, folder, warn)
+    return WandbLog(mode, folder, warn=lambda line: click.echo(line, err=True))
+
+
+@contextmanager
+def _logging(log: "WandbLog | None", say: "Say") -> Iterator["Sink"]:
+    """What logs to Weights & Biases, or nothing."""
+    if log is None:
+        yield lambda config, message: None
+        return
+    log.warn = say
     try:
         yield log
     finally:
         log.close()
 
 
-def _conclude(request: Request, configs: Sequence["TrialConfig"], ledger: "Ledger") -> int:
+def _summarise(
+    log: "WandbLog", request: Request, configs: Sequence["TrialConfig"], written: "Report"
+) -> None:
+    """Log the report to Weights & Biases."""
+    from nas_bench.execution.terminal import clean_stdout
+
+    plots = [p for p in written.paths if p.suffix == ".png" and p.stem.startswith("pareto")]
+    with clean_stdout(quiet=request.quiet) as log.warn:
+        log.summarise(configs[0].protocol, written.numbers, plots)
+
+
+def _conclude(
+    request: Request,
+    configs: Sequence["TrialConfig"],
+    ledger: "Ledger",
+    log: "WandbLog | None",
+) -> int:
     """Report on the folder, and say by the exit code how the trials asked for ended."""
     trials = [
         {
@@ -235,6 +300,8 @@ def _conclude(request: Request, configs: Sequence["TrialConfig"], ledger: "Ledge
         for config in configs
     ]
     written = write_report(ledger.folder, request.as_json)
+    if log and written and configs:
+        _summarise(log, request, configs, written)
     if request.as_json:
         report = report_values(written) if written else {"table": [], "paths": [], "problems": []}
         print_json({"results": str(ledger.folder), "trials": trials, **report})

@@ -1,5 +1,6 @@
 """The newest state of a trial, kept so that it goes on after its process has ended."""
 
+import hashlib
 import io
 import time
 from collections.abc import Callable
@@ -10,8 +11,7 @@ import torch
 
 from nas_bench.execution.storage import Storage
 
-STOP = "stop"
-"""File whose content is the lease of the sweep that shall end."""
+_DIGEST = hashlib.sha256().digest_size
 
 
 class PreemptedError(RuntimeError):
@@ -31,7 +31,8 @@ class Checkpoints:
     """Keeps one trial's state in a storage; a `Keeper` of trials.
 
     Two processes never write the same trial: each sweep has a lease, the newest one holds the
-    trial, and whoever finds another's lease ends.
+    trial, and whoever finds another's lease ends. A checkpoint is an insurance: where it cannot
+    be written the trial goes on without, and a remark says so.
 
     Attributes:
         storage: where, or None to keep nothing.
@@ -40,6 +41,7 @@ class Checkpoints:
         sources: hashes of the code that decides bits; a state of other code is not gone on from.
         every: seconds between checkpoints.
         timeout: seconds that the trial may run in all attempts together, None: any.
+        remarks: what a person should know of, one clause each.
     """
 
     storage: Storage | None
@@ -51,25 +53,32 @@ class Checkpoints:
     started: float = field(default_factory=time.monotonic)
     earlier: float = 0.0
     saved: float = field(default_factory=time.monotonic)
+    remarks: list[str] = field(default_factory=list)
+    _claimed: bool = False
+    _failing: bool = False
 
     def claim(self) -> None:
         """Take the trial over."""
         if self.storage:
-            self.storage.write(f"{self.trial}/lease", self.lease.encode())
+            self._attempt(self._claim, self.storage)
 
     def load(self) -> dict[str, Any] | None:
-        """See `Keeper`; None too if what was kept is damaged or was made by other code."""
-        content = self.storage.read(f"{self.trial}/state.pt") if self.storage else None
-        if content is None:
-            return None
+        """See `Keeper`; None too, with a remark, if what was kept is of no use."""
+        place = f"{self.trial}/state.pt"
         try:
-            kept = torch.load(io.BytesIO(content), weights_only=True)
-            usable = kept["sources"] == self.sources
-        except Exception:  # whatever damage makes of it, the trial begins anew
+            content = self.storage.read(place) if self.storage else None
+            if content is None:
+                return None
+            kept = _unpacked(content)
+            trial, sources, elapsed = kept["trial"], kept["sources"], kept["elapsed"]
+        except Exception as error:  # whatever damage makes of it, the trial begins anew
+            self.remarks.append(f"{place} cannot be read ({_said(error)}): the trial begins anew")
             return None
-        if not usable:
+        if (trial, sources) != (self.trial, self.sources):
+            origin = "other code or data" if trial == self.trial else "another trial"
+            self.remarks.append(f"{place} is of {origin}: the trial begins anew")
             return None
-        self.earlier = kept["elapsed"]
+        self.earlier = elapsed
         return kept["state"]
 
     def pause(self, state: Callable[[], dict[str, Any]]) -> None:
@@ -82,10 +91,11 @@ class Checkpoints:
         """
         now = time.monotonic()
         elapsed = self.earlier + now - self.started
-        stopping = self._stopping()
+        stopping = self.storage is not None and asked_to_stop(self.storage, self.lease)
         late = self.timeout is not None and elapsed > self.timeout
-        if stopping or late or now - self.saved >= self.every:
-            self._save(state(), elapsed)
+        if self.storage and (stopping or late or now - self.saved >= self.every):
+            origin = {"trial": self.trial, "sources": self.sources, "elapsed": elapsed}
+            self._attempt(self._save, self.storage, _packed(origin | {"state": state()}))
             self.saved = time.monotonic()
         if stopping:
             raise PreemptedError("the sweep was asked to end; the same command goes on from here")
@@ -95,15 +105,80 @@ class Checkpoints:
                 "with a longer one, --rerun failed goes on from here"
             )
 
-    def _stopping(self) -> bool:
-        return self.storage is not None and self.storage.read(STOP) == self.lease.encode()
+    def _claim(self, storage: Storage) -> None:
+        storage.write(f"{self.trial}/lease", self.lease.encode())
+        self._claimed = True
 
-    def _save(self, state: dict[str, Any], elapsed: float) -> None:
-        if self.storage is None:
-            return
-        holder = self.storage.read(f"{self.trial}/lease")
-        if holder != self.lease.encode():
+    def _save(self, storage: Storage, content: bytes) -> None:
+        if not self._claimed:
+            self._claim(storage)
+        if storage.read(f"{self.trial}/lease") != self.lease.encode():
             raise LeaseLostError(f"another sweep has taken trial {self.trial} over")
-        buffer = io.BytesIO()
-        torch.save({"sources": self.sources, "elapsed": elapsed, "state": state}, buffer)
-        self.storage.write(f"{self.trial}/state.pt", buffer.getvalue())
+        storage.write(f"{self.trial}/state.pt", content)
+
+    def _attempt(self, action: Callable[..., None], *arguments: Any) -> None:
+        """Do what may fail; the first time is worth a remark."""
+        try:
+            action(*arguments)
+        except OSError as error:
+            if not self._failing:
+                reason = error.strerror or _said(error)
+                self.remarks.append(f"checkpoints cannot be written ({reason}): going on without")
+            self._failing = True
+        else:
+            self._failing = False
+
+
+def ask_to_stop(storage: Storage, lease: str) -> None:
+    """Have the running trials of a sweep keep their state and end.
+
+    Raises:
+        OSError: if the storage cannot be written.
+    """
+    storage.write(_stop(lease), b"")
+
+
+def forget_stop(storage: Storage, lease: str) -> None:
+    """Remove what `ask_to_stop` wrote.
+
+    Raises:
+        OSError: if the storage cannot be written.
+    """
+    storage.remove(_stop(lease))
+
+
+def asked_to_stop(storage: Storage, lease: str) -> bool:
+    """Whether a sweep was asked to end; not if the storage cannot be read just now."""
+    try:
+        return storage.read(_stop(lease)) is not None
+    except OSError:
+        return False
+
+
+def _stop(lease: str) -> str:
+    return f"stop-{lease}"
+
+
+def _packed(values: dict[str, Any]) -> bytes:
+    """Values as bytes behind their SHA-256: torch itself does not see a flipped bit."""
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    content = buffer.getvalue()
+    return hashlib.sha256(content).digest() + content
+
+
+def _unpacked(content: bytes) -> dict[str, Any]:
+    """What `_packed` packed; nothing in it is executed.
+
+    Raises:
+        ValueError: if it is damaged.
+        pickle.UnpicklingError: if it holds anything but tensors and plain values.
+    """
+    digest, packed = content[:_DIGEST], content[_DIGEST:]
+    if hashlib.sha256(packed).digest() != digest:
+        raise ValueError("it is damaged")
+    return torch.load(io.BytesIO(packed), weights_only=True)
+
+
+def _said(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

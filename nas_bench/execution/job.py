@@ -88,7 +88,7 @@ class Settings:
     @property
     def plugin_files(self) -> Iterator[tuple[Path, bytes | None]]:
         """Files of plugins, with their content if it came along."""
-        return zip(self.plugins, self.contents or repeat(None))
+        return zip(self.plugins, self.contents or repeat(None), strict=False)
 
     @property
     def shares_device(self) -> bool:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,6 +27,7 @@ _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Variable of Ray that, if 0, has every process of its listen to this machine alone."""
 _PATIENCE = 5.0  # seconds until an address counts as dead
 _GRACE = 12.0  # seconds for a cluster to say that it is one, imports included
+_JOINING = 30.0  # seconds for the nodes of a cluster to join
 _STATUS = "from ray.scripts.scripts import main; main()"
 _ADDRESS = re.compile(r"auto|(?:ray://)?(?P<host>\[[^\]]+\]|[^:/\s]+):(?P<port>\d+)")
 _OBJECT_STORE = 128 * 2**20  # bytes; only messages pass
@@ -129,14 +131,24 @@ def _is_cluster(address: str) -> bool:
 
 
 def _check_resources(settings: Settings) -> None:
-    """Tune would wait for ever for what is not there."""
+    """Tune would wait for ever for what is not there.
+
+    The nodes of a cluster that has just been started have a moment to join.
+    """
     import ray
 
+    wanted = {"CPU": settings.cpus_per_trial, "GPU": settings.gpus_per_trial}
+    patience = time.monotonic() + (_JOINING if settings.address else 0.0)
     total = ray.cluster_resources()
-    for kind, wanted in (("CPU", settings.cpus_per_trial), ("GPU", settings.gpus_per_trial)):
+    while any(total.get(kind, 0.0) < amount for kind, amount in wanted.items()):
+        if time.monotonic() > patience:
+            break
+        time.sleep(1.0)
+        total = ray.cluster_resources()
+    for kind, amount in wanted.items():
         present = total.get(kind, 0.0)
-        if wanted > present:
+        if amount > present:
             raise ExecutionError(
-                f"each trial asks for {wanted:g} {kind}s, but Ray has {present:g}: "
+                f"each trial asks for {amount:g} {kind}s, but Ray has {present:g}: "
                 f"lower --{kind.lower()}s-per-trial or join a larger cluster with --address"
             )

@@ -81,9 +81,13 @@ def report_trial(values: dict[str, Any], report: Report) -> None:
     """Run a job in a worker and report its messages."""
     import ray
 
+    from nas_bench.execution.checkpoints import asked_to_stop
+    from nas_bench.execution.storage import storage
     from nas_bench.execution.trial import messages
 
     job, settings = Job.from_dict(values["spec"]["job"]), Settings(**values["settings"])
+    if settings.storage and asked_to_stop(storage(settings.storage), settings.lease):
+        return
     gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU")
     for message in messages(job, settings, "cuda" if gpus else "cpu"):
         report({"messages": [message]})
@@ -160,11 +164,16 @@ def _callback(inbox: Inbox) -> "Callback":
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
             inbox.lose(_number(trial), _cause(trial))
 
+        def __reduce__(self) -> tuple[Any, ...]:
+            """Nothing of ours goes into what Tune stores."""
+            return tune.Callback, ()
+
     return Forward()
 
 
 def _stopper(inbox: Inbox, stop: Stopping) -> "Stopper":
     from ray import tune
+    from ray.tune.stopper import NoopStopper
 
     class Ended(tune.Stopper):
         """Ends the sweep once it was asked to end and no trial runs any more."""
@@ -176,6 +185,10 @@ def _stopper(inbox: Inbox, stop: Stopping) -> "Stopper":
         def stop_all(self) -> bool:
             """Whether the sweep shall end now."""
             return stop() and inbox.idle
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            """Tune stores the experiment, which is never restored: nothing of ours goes in."""
+            return NoopStopper, ()
 
     return Ended()
 

@@ -37,7 +37,7 @@ resources=(--num-cpus="$cpus" --num-gpus="${SLURM_GPUS_ON_NODE:-0}"
 processes=() running="" signalled="" requeue=""
 
 # USR1 comes before the time is up: keep all states and go on in a job of the same number.
-# TERM comes from scancel, and from Slurm where it requeues by itself: keep all states and end.
+# TERM comes from scancel, and from Slurm where it requeues by itself: end.
 stop() {
   signalled=yes
   if [ -n "$running" ]; then kill -TERM "$running" 2>/dev/null; fi

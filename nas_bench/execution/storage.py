@@ -2,6 +2,7 @@
 
 import os
 import platform
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,10 @@ from nas_bench.execution.job import ExecutionError
 
 class StorageError(RuntimeError):
     """A worker does not see the storage that the driver sees."""
+
+
+_OBJECT_STORES = ("s3", "gcs", "abfs")
+"""Where a file appears only once it is closed."""
 
 
 class Storage(ABC):
@@ -86,15 +91,25 @@ class Bucket(Storage):
         try:
             with self.system.open_input_stream(f"{self.path}/{name}") as stream:
                 return stream.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write(self, name: str, content: bytes) -> None:
         """See the base class."""
         place = f"{self.path}/{name}"
         self.system.create_dir(place.rpartition("/")[0], recursive=True)
-        with self.system.open_output_stream(place) as stream:
-            stream.write(content)
+        whole = self.system.type_name in _OBJECT_STORES
+        target = place if whole else f"{place}.{secrets.token_hex(4)}"
+        try:
+            with self.system.open_output_stream(target) as stream:
+                stream.write(content)
+            if not whole:
+                self.system.move(target, place)
+        except OSError:
+            if not whole:
+                with suppress(OSError):
+                    self.system.delete_file(target)
+            raise
 
     def remove(self, name: str) -> None:
         """See the base class."""

@@ -1,8 +1,9 @@
 """A sweep: the trials of a plan that the ledger does not have yet, twins after originals."""
 
 import secrets
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 from nas_bench import plugins
 from nas_bench.execution import Executor, ExecutorName, Job, Settings, Sink
 from nas_bench.execution import executor as executor_of
-from nas_bench.execution.checkpoints import STOP
+from nas_bench.execution.checkpoints import ask_to_stop, forget_stop
 from nas_bench.execution.earlier import Rerun, missing
 from nas_bench.execution.storage import Storage, marked
 from nas_bench.execution.terminal import Stop
-from nas_bench.results.ledger import Ledger
+from nas_bench.results.ledger import Ledger, LedgerError
 from nas_bench.results.lock import locked
 from nas_bench.results.run import Run
 from nas_bench.trials.config import Budget, TrialConfig
@@ -77,19 +78,23 @@ def sweep(
                 if kept and (rerun == "all" or not ledger.resumable(config)):
                     kept.remove(config.id)
             scribe, stop = _Scribe(ledger, observer, kept), stop or Stop()
-            with stop.heard_by(partial(_ask_to_stop, kept, settings)):
+            asked = stop.heard_by(partial(ask_to_stop, kept, settings.lease)) if kept else None
+            with asked or nullcontext():  # without storage a signal ends the sweep at once
                 _run(chosen, ledger, executor_of(executor), settings, scribe, stop)
         return _summary(configs, chosen, ledger)
 
 
-def _storage(settings: Settings) -> AbstractContextManager[Storage | None]:
-    return marked(settings.storage, settings.lease) if settings.storage else nullcontext()
-
-
-def _ask_to_stop(kept: Storage | None, settings: Settings) -> None:
-    """Have running trials keep their state and end."""
-    if kept:
-        kept.write(STOP, settings.lease.encode())
+@contextmanager
+def _storage(settings: Settings) -> Iterator[Storage | None]:
+    if settings.storage is None:
+        yield None
+        return
+    with marked(settings.storage, settings.lease) as kept:
+        try:
+            yield kept
+        finally:
+            with suppress(OSError):
+                forget_stop(kept, settings.lease)
 
 
 def _run(
@@ -108,11 +113,14 @@ def _run(
 
     try:
         with executor.session(settings):
-            if originals:
+            if originals and not stopping():
                 executor.execute(originals, settings, scribe, stopping)
             jobs = [] if stopping() else _twin_jobs(twins, ledger, scribe)
             if jobs:
                 executor.execute(jobs, settings, scribe, stopping)
+    except SystemExit:  # what Ray makes of a SIGTERM while it starts
+        stop.signal = stop.signal or signal.SIGTERM
+        raise KeyboardInterrupt from None
     finally:
         scribe.close()
 
@@ -137,25 +145,39 @@ class _Scribe:
     def __init__(self, ledger: Ledger, observer: Sink | None, kept: Storage | None) -> None:
         self._ledger, self._observer, self._kept = ledger, observer, kept
         self._open: dict[str, TrialConfig] = {}
+        self._remarks: set[str] = set()
 
     def __call__(self, config: TrialConfig, message: dict[str, Any]) -> None:
-        """Take one message; the first of a trial begins it, the last ends it."""
+        """Take one message; the first of a trial begins it, the last ends it.
+
+        A remark is for the observer alone, and only the first of its kind.
+        """
+        if message["type"] == "remark":
+            self._remark(config, message)
+            return
         if config.id not in self._open and message["type"] != "started":
             self._ledger.begin(config)
-        self._open[config.id] = config
         self._ledger.write(config, message)
+        self._open[config.id] = config
         if message["type"] == "failure" or message.get("final"):
             self._ledger.finish(config)
             del self._open[config.id]
             if self._kept and not self._ledger.resumable(config):
-                self._kept.remove(config.id)
+                with suppress(OSError):  # what stays there is not gone on from
+                    self._kept.remove(config.id)
         if self._observer:
             self._observer(config, message)
 
+    def _remark(self, config: TrialConfig, message: dict[str, Any]) -> None:
+        if self._observer and message["message"] not in self._remarks:
+            self._observer(config, message)
+        self._remarks.add(message["message"])
+
     def close(self) -> None:
-        """Mark the trials that were cut off."""
+        """Mark the trials that were cut off; unmarked ones count as unfinished too."""
         for config in self._open.values():
-            self._ledger.interrupt(config)
+            with suppress(LedgerError):  # what ended the sweep says more
+                self._ledger.interrupt(config)
         self._open.clear()
 
 

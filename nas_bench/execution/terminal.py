@@ -49,6 +49,7 @@ class Stop:
         self.grace = grace
         self.signal: int | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._insist: threading.Timer | None = None
 
     @property
     def requested(self) -> bool:
@@ -63,6 +64,8 @@ class Stop:
             yield
         finally:
             self._listeners.remove(listener)
+            if self._insist:
+                self._insist.cancel()
         if self.requested:
             raise KeyboardInterrupt
 
@@ -72,11 +75,14 @@ class Stop:
         if not first or not self._listeners:
             signal.signal(number, signal.SIG_IGN)  # only once, so that clearing up can end
             raise KeyboardInterrupt
-        insist = threading.Timer(self.grace, os.kill, (os.getpid(), number))
-        insist.daemon = True
-        insist.start()
-        for listener in self._listeners:
-            listener()
+        self._insist = threading.Timer(self.grace, os.kill, (os.getpid(), number))
+        self._insist.daemon = True
+        self._insist.start()
+        try:
+            for listener in self._listeners:
+                listener()
+        except OSError:  # nobody can be told
+            raise KeyboardInterrupt from None
 
 
 @contextmanager

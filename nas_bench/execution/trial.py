@@ -93,10 +93,20 @@ def _run(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
     )  # fmt: skip
     keeper.claim()
     reset(config)
-    for message in run_trial(config, job.widths, job.budget, folder, device, keeper):
-        if isinstance(message, Record) and message.final:
-            yield {"type": "loaded", "environment": {"peak_memory": _peak_memory(device)}}
-        yield as_dict(message)
+    try:
+        for message in run_trial(config, job.widths, job.budget, folder, device, keeper):
+            yield from _remarks(keeper)
+            if isinstance(message, Record) and message.final:
+                yield {"type": "loaded", "environment": {"peak_memory": _peak_memory(device)}}
+            yield as_dict(message)
+    except Exception:
+        yield from _remarks(keeper)
+        raise
+
+
+def _remarks(keeper: Checkpoints) -> Iterator[dict[str, Any]]:
+    while keeper.remarks:
+        yield {"type": "remark", "message": keeper.remarks.pop(0)}
 
 
 def _be_deterministic() -> None:

@@ -59,7 +59,7 @@ class WandbLog:
         self.folder = folder
         self.warn = warn
         self._trials: dict[str, _Logged] = {}
-        self._broken = False
+        self._begun_any, self._broken = False, False
 
     def __call__(self, config: TrialConfig, message: dict[str, Any]) -> None:
         """Hear one message of a trial."""
@@ -74,14 +74,15 @@ class WandbLog:
     def summarise(
         self, protocol: str, table: Sequence[Mapping[str, Any]], figures: Sequence[Path]
     ) -> None:
-        """Log the final table and figures as a run of their own.
+        """Log the final table and figures as a run of their own, if trials were logged.
 
         Args:
             protocol: whose trials were run.
             table: rows with the same names of columns.
             figures: images.
         """
-        self._attempt(lambda: self._summarise(protocol, table, figures))
+        if self._begun_any:
+            self._attempt(lambda: self._summarise(protocol, table, figures))
 
     def _attempt(self, action: Callable[[], None]) -> None:
         if self._broken:
@@ -91,6 +92,7 @@ class WandbLog:
         except (Exception, SystemExit) as error:
             self._broken = True
             self._trials.clear()
+            _silence()
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             self.warn(f"Warning: wandb failed and is left out from now on ({reason})")
 
@@ -113,13 +115,13 @@ class WandbLog:
     def _summarise(
         self, protocol: str, table: Sequence[Mapping[str, Any]], figures: Sequence[Path]
     ) -> None:
+        import pandas as pd
         import wandb
 
-        name, columns = f"{protocol} summary", list(table[0]) if table else []
+        name = f"{protocol} summary"
         run = self._run(secrets.token_hex(8), group=protocol, job_type="summary", name=name)
-        rows = [[row[column] for column in columns] for row in table]
-        images = {path.stem: wandb.Image(str(path)) for path in figures}
-        run.log({"table": wandb.Table(columns=columns, data=rows), **images})
+        rows = wandb.Table(dataframe=pd.DataFrame(list(table)))
+        run.log({"table": rows} | {path.stem: wandb.Image(str(path)) for path in figures})
         run.finish()
 
     def _begun(self, config: TrialConfig, resumed: bool) -> _Logged:
@@ -138,6 +140,7 @@ class WandbLog:
         )
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(identity)
+        self._begun_any = True
         run.define_metric("*", step_metric="step")
         run.define_metric("by_flops/*", step_metric="spent_flops")
         return _Logged(run, run.starting_step)
@@ -166,6 +169,14 @@ class WandbLog:
             ),
             **values,
         )
+
+
+def _silence() -> None:
+    """Keep wandb from writing its own log, which on a full disk would say so until the end."""
+    logger = logging.getLogger("wandb")
+    logger.setLevel(logging.CRITICAL + 1)
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
 
 
 def _log(logged: _Logged, message: dict[str, Any]) -> None:

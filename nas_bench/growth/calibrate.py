@@ -16,7 +16,8 @@ def uncalibrated(model: nn.Module) -> list[_BatchNorm]:
 
     def fresh(norm: _BatchNorm) -> bool:
         seen = norm.num_batches_tracked
-        return seen is not None and norm.momentum is not None and int(seen) * norm.momentum < 1
+        momentum = 1.0 if norm.momentum is None else norm.momentum
+        return seen is not None and int(seen) * momentum < 1
 
     return [m for m in model.modules() if isinstance(m, _BatchNorm) and fresh(m)]
 
@@ -31,11 +32,25 @@ def calibrate(model: nn.Module, norms: Iterable[_BatchNorm], batches: Iterable[B
         model: that they are part of.
         norms: to calibrate.
         batches: the statistics batch.
+
+    Raises:
+        ValueError: if every batch has only one sample; the statistics are then left as they are.
     """
-    with evaluating(model), torch.no_grad(), _averaging(list(norms)):
+    norms, used = list(norms), 0
+    before = [(n.running_mean, n.running_var) for n in norms]
+    before = [tuple(t.clone() for t in pair if t is not None) for pair in before]
+    with evaluating(model), torch.no_grad(), _averaging(norms):
         for inputs, _ in batches:
             if len(inputs) > 1:
                 model(inputs)
+                used += 1
+    if norms and not used:
+        for norm, (mean, variance) in zip(norms, before, strict=True):
+            norm.running_mean, norm.running_var = mean, variance
+        raise ValueError(
+            "batch norms that have seen too few batches cannot be calibrated on batches of one "
+            "sample: grow from larger batches"
+        )
 
 
 @contextmanager

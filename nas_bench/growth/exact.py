@@ -42,7 +42,7 @@ def exact_neurons(
     """
     if statistics.taps == 1 or not len(fan_in):
         return fan_in, fan_out
-    problem = _Bilinear.at(statistics, projected)
+    problem = _Bilinear.at(statistics, projected, len(fan_in))
     T = statistics.whitening
     a = fan_in @ statistics.covariance @ T  # α = T a where α lies in the span of T
     gained = 0.0
@@ -70,17 +70,18 @@ class _Bilinear:
         self.gram, self.cross, self.cut = gram, cross, cut
 
     @classmethod
-    def at(cls, statistics: SiteStatistics, projected: bool) -> "_Bilinear":
+    def at(cls, statistics: SiteStatistics, projected: bool, neurons: int = 1) -> "_Bilinear":
         """That of a site.
 
         Raises:
             SiteError: if the Gram of all taps would be too large.
         """
         p, taps = statistics.grown_weight.shape[1], statistics.taps
-        if p * taps > LARGEST:
+        size = p * max(taps, neurons)
+        if size > LARGEST:
             raise SiteError(
-                f"exact neurons at {statistics.site} need the Gram of {taps} taps of {p} inputs, "
-                f"{p * taps}² numbers ({8e-9 * (p * taps) ** 2:.1f} GB), and the limit is "
+                f"{neurons} exact neurons at {statistics.site} need the Gram of {taps} taps of "
+                f"{p} inputs, {size}² numbers ({8e-9 * size**2:.1f} GB), and the limit is "
                 f"{LARGEST}²: grow this site without exact, or leave it out"
             )
         T = statistics.whitening

@@ -42,13 +42,14 @@ class FieldProducts:
 
     def part(self, site: Site, needs: Need, keys: Tensor) -> Part:
         """The batch's share in the statistics of a site."""
-        samples = self._samples(keys, site.positions) if Need.SAMPLES in needs else None
+        samples = self._samples(keys) if Need.SAMPLES in needs else None
         maps = SiteMaps(self.field, keys, self.inputs, self.hidden, self.goals)
         return Part(self._sums(needs), samples, (maps,) if Need.MAPS in needs else ())
 
-    def _samples(self, keys: Tensor, positions: int) -> SiteSamples:
+    def _samples(self, keys: Tensor) -> SiteSamples:
         """The patches of the samples with the smallest keys."""
-        order = keys.argsort()[: sample_limit(positions)]
+        height, width = self.field.grown.positions(*self.inputs.shape[2:])
+        order = keys.argsort()[: sample_limit(height * width)]
         patches = self.field.grown.patches(self.inputs[order.to(self.inputs.device)])
         rows = patches.flatten(2).permute(1, 2, 0).double()
         return SiteSamples(keys[order], rows, None, None)
@@ -79,6 +80,8 @@ class FieldProducts:
             carried, mean = field.carried(patches)
             if cross and self.goals is not None:
                 made["input_goal"].append(field.cross(carried, self.goals[part]))
+            if field.normalised_flat:
+                made["tap_inputs"].append(carried.sum(1).flatten(1))
             if Need.INPUTS in needs:
                 weighted = _gram(carried if root is None else carried.mul_(root))
                 squares = weighted.diagonal()
@@ -92,7 +95,7 @@ class FieldProducts:
         """Products of what the next layer reads."""
         made: dict[str, list[Tensor]] = defaultdict(list)
         if Need.HIDDEN not in needs:
-            return {name: total(parts) for name, parts in made.items()}
+            return {}
         for part in chunks(self.field.next, self.hidden):
             patches = self.field.next.patches(self.hidden[part])
             made["hidden_gram"].append(_gram(patches))

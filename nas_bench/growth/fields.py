@@ -157,8 +157,10 @@ class Field:
         grown: how the grown layer reads.
         next: how the next layer reads.
         steps: the linear operations of the path in between, activations left out.
-        normalised: how many of them come before the first batch norm (all, if there is none).
+        normalised: how many of them come before the first batch norm (0, if there is none).
         size: height and width of the map that the next layer reads.
+        normalised_flat: whether the first batch norm stands behind a flatten, and so takes the
+            mean of every position by itself.
     """
 
     grown: Kernel
@@ -166,6 +168,7 @@ class Field:
     steps: tuple[MapFunction, ...]
     normalised: int
     size: Pair
+    normalised_flat: bool = False
 
     def carried(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Patches of the grown layer carried to the next one, and their mean on the way.

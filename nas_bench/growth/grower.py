@@ -93,17 +93,22 @@ class Grower:
             calibrate(self.model, norms, self.passes)
         needs = {site.name: self.method.needs(site) for site in sites}
         for site in sites:
-            p = site.inputs(self.model)
-            if needs[site.name] & (Need.INPUTS | Need.PATCHES) and p > LARGEST:
-                raise SiteError(
-                    f"{self.method.name} needs the covariance of the {p} inputs of {site.name}, "
-                    f"{8e-9 * p**2:.1f} GB, and the limit is {LARGEST} inputs: leave this site "
-                    "out by naming the others"
-                )
+            self._check_size(site, site.grown, Need.INPUTS | Need.PATCHES)
+            self._check_size(site, site.next, Need.HIDDEN)
         seed = int(torch.randint(2**31, (), generator=self.generator))
         return measure(
             self.model, sites, self.passes, self.loss, needs, samples=self.samples, seed=seed
         )
+
+    def _check_size(self, site: Site, name: str, needed: Need) -> None:
+        """Refuse a covariance that would not fit in memory."""
+        p = inputs(layer(self.model, name))
+        if self.method.needs(site) & needed and p > LARGEST:
+            raise SiteError(
+                f"{self.method.name} needs the covariance of the {p} inputs of {name}, "
+                f"{8e-9 * p**2:.1f} GB, and the limit is {LARGEST} inputs: leave site "
+                f"{site.name} out by naming the others"
+            )
 
     def _proposal(self, statistics: SiteStatistics, k: int) -> NewNeurons:
         proposal = self.method.propose(statistics, k, self.generator)
@@ -119,21 +124,31 @@ class Grower:
                 f"{self.method.name} proposed fan_in {shapes[0]} and fan_out {shapes[1]} at site "
                 f"{statistics.site!r}; expected (k, {p}) and (k, {taps}, {d}) with k ≤ {k}"
             )
-        if not (proposal.fan_in.isfinite().all() and proposal.fan_out.isfinite().all()):
+        update, m = proposal.weight_update, statistics.next_weight.shape
+        if update is not None and update.shape != m:
+            raise ValueError(
+                f"{self.method.name} proposed a weight_update of shape {tuple(update.shape)} at "
+                f"site {statistics.site!r}; expected {tuple(m)}"
+            )
+        weights = [proposal.fan_in, proposal.fan_out, *([] if update is None else [update])]
+        if not all(weight.isfinite().all() for weight in weights):
             raise ValueError(f"{self.method.name} proposed nan or inf at site {statistics.site!r}")
         return _moved(proposal, statistics.grown_weight.device)
 
     def _scaled(self, candidates: list[Candidate]) -> list[Candidate]:
         """Candidates with γ: from the statistics if they suffice, else from a forward pass."""
-        if all(self._knows_scale(c) for c in candidates):
-            return [
-                replace(c, gamma=scale(c.statistics, c.proposal)) if len(c.proposal) else c
-                for c in candidates
-            ]
-        proposals = {c.site: c.proposal for c in candidates}
-        with candidates[0].meter.charge("statistics"):
-            gammas = measured_scales(self.model, proposals, self.passes, self.loss, self.samples)
-        return [replace(c, gamma=gammas[c.site.name]) for c in candidates]
+        gammas: dict[str, float] = {}
+        proposed = [c for c in candidates if len(c.proposal)]
+        for c in filter(self._knows_scale, proposed):
+            with c.meter.charge("statistics"):
+                gammas[c.site.name] = scale(c.statistics, c.proposal)
+        proposals = {c.site: c.proposal for c in proposed if not self._knows_scale(c)}
+        if proposals:
+            with candidates[0].meter.charge("statistics"):
+                gammas |= measured_scales(
+                    self.model, proposals, self.passes, self.loss, self.samples
+                )
+        return [replace(c, gamma=gammas.get(c.site.name, 1.0)) for c in candidates]
 
     def _knows_scale(self, c: Candidate) -> bool:
         enough = Need.INPUTS | Need.HIDDEN | Need.CROSS
@@ -205,7 +220,8 @@ class Grower:
     ) -> None:
         moments = None
         if site.batch_norms and neurons.copied is None:
-            moments = new_channel_moments(self.model, site, neurons, self.passes)
+            count = (self.samples or {}).get(site.name)
+            moments = new_channel_moments(self.model, site, neurons, self.passes, count)
         replacements = widen(self.model, site, neurons, moments)
         if optimizer is not None:
             transplant(optimizer, replacements, policy)
@@ -260,6 +276,8 @@ def _padded(neurons: NewNeurons, model: nn.Module, site: Site) -> NewNeurons:
 def _joined(first: NewNeurons | None, second: NewNeurons) -> NewNeurons:
     if first is None:
         return second
+    if first.copied is not None:
+        raise ValueError("a method that copies neurons must propose as many as it was asked for")
     return replace(
         first,
         fan_in=torch.cat((first.fan_in, second.fan_in)),

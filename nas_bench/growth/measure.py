@@ -14,7 +14,7 @@ from nas_bench.growth.paths import elementwise, follow
 from nas_bench.growth.row_sums import RowProducts
 from nas_bench.growth.sites import Site
 from nas_bench.growth.statistics import FLOAT32_CUT, FLOAT64_CUT, SiteStatistics
-from nas_bench.growth.sums import Part, Sums, sample_limit
+from nas_bench.growth.sums import Part, Sums
 
 
 def statistics_batch(inputs: int, positions: int, dataset: int, factor: float = 1.0) -> int:
@@ -80,8 +80,7 @@ def measure(
                     products = rows if seen is whole else RowProducts(seen)
                 new = products.part(site, needs[site.name], keys[: seen.samples])
                 old = parts.get(site.name)
-                limit = sample_limit(site.positions)
-                parts[site.name] = new if old is None else old.plus(new, limit)
+                parts[site.name] = new if old is None else old.plus(new)
             if not quota.wanting(wanted):
                 break
     if wanted and not parts:

@@ -25,7 +25,7 @@ class Rerun:
 
     The first pass is recorded. In later ones every module that had returned before the layer was
     called returns the same values at once; of nested modules the outermost one does. Modules that
-    wrote into what they read are run again.
+    wrote into what they read, or returned it, are run again.
     """
 
     def __init__(self, model: nn.Module, layer: str) -> None:
@@ -54,14 +54,16 @@ class Rerun:
             if module is self.layer and self.recorded is None:
                 self.recorded = [call for calls in self.open for call in calls]
             self.open.append([])
-            before = _versions((arguments, options))
+            read = (arguments, options)
+            before = _versions(read)
             try:
                 output = forward(*arguments, **options)
             finally:
                 inner = self.open.pop()
-            if self.recorded is None and _versions((arguments, options)) == before:
+            kept = _versions(read) == before and not _memory(read) & _memory(output)
+            if self.recorded is None and kept:
                 self.open[-1].append((module, tree_map(_copied, output)))
-            elif self.recorded is None:  # it wrote into what it read, and must again
+            elif self.recorded is None:  # it wrote into what it read, or returned it
                 self.open[-1] += [(module, COMPUTED), *inner]
             return output
 
@@ -102,6 +104,12 @@ def _restore(module: nn.Module, own: Forward | None) -> None:
 def _versions(values: Any) -> list[int]:
     """How often each tensor has been written into."""
     return [value._version for value in tree_leaves(values) if isinstance(value, Tensor)]
+
+
+def _memory(values: Any) -> set[int]:
+    """Where the tensors lie."""
+    tensors = (value for value in tree_leaves(values) if isinstance(value, Tensor))
+    return {tensor.untyped_storage().data_ptr() for tensor in tensors}
 
 
 def _copied(value: Any) -> Any:

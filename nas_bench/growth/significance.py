@@ -130,7 +130,7 @@ def _paired(statistics: SiteStatistics, null: _Null, generator: Generator) -> fl
             "has several rows per sample; declare Need.SAMPLES and Need.GOAL"
         )
     size = len(samples.keys)
-    if size < 2 or (null.mean is None and _all_fitted(statistics, statistics.positions)):
+    if size < 2 or (null.mean is None and _all_fitted(statistics, size * statistics.positions)):
         return math.inf
     projector, hidden = None, samples.hidden.flatten(0, 1)
     if null.mean is None:
@@ -176,7 +176,7 @@ def _on_maps(
         gains = torch.linalg.svdvals(statistics.whitening.T @ cross)
     rows = max(1, statistics.goals[0, 0].numel())
     count = min(len(maps), max(PAIRED_SAMPLES, 4 * statistics.next_weight.shape[1] // rows))
-    if count < 2 or (projected and _all_fitted(statistics, rows)):
+    if count < 2 or (projected and _all_fitted(statistics, rows * len(maps))):
         return Significance(math.inf, 0)
     few = replace(maps, goals=goals).some(count)
     root = whitening(statistics.hidden_gram_of(few), statistics.cut) if projected else None
@@ -188,7 +188,7 @@ def _on_maps(
 
 def _all_fitted(statistics: SiteStatistics, rows: int) -> bool:
     """Whether the existing weights can fit any goal, so that what is left of v is rounding."""
-    return statistics.count * rows <= statistics.hidden_whitening.shape[1]
+    return rows <= statistics.hidden_whitening.shape[1]
 
 
 def _map_gain(

@@ -53,6 +53,10 @@ class Site:
         """p, what each hidden neuron reads, with the constant 1 of a bias."""
         return inputs(layer(model, self.grown))
 
+    def _first(self, kind: str) -> int:
+        """Where the first step of a kind stands in the path."""
+        return next((i for i, s in enumerate(self.path) if s.kind == kind), len(self.path))
+
     def field(self, model: nn.Module) -> Field | None:
         """The geometry of a site whose hidden activity is a map, None for rows.
 
@@ -76,6 +80,7 @@ class Site:
             steps=tuple(steps),
             normalised=len(moving) if self.batch_norms else 0,
             size=self.map,
+            normalised_flat=self._first("flatten") < self._first("batch norm") < len(self.path),
         )
 
 
@@ -128,11 +133,15 @@ def unit_slopes(model: nn.Module) -> list[str]:
 
 
 def set_unit_slopes(model: nn.Module, names: Iterable[str]) -> None:
-    """Replace the ReLU modules of these names by the same function with slope 1 at 0."""
+    """Replace the ReLU modules of these names, wherever else they are used, by ours."""
     for name in names:
         old = model.get_submodule(name)
         if type(old) in UNIT_SLOPE:
-            model.set_submodule(name, UNIT_SLOPE[type(old)]().train(old.training))
+            new = UNIT_SLOPE[type(old)]().train(old.training)
+            for parent in list(model.modules()):
+                for key, child in parent._modules.items():
+                    if child is old:
+                        parent._modules[key] = new
 
 
 @contextmanager

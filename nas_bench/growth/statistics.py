@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nas_bench.growth.linalg import whitening
 from nas_bench.growth.maps import SiteMaps
-from nas_bench.growth.sums import SiteSamples, Sums, sample_limit
+from nas_bench.growth.sums import SiteSamples, Sums
 
 FLOAT64_CUT = 1e-10
 FLOAT32_CUT = 1e-6
@@ -75,8 +75,7 @@ class SiteStatistics:
             )
         samples = self.samples
         if samples is not None and other.samples is not None:
-            limit = sample_limit(self.positions)
-            samples = samples.merged(other.samples).smallest(limit)
+            samples = samples.merged(other.samples)
         maps = None if self.maps is None or other.maps is None else self.maps + other.maps
         return replace(self, sums=self.sums + other.sums, samples=samples, maps=maps)
 
@@ -126,12 +125,8 @@ class SiteStatistics:
     @cached_property
     def tap_covariance(self) -> Tensor:
         """E Σ_q ū(q, o) ū(q, o')ᵀ for all pairs of taps, shape (p, taps, p, taps)."""
-        if self.maps is None:
-            raise ValueError(
-                f"the maps of {self.site} were not kept; declare Need.MAPS in the method's needs"
-            )
         p = self.grown_weight.shape[1]
-        return self.maps.tap_gram()[:p, :, :p]
+        return self._kept.tap_gram()[:p, :, :p]
 
     @cached_property
     def fan_out(self) -> Tensor:
@@ -161,6 +156,14 @@ class SiteStatistics:
     def goal_sum(self) -> Tensor:
         """E v, summed over the positions that each tap reads, shape (taps · d,)."""
         return self._read(self.sums.goal_sum, "goal_sum", "GOAL")
+
+    @cached_property
+    def mean_cross(self) -> Tensor:
+        """What the means that batch norm removes make of Ñ, shape (p, taps · d)."""
+        if self.sums.tap_inputs is None:
+            return self.input_mean[:, None] * self.goal_sum
+        means = self._inputs(self.sums.tap_inputs / self.count)
+        return (means[:, :, None] * self.goal_sum.unflatten(0, (self.taps, -1))).flatten(1)
 
     @cached_property
     def goal_covariance(self) -> Tensor:
@@ -193,18 +196,25 @@ class SiteStatistics:
     @cached_property
     def residual_goals(self) -> Tensor:
         """v_p = v − δW* ⋆ b₁ of every sample, shape of the maps' goals."""
-        goals = self.goals
-        return goals if self.maps is None else goals - self.maps.fitted(self.weight_update)
+        return self.goals - self._kept.fitted(self.weight_update)
 
     @property
     def goals(self) -> Tensor:
-        """V of every sample, where maps were kept."""
-        if self.maps is None or self.maps.goals is None:
+        """The goal update v of every sample, where maps were kept."""
+        if self._kept.goals is None:
             raise ValueError(
-                f"the goals of {self.site} were not kept; "
-                "declare Need.MAPS and Need.GOAL in the method's needs"
+                f"the goals of {self.site} were not measured; "
+                "declare Need.GOAL in the method's needs"
             )
-        return self.maps.goals
+        return self._kept.goals
+
+    @property
+    def _kept(self) -> SiteMaps:
+        if self.maps is None:
+            raise ValueError(
+                f"the maps of {self.site} were not kept; declare Need.MAPS in the method's needs"
+            )
+        return self.maps
 
     def cross_with(self, maps: SiteMaps, goals: Tensor) -> Tensor:
         """E[b₂ gᵀ] over some maps of this site and goals g, shape (p, taps · d)."""
@@ -228,10 +238,10 @@ class SiteStatistics:
             fan_out: ω, shape (k, taps, d).
             projected: whether the goal g is v_p (else v itself).
         """
-        if self.taps == 1 or not len(fan_in) or self.maps is None:
+        if self.taps == 1 or not len(fan_in):
             return 1.0
-        change = self.maps.change(fan_in, fan_out).double()
         goals = self.residual_goals if projected else self.goals
+        change = self._kept.change(fan_in, fan_out).double()
         size = float(change.square().sum())
         return float((goals.double() * change).sum()) / size if size > 0 else 1.0
 

@@ -77,7 +77,7 @@ def function_step(
     """
     options = {key: value for key, value in options.items() if key != "inplace"}
     if name in IDENTITY_NAMES:
-        if options.get("training", False) is True:  # traced in eval mode, self.training is False
+        if True in (*arguments, *options.values()):  # in eval mode, self.training is False
             raise SiteError(
                 f"{name} in the path stays random in eval mode; pass it training=self.training"
             )

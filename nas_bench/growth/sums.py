@@ -32,9 +32,9 @@ class SiteSamples:
     hidden: Tensor | None
     goals: Tensor | None
 
-    def smallest(self, limit: int) -> "SiteSamples":
-        """The `limit` samples with the smallest keys, in the order of their keys."""
-        order = self.keys.argsort()[:limit]
+    def bounded(self) -> "SiteSamples":
+        """At most `sample_limit` samples, those with the smallest keys in their order."""
+        order = self.keys.argsort()[: sample_limit(self.inputs.shape[1])]
         there = order.to(self.inputs.device)
         return SiteSamples(
             keys=self.keys[order],
@@ -51,13 +51,13 @@ class SiteSamples:
         return replace(self, inputs=inputs if grown_bias else inputs[..., :-1], hidden=hidden)
 
     def merged(self, other: "SiteSamples") -> "SiteSamples":
-        """Both samples together."""
+        """Of both samples together as many as one may have."""
         return SiteSamples(
             keys=torch.cat((self.keys, other.keys)),
             inputs=torch.cat((self.inputs, other.inputs)),
             hidden=_both(self.hidden, other.hidden),
             goals=_both(self.goals, other.goals),
-        )
+        ).bounded()
 
 
 def _both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
@@ -82,6 +82,7 @@ class Sums:
         goal_gram: Σ v vᵀ, shape (d, d).
         goal_sum: Σ v for each tap, shape (taps · d,); behind a batch norm only what its constant
             reaches.
+        tap_inputs: Σ b₂ for each tap, shape (p', taps), where a batch norm takes their means.
         patch_gram: Σ u uᵀ over the grown layer's own positions, shape (p', p').
     """
 
@@ -94,6 +95,7 @@ class Sums:
     hidden_goal: Tensor | None = None
     goal_gram: Tensor | None = None
     goal_sum: Tensor | None = None
+    tap_inputs: Tensor | None = None
     patch_gram: Tensor | None = None
 
     def __add__(self, other: "Sums") -> "Sums":
@@ -112,9 +114,9 @@ class Part:
     samples: SiteSamples | None = None
     maps: tuple[SiteMaps, ...] = ()
 
-    def plus(self, other: "Part", limit: int) -> "Part":
-        """Both together, with at most so many samples."""
+    def plus(self, other: "Part") -> "Part":
+        """Both together, with at most as many samples as one may have."""
         samples = self.samples
         if samples is not None and other.samples is not None:
-            samples = samples.merged(other.samples).smallest(limit)
+            samples = samples.merged(other.samples)
         return Part(self.sums + other.sums, samples, self.maps + other.maps)

@@ -31,7 +31,11 @@ class Moments:
 
 
 def new_channel_moments(
-    model: nn.Module, site: Site, neurons: NewNeurons, batches: Iterable[Batch]
+    model: nn.Module,
+    site: Site,
+    neurons: NewNeurons,
+    batches: Iterable[Batch],
+    samples: int | None = None,
 ) -> dict[str, Moments]:
     """Moments of the new channels over the statistics batch, by label of the batch norm.
 
@@ -40,6 +44,7 @@ def new_channel_moments(
         site: with a batch norm in its path.
         neurons: with their amplitude.
         batches: the data.
+        samples: how many of the first samples are read; all if None.
     """
     grown = layer(model, site.grown)
     sums: dict[str, Tensor] = {}
@@ -47,10 +52,14 @@ def new_channel_moments(
     handle = grown.register_forward_pre_hook(lambda _, arguments: read.append(arguments[0]))
     try:
         with evaluating(model), torch.no_grad():
-            for inputs, _ in batches:
+            for batch, _ in batches:
+                inputs = batch if samples is None else batch[:samples]
+                samples = None if samples is None else samples - len(inputs)
                 model(inputs)
                 z = applied(grown, read.pop(), neurons.fan_in.to(grown.weight))
                 _add_moments(model, site, z, sums)
+                if samples == 0:
+                    break
     finally:
         handle.remove()
     return {name: _moments(total) for name, total in sums.items()}

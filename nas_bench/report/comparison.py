@@ -73,6 +73,11 @@ class Row:
         known = ([origin[name] for origin in origins if name in origin] for name in _ORIGIN)
         return any(value != values[0] for values in known for value in values)
 
+    @property
+    def shared(self) -> bool:
+        """Whether trials ran beside each other on one device, so that seconds mislead."""
+        return any(run.environment.get("shared_device") for run in self.runs if run.result)
+
     def estimate(self, measure: Measure) -> Estimate:
         """Mean and sd of a measure of the results."""
         return estimate([measure(record) for record in self.results])

@@ -32,7 +32,8 @@ NOTE = (
     "never the best of the curve. Seeds: with a result / asked of any method of the table. "
     "One multiply-add is one FLOP (fvcore). FLOPs: one sample at inference. "
     "Training FLOPs: training and growth (growth's share). "
-    "Seconds: training and growth, without evaluation."
+    "Seconds: training and growth, without evaluation; * where trials shared a device, so that "
+    "they cannot be compared."
 )
 """What the numbers of every table are."""
 
@@ -107,7 +108,7 @@ def _cells(comparison: Comparison, row: Row) -> list[str]:
         text.human(means["parameters"]),
         text.human(means["flops"]),
         f"{text.human(means['training_flops'])}{share}",
-        text.duration(means["seconds"]),
+        text.duration(means["seconds"]) + "*" * row.shared,
     ]
 
 
@@ -123,6 +124,7 @@ def _numbers(comparison: Comparison, row: Row) -> dict[str, str | float]:
         "metric": comparison.metric,
         "seeds_ok": len(row.results),
         "seeds": len(row.asked),
+        "shared_device": row.shared,
     }
     for name, measure in {"test_score": comparison.score, **_MEASURES}.items():
         value = row.estimate(measure)

@@ -1,0 +1,316 @@
+"""Kills sweeps with -9 again and again and compares what comes of them with one left alone.
+
+    python tests/benchmarks/crashes.py --kills 20
+    python tests/benchmarks/crashes.py --kills 8 --executor ray
+    python tests/benchmarks/crashes.py --kills 8 --executor ray --target worker
+
+A measurement, not a test; `tests/execution/test_crashes.py` is its short form. The driver is
+killed, alone or with its process group, at start-up, at random times, at and shortly after
+growths, while a checkpoint is written and when a trial ends, and the same command is given again.
+A killed worker has to be replaced by Ray Tune within the same command. The exit code is 1 if a
+final weight, a record or a growth event differs from those of the sweep that was left alone.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 600.0
+"""Seconds until a sweep that neither ends nor does what is waited for counts as stuck."""
+
+
+@dataclass
+class Tally:
+    """What has happened so far.
+
+    Attributes:
+        kills: by the moment that was chosen.
+        commands: how often the command was given.
+        attempts: of all trials, beyond their first.
+        resumed: trials whose last attempt went on from a checkpoint.
+        lost: rows that are not there; double: that are there again; other: that differ.
+        survivors: seconds that processes of a killed driver lived on.
+    """
+
+    kills: Counter[str] = field(default_factory=Counter)
+    commands: int = 0
+    attempts: int = 0
+    resumed: int = 0
+    lost: int = 0
+    double: int = 0
+    other: list[str] = field(default_factory=list)
+    survivors: list[float] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.lost or self.double or self.other)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep and where it lies."""
+
+    folder: Path
+    executor: str
+    epochs: int
+    seeds: str = "0-1"
+    tasks: str = "digits,sine"
+    retries: int = 1000
+
+    def start(self) -> "subprocess.Popen[str]":
+        """Give the command, in a process group of its own."""
+        growths = {"where": "each", "growths": 6, "every": 1, "unit": "epochs"}
+        command = [
+            sys.executable, "-m", "nas_bench", "run", "--methods", "tiny,gradmax,random_growth",
+            "--tasks", self.tasks, "--seeds", self.seeds, "--no-baselines", "--quiet", "--json",
+            "--budget", f"{self.epochs} epochs", "--set", f"schedule={json.dumps(growths)}",
+            "--executor", self.executor, "--results", str(self.folder),
+            "--checkpoint-every", "0.1", "--retries", str(self.retries),
+        ]  # fmt: skip
+        return subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    def finish(self, running: "subprocess.Popen[str] | None" = None) -> None:
+        """Let it run to its end.
+
+        Raises:
+            RuntimeError: if a trial failed or the sweep could not run.
+        """
+        running = running or self.start()
+        _, errors = running.communicate(timeout=PATIENCE)
+        if running.returncode:
+            raise RuntimeError(f"exit code {running.returncode}: {errors}")
+
+
+def main() -> None:
+    """Print what was killed and what it cost."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--executor", choices=["inline", "ray"], default="inline")
+    parser.add_argument("--target", choices=["driver", "worker"], default="driver")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=120)
+    options = parser.parse_args()
+    if options.target == "worker" and options.executor == "inline":
+        parser.error("the inline executor has no workers: add --executor ray")
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="crashes-") as folder:
+        tally = crashes(
+            Path(folder), options.executor, options.target, options.kills, options.epochs,
+            random.Random(options.seed),
+        )  # fmt: skip
+    print(
+        f"{options.executor}, {options.target}: {tally.kills.total()} kills "
+        f"({', '.join(f'{count} {moment}' for moment, count in sorted(tally.kills.items()))}), "
+        f"{tally.commands} commands, {tally.attempts} attempts beyond the first, "
+        f"{tally.resumed} trials finished from a checkpoint, rows lost {tally.lost}, "
+        f"double {tally.double}, other {len(tally.other)}, {time.monotonic() - start:.0f} s"
+    )
+    if tally.survivors:
+        print(f"processes of killed drivers lived on for up to {max(tally.survivors):.1f} s")
+    print("\n".join(tally.other[:10]))
+    sys.exit(not tally.good)
+
+
+def crashes(
+    folder: Path, executor: str, target: str, kills: int, epochs: int, chance: random.Random
+) -> Tally:
+    """Kill sweeps until there were enough kills; each sweep ends and is compared."""
+    whole, tally, number = Sweep(folder / "whole", "inline", epochs), Tally(), 0
+    whole.finish()
+    while tally.kills.total() < kills:
+        sweep = Sweep(folder / f"killed-{number}", executor, epochs)
+        kill = kill_drivers if target == "driver" else kill_workers
+        moments = list(MOMENTS) if target == "driver" else list(MOMENTS)[1:]
+        count = min(10, kills - tally.kills.total())
+        kill(sweep, [chance.choice(moments) for _ in range(count)], chance, tally)
+        compare(whole.folder, sweep.folder, tally)
+        shutil.rmtree(sweep.folder)
+        number += 1
+    return tally
+
+
+def kill_drivers(
+    sweep: Sweep, moments: Sequence[str], chance: random.Random, tally: Tally
+) -> None:
+    """Kill drivers of a sweep at these moments, then let it end."""
+    watchers: list[threading.Thread] = []
+    for moment in moments:
+        running = sweep.start()
+        tally.commands += 1
+        if not _reached(running, MOMENTS[moment], sweep.folder, chance):
+            break
+        family = list(descendants(running.pid))
+        if chance.random() < 0.5:
+            os.kill(running.pid, signal.SIGKILL)  # what it has started is left alone
+        else:
+            os.killpg(running.pid, signal.SIGKILL)
+        tally.kills[moment] += 1
+        watchers.append(threading.Thread(target=_watch, args=(family, tally)))
+        watchers[-1].start()
+        running.communicate(timeout=PATIENCE)
+    tally.commands += 1
+    sweep.finish()
+    for watcher in watchers:
+        watcher.join()
+
+
+def kill_workers(
+    sweep: Sweep, moments: Sequence[str], chance: random.Random, tally: Tally
+) -> None:
+    """Kill workers of a sweep at these moments; it goes on all the same."""
+    running = sweep.start()
+    tally.commands += 1
+    for moment in moments:
+        if not _reached(running, MOMENTS[moment], sweep.folder, chance):
+            break
+        workers = [pid for pid in descendants(running.pid) if _title(pid).startswith("ray::Impl")]
+        if workers:
+            os.kill(chance.choice(workers), signal.SIGKILL)
+            tally.kills[moment] += 1
+    sweep.finish(running)
+
+
+def compare(whole: Path, killed: Path, tally: Tally) -> None:
+    """Add what differs between two results folders, clocks aside."""
+    for path in sorted(whole.glob("*/*/*/*/*/run.json")):
+        name = path.relative_to(whole)
+        other = killed / name
+        summary = json.loads(other.read_text()) if other.exists() else {}
+        tally.attempts += summary.get("attempts", 1) - 1
+        tally.resumed += summary.get("environment", {}).get("resumed_at_step", 0) > 0
+        if summary.get("status") != "ok":
+            tally.other.append(f"{name} is {summary.get('status')}")
+        elif summary["result"]["weights"] != json.loads(path.read_text())["result"]["weights"]:
+            tally.other.append(f"{name}: other weights")
+        for file in ("curve.jsonl", "growth.jsonl"):
+            expected, rows = (
+                Counter(_rows(path.parent / file)),
+                Counter(_rows(other.parent / file)),
+            )
+            tally.lost += (expected - rows).total()
+            tally.double += sum(max(0, rows[row] - expected[row]) for row in expected & rows)
+            tally.other += [f"{name}: {file}: {row}" for row in rows.keys() - expected.keys()]
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Children of a process, and theirs."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (entry / "stat").read_text()
+        except OSError:
+            continue
+        parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
+    found = [pid]
+    for parent in found:
+        found += parents.get(parent, [])
+    yield from found[1:]
+
+
+def _rows(path: Path) -> list[str]:
+    """The lines of a file, clocks aside, as text."""
+    if not path.exists():
+        return []
+    rows: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.dumps({k: v for k, v in row.items() if k != "seconds"}) for row in rows]
+
+
+def _title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def _watch(family: list[int], tally: Tally) -> None:
+    """Tell how long processes live on."""
+    start = time.monotonic()
+    while any(_lives(pid) for pid in family) and time.monotonic() - start < PATIENCE:
+        time.sleep(0.05)
+    tally.survivors.append(time.monotonic() - start)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _sizes(folder: Path, name: str) -> int:
+    return sum(path.stat().st_size for path in folder.glob(f"*/*/*/*/*/{name}"))
+
+
+def _growths(folder: Path) -> Any:
+    return _sizes(folder, "growth.jsonl")
+
+
+def _records(folder: Path) -> Any:
+    return _sizes(folder, "curve.jsonl")
+
+
+def _written(folder: Path) -> Any:
+    return {str(path) for path in folder.glob(".checkpoints/*/.state.pt.*")}
+
+
+def _ended(folder: Path) -> Any:
+    return len(list(folder.glob(".checkpoints/*")))
+
+
+MOMENTS: dict[str, tuple[Callable[[Path], Any] | None, float]] = {
+    "at start-up": (None, 8.0),
+    "at random": (_records, 3.0),
+    "at a growth": (_growths, 0.0),
+    "after a growth": (_growths, 0.05),
+    "in writing": (_written, 0.0),
+    "at an end": (_ended, 0.02),
+}
+"""What is watched for a change, and the longest random delay after it, in seconds."""
+
+
+def _reached(
+    running: "subprocess.Popen[str]",
+    moment: tuple[Callable[[Path], Any] | None, float],
+    folder: Path,
+    chance: random.Random,
+) -> bool:
+    """Wait for a moment; whether it came before the sweep's end."""
+    watch, delay = moment
+    changes = chance.randint(1, 6) if watch else 0
+    start, before = time.monotonic(), _seen(watch, folder)
+    while changes:
+        if running.poll() is not None or time.monotonic() - start > PATIENCE:
+            return False
+        now = _seen(watch, folder)
+        changes, before = changes - (now != before), now
+        time.sleep(0.001)
+    time.sleep(chance.uniform(0, delay))
+    return running.poll() is None
+
+
+def _seen(watch: Callable[[Path], Any] | None, folder: Path) -> Any:
+    try:
+        return watch(folder) if watch else None
+    except OSError:  # it was just replaced or removed
+        return None
+
+
+if __name__ == "__main__":
+    main()

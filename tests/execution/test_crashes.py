@@ -1,0 +1,42 @@
+"""The short form of `tests/benchmarks/crashes.py`: what is killed goes on to the same bits."""
+
+import random
+
+import pytest
+from benchmarks.crashes import MOMENTS, Sweep, Tally, compare, kill_drivers, kill_workers
+
+pytestmark = pytest.mark.crash
+SEED = 5
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A sweep that nobody kills."""
+    sweep = Sweep(tmp_path_factory.mktemp("whole"), "inline", 120, seeds="0", tasks="digits")
+    sweep.finish()
+    return sweep.folder
+
+
+def test_a_sweep_whose_driver_is_killed_goes_on_to_the_same_bits(whole, tmp_path):
+    tally = Tally()
+    sweep = Sweep(tmp_path, "inline", 120, seeds="0", tasks="digits")
+    moments = ["at random", "in writing", "at a growth"]
+    kill_drivers(sweep, moments, random.Random(SEED), tally)
+    compare(whole, tmp_path, tally)
+    assert tally.kills.total() >= 2
+    assert tally.attempts >= 2
+    assert tally.resumed >= 1
+    assert (tally.lost, tally.double, tally.other) == (0, 0, [])
+
+
+def test_a_trial_whose_worker_is_killed_goes_on_in_the_same_sweep(whole, tmp_path):
+    tally = Tally()
+    sweep = Sweep(tmp_path, "ray", 120, seeds="0", tasks="digits", retries=1)
+    kill_workers(sweep, ["after a growth"], random.Random(SEED), tally)
+    compare(whole, tmp_path, tally)
+    assert (tally.kills.total(), tally.commands, tally.attempts, tally.resumed) == (1, 1, 1, 1)
+    assert (tally.lost, tally.double, tally.other) == (0, 0, [])
+
+
+def test_every_moment_is_known():
+    assert {"at start-up", "at random", "at a growth", "in writing", "at an end"} <= set(MOMENTS)
