@@ -1,6 +1,7 @@
 import os
 import resource
 import signal
+from contextlib import contextmanager
 
 import pytest
 from pyarrow import fs
@@ -22,15 +23,17 @@ def kept(request, tmp_path):
     return Folder(place) if request.param == "folder" else storage(place.as_uri())
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """Files may have 1000 bytes, as if the disk were full there."""
+    """Files may have 1000 bytes, as if the disk were full there; that of the output too."""
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def files(folder):
@@ -60,10 +63,9 @@ def test_a_file_in_the_place_of_a_folder_is_no_content(kept):
     assert kept.read("trial/state") is None
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_write_that_fails_midway_leaves_the_old_content_and_no_rubbish(kept, tmp_path):
     kept.write("trial/state", b"old")
-    with pytest.raises(OSError, match="too large"):
+    with pytest.raises(OSError, match="too large"), full_disk():
         kept.write("trial/state", b"n" * 100_000)
     assert kept.read("trial/state") == b"old"
     assert files(tmp_path) == ["state"]
