@@ -96,10 +96,17 @@ def test_edited_results_are_stale(ledger, said):
     assert json.loads(said("status", "--json"))["rows"][0]["stale"] == 1
 
 
+def heed_ctrl_c():
+    """What runs in the background inherits that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_status_watches_until_interrupted(ledger):
     synthetic.run(ledger, trial())
     command = [sys.executable, "-m", "nas_bench", "status", "--watch", "--every", "0.2"]
-    watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    watching = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c
+    )
     first = watching.stdout.readline()
     synthetic.fail(ledger, trial("gradmax"))
     second = watching.stdout.readline()
