@@ -93,9 +93,9 @@ class FieldProducts:
 
     def _at_next(self, needs: Need) -> dict[str, Tensor]:
         """Products of what the next layer reads."""
-        made: dict[str, list[Tensor]] = defaultdict(list)
         if Need.HIDDEN not in needs:
             return {}
+        made: dict[str, list[Tensor]] = defaultdict(list)
         for part in chunks(self.field.next, self.hidden):
             patches = self.field.next.patches(self.hidden[part])
             made["hidden_gram"].append(_gram(patches))
