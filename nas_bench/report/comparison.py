@@ -4,14 +4,17 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from nas_bench.results.run import Run
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record
+from nas_bench.trials.plan import CONTROLS
 
 Measure = Callable[[Record], float]
+Role = Literal["method", "control", "baseline", "twin"]
 _ORIGIN = ("sources", "data")
 _KINDS = {"same_target": "same target", "free": "free growth"}
 
@@ -45,6 +48,21 @@ class Row:
     name: str
     runs: tuple[Run, ...]
     asked: frozenset[int] = frozenset()
+
+    @property
+    def config(self) -> TrialConfig | None:
+        """That of its first trial; its seeds differ in nothing else."""
+        return self.runs[0].config if self.runs else None
+
+    @property
+    def role(self) -> Role:
+        """What the row is there for: to be ranked, to explain, or to be compared with."""
+        if self.config and self.config.twin:
+            return "twin"
+        spec = self.config.method if self.config else self.name
+        if spec in CONTROLS:
+            return "control"
+        return "baseline" if spec.partition("[")[0] == "fixed" else "method"
 
     @property
     def results(self) -> tuple[Record, ...]:
@@ -89,7 +107,7 @@ class Comparison:
 
     Attributes:
         metric: of the task; the loss for regression.
-        rows: best first; rows with missing seeds after complete ones.
+        rows: best first; what has no result counts as the worst.
     """
 
     protocol: str
@@ -112,9 +130,27 @@ class Comparison:
         pairs = ((row, run) for row in self.rows for run in row.runs)
         return tuple(pair for pair in pairs if pair[1].status != "ok")
 
+    @property
+    def higher(self) -> bool:
+        """Whether a higher score is better."""
+        return self.metric == "accuracy"
+
+    @cached_property
+    def worst(self) -> float:
+        """What a trial without a result counts as: the worst result of any row; NaN if none."""
+        scores = [self.score(record) for row in self.rows for record in row.results]
+        scores = [score for score in scores if math.isfinite(score)]
+        return (min if self.higher else max)(scores, default=math.nan)
+
     def score(self, record: Record) -> float:
         """The test score: accuracy in percent, or the loss."""
         return _score(self.metric, record)
+
+    def scores(self, row: Row) -> dict[int, float]:
+        """The score of every seed asked; those without a result count as the worst."""
+        found = {run.seed: self.score(run.result) for run in row.runs if run.result}
+        known = {seed: score for seed, score in found.items() if math.isfinite(score)}
+        return {seed: known.get(seed, self.worst) for seed in sorted(row.asked)}
 
 
 def training_flops(record: Record) -> float:
@@ -147,8 +183,8 @@ def _comparison(
     protocol: str, version: int, kind: str, task: str, budget: str, runs: Sequence[Run]
 ) -> Comparison:
     metric = _metric(runs)
-    rows = sorted(_rows(runs), key=lambda row: _rank(row, metric))
-    return Comparison(protocol, version, kind, task, budget, metric, tuple(rows))
+    found = Comparison(protocol, version, kind, task, budget, metric, tuple(_rows(runs)))
+    return replace(found, rows=tuple(sorted(found.rows, key=lambda row: _place(found, row))))
 
 
 def _metric(runs: Sequence[Run]) -> Literal["accuracy", "loss"]:
@@ -162,11 +198,11 @@ def _score(metric: str, record: Record) -> float:
     return math.nan if record.test_accuracy is None else 100 * record.test_accuracy
 
 
-def _rank(row: Row, metric: str) -> tuple[bool, bool, float, str]:
-    """Sorts complete rows first, then by score, then by name."""
-    mean = row.estimate(lambda record: _score(metric, record)).mean
-    worth = mean if metric == "loss" else -mean
-    return not row.complete, math.isnan(mean), 0.0 if math.isnan(mean) else worth, row.name
+def _place(comparison: Comparison, row: Row) -> tuple[bool, float, str]:
+    """Sorts by mean score, then by name; rows without any score come last."""
+    mean = estimate(list(comparison.scores(row).values())).mean
+    worth = -mean if comparison.higher else mean
+    return math.isnan(mean), 0.0 if math.isnan(mean) else worth, row.name
 
 
 def _rows(runs: Sequence[Run]) -> list[Row]:

@@ -1,0 +1,377 @@
+"""Everything a report shows, as JSON-able values: what `report.json` and the page hold."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
+
+import numpy as np
+
+from nas_bench.report.comparison import Comparison, Row, comparisons, estimate, training_flops
+from nas_bench.report.curves import mean_curve
+from nas_bench.report.look import looks
+from nas_bench.report.published import published_points
+from nas_bench.report.standing import COSTS, Contrast, Standing, standing, twin_of
+from nas_bench.report.statistics import (
+    TESTABLE,
+    Interval,
+    critical_difference,
+    mean_ranks,
+    smallest_p,
+)
+from nas_bench.results.run import Run
+from nas_bench.results.today import is_stale
+from nas_bench.results.verified import read_verified
+from nas_bench.trials.messages import GrowthRecord, Record, SiteStatus
+
+SCHEMA = 1
+_OF_ONE_TRIAL = ("shared_device", "resumed_at_step", "peak_memory", "peak_device_memory")
+"""What an environment says of a trial and not of where it ran."""
+_EVENT = (
+    "step", "site", "status", "asked", "proposed", "added", "filled", "gain", "threshold",
+    "amplitude", "predicted", "measured", "flops", "index", "width",
+)  # fmt: skip
+"""Columns of a growth event: site and status are places in their lists, index that of the width
+which has changed, gain the largest λ."""
+_STATUSES: tuple[str, ...] = get_args(SiteStatus)
+
+
+class Environments:
+    """Where trials ran, each once."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+        self._index: dict[str, int] = {}
+
+    def index(self, environment: Mapping[str, Any]) -> int:
+        """The number of an environment, less what it says of one trial alone."""
+        kept = {k: v for k, v in environment.items() if k not in (*_OF_ONE_TRIAL, "sources")}
+        key = repr(sorted(kept.items()))
+        if key not in self._index:
+            self._index[key] = len(self.found)
+            self.found.append(kept)
+        return self._index[key]
+
+
+def content(runs: Sequence[Run], name: str) -> dict[str, Any]:
+    """What a report of these runs shows.
+
+    Args:
+        runs: of a results folder, read whole.
+        name: of the folder.
+    """
+    environments = Environments()
+    standings = [standing(comparison) for comparison in comparisons(runs)]
+    return {
+        "schema": SCHEMA,
+        "results": name,
+        "event_columns": list(_EVENT),
+        "event_statuses": list(_STATUSES),
+        "testable_from": TESTABLE,
+        "comparisons": [
+            _comparison(f"c{number}", found, environments)
+            for number, found in enumerate(standings)
+        ],
+        "across": [_across(group) for group in _groups(standings)],
+        "environments": environments.found,
+        "problems": _problems(runs),
+    }
+
+
+def _problems(runs: Iterable[Run]) -> list[str]:
+    places = ((run, "/".join(run.folder.parts[-5:])) for run in runs)
+    return [f"{place}: {problem}" for run, place in places for problem in run.problems]
+
+
+def _comparison(identity: str, found: Standing, environments: Environments) -> dict[str, Any]:
+    comparison = found.comparison
+    looked = looks(row.name for row in comparison.rows)
+    return {
+        "id": identity,
+        "title": comparison.title,
+        "protocol": comparison.protocol,
+        "version": comparison.version,
+        "kind": comparison.kind,
+        "task": comparison.task,
+        "budget": comparison.budget,
+        "metric": comparison.metric,
+        "higher": comparison.higher,
+        "seeds": sorted(set().union(*(row.asked for row in comparison.rows))),
+        "worst": _number(comparison.worst),
+        "lacking": list(found.lacking),
+        "detectable_gap": _number(found.detectable),
+        "smallest_p": _smallest(found.pairs),
+        "rows": [
+            _row(found, row, environments)
+            | {"colour": looked[row.name].colour, "marker": looked[row.name].marker}
+            for row in comparison.rows
+        ],
+        "pairs": [_contrast(contrast) for contrast in found.pairs],
+        "growing": [_contrast(contrast) for contrast in found.growing],
+        "attribution": [_contrast(contrast) for contrast in found.attribution],
+        "published": published_points(comparison),
+    }
+
+
+def _smallest(pairs: Sequence[Contrast]) -> float | None:
+    """The smallest p that Holm's correction over all pairs leaves possible."""
+    tested = [contrast.difference.pairs for contrast in pairs if contrast.adjusted is not None]
+    return min(1.0, len(tested) * smallest_p(max(tested))) if tested else None
+
+
+def _row(found: Standing, row: Row, environments: Environments) -> dict[str, Any]:
+    comparison, score = found.comparison, found.scores[row.name]
+    config = row.config
+    of_results = row.estimate(comparison.score)
+    return {
+        "name": row.name,
+        "role": row.role,
+        "match": config.twin.match if config and config.twin else None,
+        "twins": {
+            match: twin.name
+            for match in ("steps", "flops")
+            if row.role in ("method", "control") and (twin := twin_of(comparison, row, match))
+        },
+        "settings": row.runs[0].settings_id,
+        "rank": found.ranks.get(row.name),
+        "score": {
+            "mean": _number(score.estimate.mean),
+            "sd": _number(score.estimate.sd),
+            "interval": _interval(score.interval),
+            "mean_of_results": _number(of_results.mean),
+        },
+        "seeds_ok": len(row.results),
+        "seeds": len(row.asked),
+        "counted_as_worst": list(score.missing),
+        "not_run": list(row.not_run),
+        "badges": _badges(row),
+        "costs": {
+            name: {"mean": _number(value.mean), "sd": _number(value.sd)}
+            for name, value in ((name, row.estimate(m)) for name, m in COSTS.items())
+        },
+        "front": {name: found.front[name].get(row.name) for name in COSTS},
+        "spent": _spent(row),
+        "curve": _mean_curve(comparison, row),
+        "trials": [_trial(comparison, run, environments) for run in row.runs],
+    }
+
+
+def _badges(row: Row) -> list[str]:
+    """What a reader should know before trusting or comparing a row."""
+    verified = [found for run in row.runs if run.result and (found := read_verified(run))]
+    known = {
+        "reproduced": verified and all(found.reproduced for found in verified),
+        "not reproduced": any(not found.reproduced for found in verified),
+        "incomplete": not row.complete,
+        "other code": any(map(is_stale, row.runs)),
+        "mixed code or data": row.mixed,
+        "shared device": row.shared,
+    }
+    return [name for name, holds in known.items() if holds]
+
+
+def _spent(row: Row) -> dict[str, dict[str, float | None]]:
+    """Mean cost by part: FLOPs of training and of growth's parts, and all clocks."""
+    done = [run for run in row.runs if run.status == "ok" and run.result]
+    flops: dict[str, float] = defaultdict(float)
+    clocks: dict[str, float] = defaultdict(float)
+    for run in done:
+        if run.result:
+            flops["train"] += run.result.train_flops / len(done)
+            for name, value in vars(run.result.seconds).items():
+                clocks[name] += value / len(done)
+        for event in run.growth:
+            for name, value in event.flops.items():
+                flops[name] += value / len(done)
+    return {
+        "flops": {name: _number(value) for name, value in flops.items()},
+        "seconds": {name: _number(value) for name, value in clocks.items()},
+    }
+
+
+def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[float | None]] | None:
+    """Mean and sd over the seeds with a result, against everything spent."""
+    runs = [run for run in row.runs if run.status == "ok" and len(run.curve) > 1]
+    axes = {
+        "steps": lambda record: record.step,
+        "flops": training_flops,
+        "seconds": COSTS["seconds"],
+    }
+    lines = {
+        name: [line for run in runs if (line := _line(run, measure, comparison)) is not None]
+        for name, measure in axes.items()
+    }
+    if not lines["steps"]:
+        return None
+    found = {name: mean_curve(line) for name, line in lines.items()}
+    _, mean, sd = found["steps"]
+    scores = {"mean": _numbers(mean), "sd": _numbers(sd)}
+    return {name: _numbers(x) for name, (x, _, _) in found.items()} | scores
+
+
+def _line(
+    run: Run, measure: Any, comparison: Comparison
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    end = max(run.curve[-1].step, 1)
+    values = np.array([(r.step / end, measure(r), comparison.score(r)) for r in run.curve])
+    kept = values[np.isfinite(values[:, 2])]
+    return (kept[:, 0], kept[:, 1], kept[:, 2]) if len(kept) else None
+
+
+def _trial(comparison: Comparison, run: Run, environments: Environments) -> dict[str, Any]:
+    last = run.result or (run.curve[-1] if run.curve else None)
+    return {
+        "id": run.id,
+        "seed": run.seed,
+        "status": run.state,
+        "reason": run.reason,
+        "folder": "/".join(run.folder.parts[-5:]),
+        "score": _number(comparison.score(run.result)) if run.result else None,
+        "finished": run.finished,
+        "attempts": run.attempts,
+        "environment": environments.index(run.environment),
+        "sources": run.environment.get("sources", {}),
+        "verified": _verified(run),
+        **(_measured(last) if last else {}),
+        "curve": {
+            "step": [record.step for record in run.curve],
+            "score": _numbers([comparison.score(record) for record in run.curve]),
+        },
+        "start": list(run.curve[0].widths) if run.curve else [],
+        **_growth(run),
+    }
+
+
+def _verified(run: Run) -> str | None:
+    found = read_verified(run) if run.result else None
+    if found is None:
+        return None
+    return f"{'reproduced' if found.reproduced else 'not reproduced'} ({found.compared})"
+
+
+def _measured(record: Record) -> dict[str, Any]:
+    return {
+        "steps": record.step,
+        "epoch": _number(record.epoch),
+        "parameters": record.parameters,
+        "flops": _number(record.flops),
+        "train_flops": _number(record.train_flops),
+        "growth_flops": _number(record.growth_flops),
+        "seconds": _number(COSTS["seconds"](record)),
+        "widths": list(record.widths),
+    }
+
+
+def _growth(run: Run) -> dict[str, Any]:
+    """Growth events as rows of `event_columns`, and the sites that they name."""
+    sites = list(dict.fromkeys(event.site for event in run.growth))
+    befores = [run.curve[0].widths if run.curve else (), *(event.widths for event in run.growth)]
+    return {
+        "sites": sites,
+        "events": [
+            _event(event, sites.index(event.site), before)
+            for event, before in zip(run.growth, befores, strict=False)
+        ],
+    }
+
+
+def _event(event: GrowthRecord, site: int, before: Sequence[int]) -> list[Any]:
+    pairs = enumerate(zip(before, event.widths, strict=False))
+    changed = next((index for index, (old, new) in pairs if old != new), None)
+    values = {
+        "step": event.step,
+        "site": site,
+        "status": _STATUSES.index(event.status),
+        "asked": event.asked,
+        "proposed": event.proposed,
+        "added": event.added,
+        "filled": event.filled,
+        "gain": _number(max(event.gains, default=math.nan)),
+        "threshold": _number(event.threshold),
+        "amplitude": _number(event.amplitude),
+        "predicted": _number(event.predicted),
+        "measured": _number(event.measured),
+        "flops": _number(math.fsum(event.flops.values())),
+        "index": changed,
+        "width": None if changed is None else event.widths[changed],
+    }
+    return [values[column] for column in _EVENT]
+
+
+def _contrast(contrast: Contrast) -> dict[str, Any]:
+    difference = contrast.difference
+    return {
+        "question": contrast.question,
+        "first": contrast.first,
+        "second": contrast.second,
+        "pairs": difference.pairs,
+        "difference": _number(difference.mean),
+        "interval": _interval(difference.interval),
+        "p": _number(difference.p),
+        "adjusted": _number(contrast.adjusted),
+    }
+
+
+def _groups(standings: Iterable[Standing]) -> list[list[Standing]]:
+    """Comparisons that differ in their task alone, where there are several."""
+    groups: dict[tuple[Any, ...], list[Standing]] = defaultdict(list)
+    for found in standings:
+        c = found.comparison
+        groups[c.protocol, c.version, c.kind, c.budget].append(found)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _across(group: Sequence[Standing]) -> dict[str, Any]:
+    """Mean ranks over tasks, of the rows that every task has."""
+    first = group[0].comparison
+    ranked = [{row.name for row in s.comparison.rows if row.role != "twin"} for s in group]
+    shared = sorted(set.intersection(*ranked))
+    higher = {s.comparison.task: s.comparison.higher for s in group}
+    scores = {name: {s.comparison.task: s.scores[name].values for s in group} for name in shared}
+    known = {n: v for n, v in scores.items() if all(map(_is_known, v.values()))}
+    ranks = mean_ranks(known, higher) if len(known) > 1 else {}
+    means = {
+        name: {task: estimate(list(values.values())).mean for task, values in tasks.items()}
+        for name, tasks in known.items()
+    }
+    distance = critical_difference(means, higher) if len(known) > 1 else None
+    return {
+        "protocol": first.protocol,
+        "version": first.version,
+        "kind": first.kind,
+        "budget": first.budget,
+        "tasks": list(higher),
+        "ranks": [
+            {"name": n, "mean": _number(rank.mean), "interval": _interval(rank.interval)}
+            for n, rank in sorted(ranks.items(), key=lambda item: (item[1].mean, item[0]))
+        ],
+        "critical_difference": distance
+        and {
+            "friedman_p": _number(distance.friedman_p),
+            "distance": _number(distance.distance),
+            "groups": [list(group) for group in distance.groups],
+        },
+        "not_everywhere": sorted(set.union(*ranked) - set(known)),
+    }
+
+
+def _is_known(values: Mapping[int, float]) -> bool:
+    return bool(values) and all(map(math.isfinite, values.values()))
+
+
+def _interval(interval: Interval | None) -> list[float | None] | None:
+    return None if interval is None else [_number(interval.low), _number(interval.high)]
+
+
+def _number(value: float | None) -> float | None:
+    """Five significant digits; nothing for what is not finite, which JSON cannot hold."""
+    if value is None or not math.isfinite(value):
+        return None
+    if isinstance(value, int):
+        return value
+    rounded = float(f"{value:.5g}")
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def _numbers(values: Iterable[float]) -> list[float | None]:
+    return [_number(value) for value in values]

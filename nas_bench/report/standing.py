@@ -1,0 +1,227 @@
+"""What the scores of a comparison say: ranks, differences, whether growing paid."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from nas_bench.report.comparison import (
+    Comparison,
+    Estimate,
+    Measure,
+    Row,
+    estimate,
+    seconds,
+    training_flops,
+)
+from nas_bench.report.statistics import (
+    Difference,
+    Interval,
+    detectable_gap,
+    front_probability,
+    holm,
+    paired,
+    shared_ranks,
+    t_interval,
+)
+
+COSTS: dict[str, Measure] = {
+    "flops": lambda record: record.flops,
+    "parameters": lambda record: record.parameters,
+    "training_flops": training_flops,
+    "seconds": seconds,
+}
+"""What accuracy is bought with."""
+BASELINES = ("fixed", "fixed[size=seed]")
+_TINY, _RANDOM = "tiny", "random_growth"
+ATTRIBUTION = (
+    ("TINY against random neurons", _TINY, _RANDOM),
+    ("TINY's neurons, with δW*", _TINY, f"{_RANDOM}[update=true]"),
+    ("TINY's neurons, without δW*", f"{_TINY}[update=false]", _RANDOM),
+    ("δW*, with TINY's neurons", _TINY, f"{_TINY}[update=false]"),
+    ("δW*, with random neurons", f"{_RANDOM}[update=true]", _RANDOM),
+)
+"""What TINY gains, taken apart: the question and the two rows whose difference answers it."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The test score of a row over all seeds asked.
+
+    Attributes:
+        values: by seed, a seed without a result as the worst of the comparison.
+        missing: the seeds that count as the worst.
+        estimate: mean and standard deviation of the values.
+        interval: 95 % confidence interval of the mean.
+    """
+
+    values: Mapping[int, float]
+    missing: tuple[int, ...]
+    estimate: Estimate
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A paired difference between two rows, as part of a family of questions.
+
+    Attributes:
+        question: what it answers.
+        first, second: names of the rows; the difference is first minus second.
+        difference: paired by seed.
+        adjusted: its p after Holm's correction over the family, None if not testable.
+    """
+
+    question: str
+    first: str
+    second: str
+    difference: Difference
+    adjusted: float | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A comparison with what its scores say.
+
+    Attributes:
+        comparison: the rows.
+        scores: by row.
+        ranks: by name, of rows that are no twins; None where nothing is testable.
+        pairs: every two rows that are no twins, one family.
+        growing: each grown row against the same networks trained from scratch, one family for
+            each way of matching.
+        attribution: what TINY gains, taken apart; one family.
+        front: by cost, the probability of each row to be on the Pareto front; twins left out.
+        lacking: baselines and controls that should be there and are not.
+    """
+
+    comparison: Comparison
+    scores: Mapping[str, Score]
+    ranks: Mapping[str, int | None]
+    pairs: tuple[Contrast, ...]
+    growing: tuple[Contrast, ...]
+    attribution: tuple[Contrast, ...]
+    front: Mapping[str, Mapping[str, float]]
+    lacking: tuple[str, ...]
+
+    @property
+    def detectable(self) -> float | None:
+        """The difference that these seeds would show in four of five cases; None if none."""
+        known = [contrast.difference for contrast in self.pairs if contrast.difference.sd > 0]
+        if not known:
+            return None
+        pairs = min(difference.pairs for difference in known)
+        return detectable_gap(median(difference.sd for difference in known), pairs)
+
+    def told_apart(self, first: str, second: str) -> bool:
+        """Whether two rows differ significantly, among all pairs of the comparison."""
+        return any(
+            contrast.adjusted is not None and contrast.adjusted <= 0.05
+            for contrast in self.pairs
+            if {contrast.first, contrast.second} == {first, second}
+        )
+
+
+def standing(comparison: Comparison) -> Standing:
+    """What the scores of a comparison say."""
+    scores = {row.name: _score(comparison, row) for row in comparison.rows}
+    ranked = [row for row in comparison.rows if row.role != "twin"]
+    values = {row.name: scores[row.name].values for row in ranked if _known(scores[row.name])}
+    asked = [("", first, second) for first, second in itertools.combinations(values, 2)]
+    growing = list(_growing(comparison))
+    matches = dict.fromkeys(question for question, _, _ in growing)
+    families = [[pair for pair in growing if pair[0] == match] for match in matches]
+    return Standing(
+        comparison=comparison,
+        scores=scores,
+        ranks=shared_ranks(values, comparison.higher),
+        pairs=_contrasts(asked, scores),
+        growing=tuple(c for family in families for c in _contrasts(family, scores)),
+        attribution=_contrasts(ATTRIBUTION, scores),
+        front={
+            name: _front(comparison, ranked, scores, measure) for name, measure in COSTS.items()
+        },
+        lacking=tuple(_lacking(comparison)),
+    )
+
+
+def _known(score: Score) -> bool:
+    return bool(score.values) and not any(map(math.isnan, score.values.values()))
+
+
+def _score(comparison: Comparison, row: Row) -> Score:
+    values = comparison.scores(row)
+    found = {run.seed for run in row.runs if run.result}
+    known = [value for value in values.values() if math.isfinite(value)]
+    return Score(
+        values=values,
+        missing=tuple(seed for seed in values if seed not in found),
+        estimate=estimate(known),
+        interval=t_interval(known),
+    )
+
+
+def _contrasts(
+    questions: Iterable[tuple[str, str, str]], scores: Mapping[str, Score]
+) -> tuple[Contrast, ...]:
+    """The answers of one family; what has no scores is left out."""
+    asked = [
+        (question, first, second)
+        for question, first, second in questions
+        if all(name in scores and _known(scores[name]) for name in (first, second))
+    ]
+    found = [paired(scores[first].values, scores[second].values) for _, first, second in asked]
+    tested = [difference.p for difference in found if difference.p is not None]
+    adjusted = iter(holm(tested))
+    return tuple(
+        Contrast(*names, difference, None if difference.p is None else next(adjusted))
+        for names, difference in zip(asked, found, strict=True)
+    )
+
+
+def _growing(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+    """Each grown row and what it is to be compared with, from scratch."""
+    target = next((row.name for row in comparison.rows if row.name == "fixed"), None)
+    for match in ("steps", "flops"):
+        for row in comparison.rows:
+            if row.role not in ("method", "control"):
+                continue
+            twin = twin_of(comparison, row, match)
+            if twin is not None:
+                yield f"equal {match}", row.name, twin.name
+            elif target and match == "steps" and comparison.kind == "same_target":
+                yield "equal steps", row.name, target
+
+
+def twin_of(comparison: Comparison, row: Row, match: str) -> Row | None:
+    """The networks that a row grew, trained from scratch."""
+    originals = {run.id for run in row.runs}
+    for other in comparison.rows:
+        twin = other.config.twin if other.config else None
+        if twin and twin.match == match and twin.of in originals:
+            return other
+    return None
+
+
+def _front(
+    comparison: Comparison, rows: Sequence[Row], scores: Mapping[str, Score], measure: Measure
+) -> dict[str, float]:
+    """Of rows with a result; a seed without one costs what the others do on average."""
+    costs: dict[str, dict[int, float]] = {}
+    for row in rows:
+        found = {run.seed: measure(run.result) for run in row.runs if run.result}
+        if found and _known(scores[row.name]):
+            mean = fmean(found.values())
+            costs[row.name] = {s: found.get(s, mean) for s in scores[row.name].values}
+    values = {name: scores[name].values for name in costs}
+    return front_probability(costs, values, comparison.higher) if costs else {}
+
+
+def _lacking(comparison: Comparison) -> Iterator[str]:
+    """Rows without which a comparison cannot answer its question."""
+    names = {row.name for row in comparison.rows}
+    yield from (name for name in BASELINES if name not in names)
+    if {_TINY, _RANDOM} <= names:
+        wanted = dict.fromkeys(name for _, *pair in ATTRIBUTION for name in pair)
+        yield from (name for name in wanted if name not in names)
