@@ -112,7 +112,8 @@ class Standing:
         if not known:
             return None
         pairs = min(difference.pairs for difference in known)
-        return detectable_gap(median(difference.sd for difference in known), pairs)
+        sd = median(difference.sd for difference in known) / math.sqrt(2)  # of one row's scores
+        return detectable_gap(sd, pairs)
 
     def told_apart(self, first: str, second: str) -> bool:
         """Whether two rows differ significantly, among all pairs of the comparison."""
