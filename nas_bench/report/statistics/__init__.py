@@ -1,0 +1,44 @@
+"""What the report says about chance: intervals, paired tests, ranks, fronts.
+
+A seed gives all methods the same data in the same order, so every test compares them seed by
+seed. Missing trials must be among the scores as the worst result: a seed that is left out is not
+seen here. Everything random has a fixed seed, so that a report repeats.
+"""
+
+from nas_bench.report.statistics.critical import CriticalDifference, critical_difference
+from nas_bench.report.statistics.differences import (
+    TESTABLE,
+    Difference,
+    holm,
+    paired,
+    sign_flip,
+    sign_flips,
+    smallest_p,
+)
+from nas_bench.report.statistics.fronts import front_probability
+from nas_bench.report.statistics.intervals import LEVEL, Interval, bca_interval, t_interval
+from nas_bench.report.statistics.planning import detectable_gap, power, seeds_needed
+from nas_bench.report.statistics.ranks import MeanRank, mean_ranks, shared_ranks
+
+__all__ = [
+    "LEVEL",
+    "TESTABLE",
+    "CriticalDifference",
+    "Difference",
+    "Interval",
+    "MeanRank",
+    "bca_interval",
+    "critical_difference",
+    "detectable_gap",
+    "front_probability",
+    "holm",
+    "mean_ranks",
+    "paired",
+    "power",
+    "seeds_needed",
+    "shared_ranks",
+    "sign_flip",
+    "sign_flips",
+    "smallest_p",
+    "t_interval",
+]
