@@ -14,17 +14,23 @@ class Fixed(GrowthMethod):
 
     Attributes:
         size: the widths it has from the start: the task's target or its seed.
+        widths: others than these, in network order.
     """
 
     name: ClassVar[str] = "fixed"
     summary: ClassVar[str] = "a network of fixed size, trained from scratch"
 
     size: Literal["target", "seed"] = "target"
+    widths: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.widths is not None and self.size != "target":
+            raise ValueError("fixed takes size or widths, not both")
 
     @property
-    def starts_from(self) -> Literal["seed", "target"]:
+    def starts_from(self) -> Literal["seed", "target"] | tuple[int, ...]:
         """See the base class."""
-        return self.size
+        return self.size if self.widths is None else self.widths
 
     @property
     def grows(self) -> bool:

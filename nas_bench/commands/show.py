@@ -89,7 +89,9 @@ def _found(name: str, data: Path | None) -> dict[str, Any]:
 def _protocol(name: str) -> dict[str, Any]:
     from nas_bench.trials.protocol import load_protocol
 
-    return {"what": "protocol", **load_protocol(name).model_dump(mode="json", exclude_none=True)}
+    protocol = load_protocol(name)
+    values = protocol.model_dump(mode="json", exclude_none=True)
+    return {"what": "protocol", **values, "reproducible": protocol.budget.seconds is None}
 
 
 def _method(spec: str) -> dict[str, Any]:

@@ -81,8 +81,8 @@ class GrowthMethod(ABC):
     """Authors, title, year, address."""
 
     @property
-    def starts_from(self) -> Literal["seed", "target"]:
-        """The network a trial of this method begins with."""
+    def starts_from(self) -> Literal["seed", "target"] | tuple[int, ...]:
+        """The network a trial of this method begins with: of the task, or by its widths."""
         return "seed"
 
     @property

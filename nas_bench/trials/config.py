@@ -4,7 +4,15 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Kind = Literal["same_target", "free"]
 OptimizerPolicy = Literal["transplant", "zeros", "reset"]
@@ -23,17 +31,34 @@ class Budget(Value):
         epochs: passes over the training split.
         steps: optimiser steps.
         flops: training plus growth, in multiply-adds (one multiply-add = one FLOP).
+        seconds: training plus growth by the clock, without evaluation and checkpoints; what a
+            trial reaches in them depends on the machine and cannot be reproduced.
     """
 
     epochs: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, gt=0)
     flops: float | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _one(self) -> "Budget":
-        if sum(value is not None for value in (self.epochs, self.steps, self.flops)) != 1:
-            raise ValueError("a budget is exactly one of epochs, steps or flops")
+        values = (self.epochs, self.steps, self.flops, self.seconds)
+        if sum(value is not None for value in values) != 1:
+            raise ValueError("a budget is exactly one of epochs, steps, flops or seconds")
         return self
+
+    @model_serializer(mode="wrap")
+    def _with_its_old_identity(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Seconds came later: trials without them keep the identity they had."""
+        values = whole(self)
+        return {k: v for k, v in values.items() if k != "seconds" or v is not None}
+
+    def share(self, *, epoch: float, step: int, flops: float, seconds: float) -> float:
+        """How much of it is spent, from 0 to 1 (and a last step beyond)."""
+        pairs = (
+            (epoch, self.epochs), (step, self.steps), (flops, self.flops), (seconds, self.seconds)
+        )  # fmt: skip
+        return next(spent / limit for spent, limit in pairs if limit is not None)
 
     def __str__(self) -> str:
         unit, value = next((k, v) for k, v in self.model_dump().items() if v is not None)
@@ -44,27 +69,31 @@ class Schedule(Value):
     """When, where and how much to grow, and when to stop.
 
     Attributes:
-        every: interval between growths, in `unit`s. The first growth is at `first`.
+        every: interval between growths, in `unit`s; 0: all of them right after each other. The
+            first growth is at `first`.
         unit: of `every` and `first`.
         first: when the first growth happens; `every` if None.
-        where: "each": every site in turn, statistics anew; "all": every site from one pass;
-            "best": only the site with the largest measured loss gain; "predicted": only the
-            site with the largest predicted gain.
+        where: "each": every site one after the other, statistics anew; "turn": one site in each
+            growth, in network order and round again; "all": every site from one pass; "best":
+            only the site with the largest measured loss gain; "predicted": only the site with
+            the largest predicted gain.
         neurons: how many are asked for at a site (free growth).
-        growths: in how many growths the widths go from seed to target (same target).
+        growths: in how many growths the widths go from seed to target (same target), or how
+            many there are at most (free growth).
         widths: instead of `growths`, the widths after each growth (same target).
-        max_parameters: no growth that would exceed it (free growth).
+        max_parameters: no growth that would exceed it, or the parameters of the task's "target"
+            network (free growth).
         max_flops: no growth whose network would exceed it per sample (free growth).
     """
 
-    every: float = Field(default=1.0, gt=0)
+    every: float = Field(default=1.0, ge=0)
     unit: Literal["epochs", "steps"] = "epochs"
     first: float | None = Field(default=None, ge=0)
-    where: Literal["each", "all", "best", "predicted"] = "each"
+    where: Literal["each", "turn", "all", "best", "predicted"] = "each"
     neurons: int = Field(default=5, gt=0)
     growths: int | None = Field(default=None, gt=0)
     widths: tuple[tuple[int, ...], ...] | None = None
-    max_parameters: int | None = Field(default=None, gt=0)
+    max_parameters: PositiveInt | Literal["target"] | None = None
     max_flops: float | None = Field(default=None, gt=0)
 
 
@@ -127,6 +156,14 @@ class TrialConfig(Value):
     def id(self) -> str:
         """Identity of the trial, 16 hexadecimal digits."""
         return _digest(self.model_dump(mode="json"))[:16]
+
+    @property
+    def reproducible(self) -> bool:
+        """Whether the same trial ends the same way again: a clock does not decide when.
+
+        A twin does: it gets the steps or FLOPs that its original spent.
+        """
+        return self.budget.seconds is None or self.twin is not None
 
     @property
     def label(self) -> str:

@@ -14,7 +14,7 @@ from nas_bench.specs import InputError, unknown
 from nas_bench.trials.config import Budget
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_UNITS = {"epoch": "epochs", "step": "steps", "flop": "flops"}
+_UNITS = {"epoch": "epochs", "step": "steps", "flop": "flops", "second": "seconds"}
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -34,14 +34,16 @@ def seeds(text: str) -> tuple[int, ...]:
 
 
 def budget(text: str) -> Budget:
-    """The budget that `10 epochs`, `2000 steps` or `1e12 flops` names.
+    """The budget that `10 epochs`, `2000 steps`, `1e12 flops` or `30 seconds` names.
 
     Raises:
         InputError: if it is not of this form.
     """
     match = re.fullmatch(r"\s*(\S*\d\.?)\s*([A-Za-z]+)\s*", text)
     if not match or not _NUMBER.fullmatch(match[1]):
-        raise InputError(f"budget {text!r} is not of the form 10 epochs, 2000 steps or 1e12 flops")
+        raise InputError(
+            f"budget {text!r} is not of the form 10 epochs, 2000 steps, 1e12 flops or 30 seconds"
+        )
     unit = match[2].lower()
     unit = _UNITS.get(unit, unit)
     if unit not in _UNITS.values():

@@ -9,7 +9,7 @@ from nas_bench.options import validated
 from nas_bench.specs import InputError
 from nas_bench.trials.config import TrialConfig, Twin
 from nas_bench.trials.protocol import Protocol
-from nas_bench.trials.schedule import growth_time, milestones
+from nas_bench.trials.schedule import first_widths, growth_time, milestones
 
 ALL = "all"
 CONTROLS = (
@@ -42,6 +42,7 @@ def plan(protocol: Protocol, baselines: bool = True) -> list[TrialConfig]:
     protocol = protocol.model_copy(update={"recipe": _recipe(protocol)})
     for task in tasks:
         _check(protocol, task)
+        _check_widths(task, methods)
     trials = [
         _trial(protocol, task, method, seed)
         for task, seed, method in product(tasks, dict.fromkeys(protocol.seeds), methods)
@@ -114,6 +115,15 @@ def _check(protocol: Protocol, task: str) -> None:
             f"{schedule.unit}, but the budget ends at {budget}: raise --budget, or lower "
             "schedule.growths or schedule.every with --set"
         )
+
+
+def _check_widths(task: str, methods: Iterable[str]) -> None:
+    """Refuse methods whose own widths are not those of a task's networks."""
+    for method in methods:
+        try:
+            first_widths(plugins.task(task), plugins.method(method))
+        except ValueError as error:
+            raise InputError(f"{method} on task {task}: {error}") from None
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -19,6 +19,8 @@ class Protocol(Value):
         name: what users type.
         version: raised whenever results would change.
         summary: one line for tables and help.
+        claim: what the experiment tests, one sentence.
+        source: of the claim: paper and figure.
         kind: same target (only the new neurons' weights differ) or free growth.
         tasks: specs of tasks.
         methods: specs of methods compared where none are asked for.
@@ -38,6 +40,8 @@ class Protocol(Value):
     name: str = Field(pattern=r"^[a-z][a-z0-9_.-]*$")
     version: int = Field(gt=0)
     summary: str
+    claim: str | None = None
+    source: str | None = None
     kind: Kind
     tasks: tuple[str, ...] = Field(min_length=1)
     methods: tuple[str, ...] = Field(min_length=1)
@@ -71,13 +75,16 @@ class Protocol(Value):
     @model_validator(mode="after")
     def _consistent(self) -> "Protocol":
         growths, widths = self.schedule.growths, self.schedule.widths
-        if self.kind == "free" and (growths is not None or widths is not None):
-            raise ValueError("free growth takes schedule.neurons, not growths or widths")
-        if self.kind == "same_target":
+        if self.kind == "free":
+            if widths is not None:
+                raise ValueError("free growth takes schedule.neurons, not widths")
+            if self.schedule.every == 0 and growths is None:
+                raise ValueError("with schedule.every: 0 free growth needs schedule.growths")
+        else:
             if (growths is None) == (widths is None):
                 raise ValueError("the same target needs one of schedule.growths and widths")
-            if self.schedule.where not in ("each", "all"):
-                raise ValueError("the same target needs schedule.where to be each or all")
+            if self.schedule.where not in ("each", "turn", "all"):
+                raise ValueError("the same target needs schedule.where to be each, turn or all")
         return self
 
 

@@ -2,9 +2,31 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from nas_bench.specs import spelled
 from nas_bench.trials.config import Schedule
+
+if TYPE_CHECKING:
+    from nas_bench.growth import GrowthMethod
+    from nas_bench.training.task import Task
+
+
+def first_widths(task: "Task", method: "GrowthMethod") -> tuple[int, ...]:
+    """The hidden widths with which a trial of a method begins.
+
+    Raises:
+        ValueError: if the method names others than the task has.
+    """
+    start = method.starts_from
+    if isinstance(start, str):
+        return task.target_widths if start == "target" else task.seed_widths
+    if len(start) != len(task.seed_widths) or min(start) < 1:
+        raise ValueError(
+            f"{method.name} has the widths {_spelled(start)}, expected "
+            f"{len(task.seed_widths)} whole numbers of at least 1, one for every hidden layer"
+        )
+    return start
 
 
 def milestones(
@@ -13,10 +35,12 @@ def milestones(
     """The widths after each growth of a same-target experiment.
 
     They rise linearly from seed to target, rounded to whole neurons, unless the schedule names
-    them; the last ones are the target.
+    them; the last ones are the target. Where sites grow in turn, each growth takes one of them
+    a round further.
 
     Raises:
-        ValueError: if widths would shrink, or do not match the task's.
+        ValueError: if widths would shrink, do not match the task's, or sites that grow in turn
+            would not grow equally often.
     """
     if schedule.widths is not None:
         steps = [tuple(seed), *schedule.widths]
@@ -40,17 +64,32 @@ def milestones(
         raise ValueError(
             f"the target widths {_spelled(target)} are below the seed widths {_spelled(seed)}"
         )
-    growths = schedule.growths or 1
-    return [
-        tuple(s + round((t - s) * j / growths) for s, t in zip(seed, target, strict=True))
-        for j in range(1, growths + 1)
-    ]
+    growths, sites = schedule.growths or 1, len(seed)
+    if schedule.where != "turn":
+        return [_between(seed, target, [j] * sites, growths) for j in range(1, growths + 1)]
+    rounds, left = divmod(growths, sites)
+    if left:
+        raise ValueError(
+            f"schedule.growths is {growths}, but {sites} sites grow in turn: take a multiple of "
+            f"{sites}"
+        )
+    done = [[(j + sites - site) // sites for site in range(sites)] for j in range(growths)]
+    return [_between(seed, target, counts, rounds) for counts in done]
 
 
 def growth_time(schedule: Schedule, done: int) -> float:
     """When the next growth is due after so many, in the schedule's unit."""
     first = schedule.every if schedule.first is None else schedule.first
     return first + done * schedule.every
+
+
+def _between(
+    seed: Sequence[int], target: Sequence[int], done: Sequence[int], rounds: int
+) -> tuple[int, ...]:
+    """Widths after each site has done so many of its rounds."""
+    return tuple(
+        s + round((t - s) * j / rounds) for s, t, j in zip(seed, target, done, strict=True)
+    )
 
 
 def _shrink(before: Sequence[int], after: Sequence[int]) -> bool:

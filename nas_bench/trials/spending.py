@@ -1,6 +1,5 @@
 """What a trial has used of its budget."""
 
-import math
 from dataclasses import dataclass, field
 
 from nas_bench.trials.config import Budget
@@ -25,13 +24,16 @@ class Spent:
         """Training and growth."""
         return self.train_flops + self.growth_flops
 
+    @property
+    def charged_seconds(self) -> float:
+        """Training and growth; evaluation is for the reader, not for the network."""
+        return sum(self.seconds.values()) - self.seconds.get("evaluation", 0.0)
+
     def fraction(self, budget: Budget, epoch: float) -> float:
         """How much of a budget is spent, from 0 to 1 (and a last step beyond)."""
-        if budget.epochs is not None:
-            return epoch / budget.epochs
-        if budget.steps is not None:
-            return self.step / budget.steps
-        return self.flops / (budget.flops or math.inf)
+        return budget.share(
+            epoch=epoch, step=self.step, flops=self.flops, seconds=self.charged_seconds
+        )
 
     def exhausts(self, budget: Budget, epoch: float, next_step: float) -> bool:
         """Whether a budget is spent, or a step of so many FLOPs would exceed it."""

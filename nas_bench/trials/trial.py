@@ -16,6 +16,7 @@ from nas_bench import plugins
 from nas_bench.growth import GrowthEvent, GrowthMethod, Site, find_sites, grow, statistics_batch
 from nas_bench.growth.amplitude import SEARCH_SAMPLES
 from nas_bench.growth.costs import synchronize
+from nas_bench.growth.grower import Where
 from nas_bench.growth.sites import set_unit_slopes, unit_slopes
 from nas_bench.training.augmentation import augmented
 from nas_bench.training.data import DataOrder, prepare
@@ -35,7 +36,7 @@ from nas_bench.trials.messages import (
     as_dict,
 )
 from nas_bench.trials.pause import Keeper, Pause
-from nas_bench.trials.schedule import growth_time, milestones
+from nas_bench.trials.schedule import first_widths, growth_time, milestones
 from nas_bench.trials.spending import Spent
 
 CHECK_EVERY = {"cpu": 1, "cuda": 100}
@@ -77,7 +78,7 @@ def run_trial(
     """
     task, method = plugins.task(config.task), plugins.method(config.method)
     if widths is None:
-        widths = task.target_widths if method.starts_from == "target" else task.seed_widths
+        widths = first_widths(task, method)
     grower = method if method.grows and config.twin is None else None
     start = Start(config, budget or config.budget, task, grower, tuple(widths), folder, device)
     trial, said = Trial(start), []
@@ -187,7 +188,7 @@ class Trial:
             if self._growth_due():
                 yield from self._grow()
                 yield self._record()
-            if not self._finished():
+            if not self._finished() and not self._growth_due():
                 self._train()
         if self.milestones and self.widths != self.milestones[-1]:
             raise TargetMissedError(
@@ -198,7 +199,7 @@ class Trial:
 
     def _train(self) -> None:
         """Optimiser steps until something is due, or it is time for a pause."""
-        start = time.perf_counter()
+        start = booked = time.perf_counter()
         self.model.train()
         check = CHECK_EVERY[self.device.split(":")[0]]
         while True:
@@ -209,13 +210,16 @@ class Trial:
             self.spent.step += 1
             self.spent.samples += len(indices)
             self.spent.train_flops += len(indices) * self.costs.training
+            now = time.perf_counter()
+            self.spent.book("train", now - booked)
+            booked = now
             due = self._finished() or self._growth_due() or self._evaluation_due()
             if due or self.spent.step % check == 0:
                 self._refuse_divergence(loss.item())
-            if due or time.perf_counter() - start > PAUSE_EVERY:
+            if due or now - start > PAUSE_EVERY:
                 break
         synchronize()
-        self.spent.book("train", time.perf_counter() - start)
+        self.spent.book("train", time.perf_counter() - booked)
 
     def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """An optimiser step, as the recipe says; the loss before it."""
@@ -238,8 +242,7 @@ class Trial:
         asked = self._asked()
         self.growths += 1
         sites = [site for site in self.sites if asked[site.name] > 0]
-        in_turn = self.config.schedule.where == "each"
-        for group in [[site] for site in sites] if in_turn else [sites]:
+        for group in [[site] for site in sites] if self._where() == "each" else [sites]:
             if fitting := self._fitting(group, asked):
                 yield from self._grown(fitting, asked)
         self._fit_to_size()
@@ -287,7 +290,7 @@ class Trial:
             self.loss,
             self.method,
             neurons={site.name: asked[site.name] for site in group},
-            where=self.config.schedule.where,
+            where=self._where(),
             fill=self.milestones is not None,
             sites=group,
             optimizer=self.optimizer,
@@ -306,14 +309,21 @@ class Trial:
         """Neurons asked for at each site in the next growth."""
         names = [site.name for site in self.sites]
         if self.milestones is None:
-            return dict.fromkeys(names, self.config.schedule.neurons)
+            schedule, turn = self.config.schedule, self.growths % len(names)
+            growing = names[turn : turn + 1] if schedule.where == "turn" else names
+            return dict.fromkeys(names, 0) | dict.fromkeys(growing, schedule.neurons)
         goals = self.milestones[self.growths]
         return {n: g - w for n, g, w in zip(names, goals, self.widths, strict=True)}
 
+    def _where(self) -> Where:
+        """Which of the sites that grow now the engine is to take."""
+        where = self.config.schedule.where
+        return "each" if where == "turn" else where
+
     def _fitting(self, group: list[Site], asked: dict[str, int]) -> list[Site]:
         """The sites that can grow within the schedule's limits, together if all of them grow."""
-        schedule = self.config.schedule
-        if schedule.max_parameters is None and schedule.max_flops is None:
+        schedule, limit = self.config.schedule, self._max_parameters()
+        if limit is None and schedule.max_flops is None:
             return group
         fitting: list[Site] = []
         for site in group:
@@ -321,10 +331,16 @@ class Trial:
             more = {s.name: asked[s.name] for s in growing}
             widths = tuple(s.width(self.model) + more.get(s.name, 0) for s in self.sites)
             costs = self.architectures.costs(widths)
-            small = costs.parameters <= (schedule.max_parameters or math.inf)
+            small = costs.parameters <= (limit or math.inf)
             if small and costs.flops <= (schedule.max_flops or math.inf):
                 fitting.append(site)
         return fitting
+
+    def _max_parameters(self) -> int | None:
+        limit = self.config.schedule.max_parameters
+        if limit == "target":
+            return self.architectures.costs(self.task.target_widths).parameters
+        return limit
 
     def _statistics_samples(self, sites: list[Site]) -> dict[str, tuple[int, bool]]:
         """Samples of the statistics batch for each site, and whether they were clipped (D.1)."""
@@ -363,10 +379,10 @@ class Trial:
         return self.spent.exhausts(self.budget, self.epoch, step)
 
     def _growth_due(self) -> bool:
-        done = self.milestones is not None and self.growths >= len(self.milestones)
-        if self.method is None or done:
-            return False
         schedule = self.config.schedule
+        last = schedule.growths if self.milestones is None else len(self.milestones)
+        if self.method is None or self.growths >= (last or math.inf):
+            return False
         now = self.epoch if schedule.unit == "epochs" else self.spent.step
         return now >= growth_time(schedule, self.growths) - 1e-9
 

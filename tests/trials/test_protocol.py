@@ -92,11 +92,19 @@ def test_a_new_budget_replaces_the_unit_too():
         ({"schedule": {"wher": "all"}}, "unknown setting of schedule 'wher': did you mean where"),
         ({"budget": {"epoch": 1}}, "unknown setting of budget 'epoch': did you mean epochs"),
         ({"kind": "fre"}, "kind: expected 'same_target' or 'free', not 'fre'"),
-        ({"schedule": {"every": 0}}, "schedule.every: expected a number greater than 0, not 0"),
+        ({"schedule": {"every": -1}}, "schedule.every: expected a number of at least 0, not -1"),
+        ({"schedule": {"max_parameters": "seed"}}, "schedule.max_parameters"),
         ({"schedule": {"where": "best"}}, "the same target needs schedule.where"),
         ({"schedule": {"growths": None}}, "needs one of schedule.growths and widths"),
         ({"schedule": {"widths": [[2, 2]]}}, "needs one of schedule.growths and widths"),
-        ({"kind": "free"}, "free growth takes schedule.neurons, not growths or widths"),
+        (
+            {"kind": "free", "schedule": {"growths": None, "widths": [[2, 2]]}},
+            "free growth takes schedule.neurons, not widths",
+        ),
+        (
+            {"kind": "free", "schedule": {"growths": None, "every": 0}},
+            "with schedule.every: 0 free growth needs schedule.growths",
+        ),
         ({"seeds": []}, "seeds: expected a list with at least 1, not []"),
         ({"seeds": [-1]}, "seeds.0: expected a number of at least 0, not -1"),
         ({"seeds": -1}, "seeds '-1' are not of the form 0-9 or 0,2,5"),
@@ -105,13 +113,13 @@ def test_a_new_budget_replaces_the_unit_too():
         ({"schedule": 3}, "schedule: expected a group of settings, each of the form name: value"),
         ({"schedule": {"widths": [3]}}, "schedule.widths.0: expected a list, such as [1,2], not"),
         ({"recipe": 3}, "recipe: expected a group of settings"),
-        ({"budget": 3}, "budget '3' is not of the form 10 epochs, 2000 steps or 1e12 flops"),
+        ({"budget": 3}, "budget '3' is not of the form 10 epochs, 2000 steps, 1e12 flops or"),
         ({"budget": None}, "budget"),
         ({"budget": {"epochs": float("inf")}}, "budget.epochs: expected a finite number"),
         ({"budget": {"steps": 2.5}}, "budget.steps: expected a whole number, not 2.5"),
         ({"summary": 3}, "summary: expected text, not 3"),
         ({"threads": "many"}, "threads: expected a whole number, not 'many'"),
-        ({"budget": {"epochs": 1, "steps": 1}}, "exactly one of epochs, steps or flops"),
+        ({"budget": {"epochs": 1, "steps": 1}}, "exactly one of epochs, steps, flops or"),
         ({"version": "x"}, "version: expected a whole number, not 'x'"),
         ({"twins": ["step"]}, "twins.0: expected 'steps' or 'flops', not 'step'"),
     ],
@@ -156,6 +164,7 @@ def test_budgets_have_a_number_and_a_unit():
     assert budget("0.5 epoch") == Budget(epochs=0.5)
     assert budget("2000 steps") == Budget(steps=2000)
     assert budget("1e12 FLOPs") == budget(" 1e12 flops ") == Budget(flops=1e12)
+    assert budget("30 seconds") == budget("30 second") == Budget(seconds=30)
 
 
 @pytest.mark.parametrize(
