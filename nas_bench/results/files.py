@@ -50,7 +50,7 @@ def read(path: Path) -> bytes:
         if error.errno == errno.ELOOP:
             error.strerror = "it is a link, which is not followed"
         raise
-    with os.fdopen(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a file", str(path))
         return file.read()

@@ -1,11 +1,15 @@
 """Numbers that a trial can have measured: what is far beyond them is damage, not a result."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import SchemaValidator
 
 from nas_bench.trials.messages import GrowthRecord, Record
+
+T = TypeVar("T", bound=Record | GrowthRecord)
 
 COUNT = 10**15
 """No trial has more steps, samples, parameters or neurons."""
@@ -23,6 +27,26 @@ def refuse_implausible(record: Record | GrowthRecord) -> None:
     """
     for name, value in vars(record).items():
         _check(name, value)
+
+
+def parser(kind: type[T]) -> Callable[[bytes], T]:
+    """What reads a value from JSON, and raises a ValueError where it is none or implausible.
+
+    Usual numbers are checked in the same pass as their types, which costs nothing; the others
+    (a loss may be NaN) by `refuse_implausible`, which says what is wrong.
+    """
+    anything = TypeAdapter(kind)
+    usual = SchemaValidator(_bounded(anything.core_schema))
+
+    def parse(line: bytes) -> T:
+        try:
+            return usual.validate_json(line)
+        except ValidationError:
+            value = anything.validate_json(line)
+            refuse_implausible(value)
+            return value
+
+    return parse
 
 
 def sentence(error: Exception) -> str:
@@ -48,6 +72,27 @@ def _check(name: str, value: object) -> None:
         raise ValueError(f"{name} is {str(value)[:30]}, which no trial measures")
 
 
+def _bounded(schema: Any, name: str = "") -> Any:
+    """A schema of pydantic's with the limits of `_check` for finite numbers.
+
+    Args:
+        schema: or a part of it.
+        name: of the outermost field that the part belongs to.
+    """
+    if isinstance(schema, list):
+        return [_bounded(part, name) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") == "int":
+        return {**schema, "ge": 0, "le": COUNT}
+    if schema.get("type") == "float":
+        low, high = _limits(name)
+        return {**schema, "ge": low, "le": high}
+    if schema.get("type") == "dataclass-field":
+        name = name or schema["name"]
+    return {key: _bounded(part, name) for key, part in schema.items()}
+
+
 def _check_all(name: str, values: object) -> None:
     """Parts of a cost, clocks, widths, gains."""
     if isinstance(values, dict):
@@ -62,11 +107,16 @@ def _check_all(name: str, values: object) -> None:
 
 def _fits(name: str, value: float) -> bool:
     """Losses, gains and what a line search finds may be anything that a float32 can be."""
+    low, high = _limits(name)
+    return low <= value <= high or (high == LOSS and not math.isfinite(value))
+
+
+def _limits(name: str) -> tuple[float, float]:
     if name.endswith("accuracy"):
-        return 0 <= value <= 1
+        return 0, 1
     if name in ("epoch", "flops", "seconds") or name.endswith("_flops"):
-        return 0 <= value <= COST
-    return not math.isfinite(value) or abs(value) <= LOSS
+        return 0, COST
+    return -LOSS, LOSS
 
 
 def _one_line(text: str) -> str:
