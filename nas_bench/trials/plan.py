@@ -32,9 +32,10 @@ def plan(protocol: Protocol, baselines: bool = True) -> list[TrialConfig]:
     Raises:
         InputError: if a method, task or option is unknown, or the schedule does not fit.
     """
-    if protocol.kind == "same_target" and protocol.twins == ("steps",):
+    if protocol.twins and set(protocol.twins) == {_match_of_fixed(protocol)}:
         getLogger(__name__).warning(
-            "No twins are planned: with the same target, fixed is the twin of equal steps"
+            "No twins are planned: with the same target, fixed is the twin of equal %s",
+            protocol.twins[0],
         )
     asked = (*protocol.methods, *(protocol.baselines if baselines else ()))
     methods = _unique(spec for method in asked for spec in _expanded(method))
@@ -60,12 +61,20 @@ def _expanded(method: str) -> list[str]:
 
 
 def _twins(protocol: Protocol, trial: TrialConfig) -> Iterator[TrialConfig]:
-    """The twins of a growing trial; with a fixed target the equal-steps twin is `fixed`."""
+    """The twins of a growing trial, but for the one that `fixed` is."""
     if not plugins.method(trial.method).grows:
         return
     for match in protocol.twins:
-        if match == "flops" or protocol.kind == "free":
+        if match != _match_of_fixed(protocol):
             yield trial.model_copy(update={"twin": Twin(of=trial.id, match=match)})
+
+
+def _match_of_fixed(protocol: Protocol) -> str | None:
+    """In what `fixed` equals grown networks with a fixed target; None where sizes are free."""
+    budget = protocol.budget
+    if protocol.kind == "free" or budget.seconds is not None:
+        return None
+    return "steps" if budget.flops is None else "flops"
 
 
 def _trial(protocol: Protocol, task: str, method: str, seed: int) -> TrialConfig:
