@@ -1,0 +1,73 @@
+"""The leaderboard as one page that needs nothing else: no server, no network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+_PAGE = files("nas_bench.report") / "page"
+_SCRIPTS = (
+    "text", "element", "state", "table", "figure", "look", "trials", "leaderboard", "across",
+    "pareto", "anytime", "growth", "pairwise", "budget", "failures", "provenance", "main",
+)  # fmt: skip
+"""Files of the page's script, in the order in which they become one."""
+
+
+def page(content: dict[str, Any]) -> bytes:
+    """The HTML of a report.
+
+    The same content gives the same bytes. Its security policy lets the browser run this page's
+    own script and nothing else, and load nothing, whatever the names in the content are.
+
+    Args:
+        content: what `nas_bench.report.content.content` returns.
+
+    Raises:
+        ValueError: if the content has numbers that are not finite.
+    """
+    code = _script()
+    html = _template().render(
+        name=content["results"],
+        style=Markup(_text("style.css")),
+        script=Markup(code),
+        checksum=base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(),
+        content=Markup(_json(content)),
+    )
+    return html.encode(errors="replace")
+
+
+def _json(content: dict[str, Any]) -> str:
+    """JSON in ASCII, in which nothing can end the element around it."""
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    return environment.from_string(_text("page.html"))
+
+
+@cache
+def _script() -> str:
+    """The libraries, each after its licence, and the page's own code in one scope."""
+    own = "\n".join(_text(f"{name}.js") for name in _SCRIPTS)
+    return "\n".join([*_libraries(), f'(() => {{\n"use strict";\n{own}}})();\n'])
+
+
+def _libraries() -> Iterator[str]:
+    for library in json.loads(_text("vendor/libraries.json")):
+        yield f"/*\n{_text('vendor/' + library['file'] + '.LICENSE')}*/"
+        yield _text("vendor/" + library["file"])
+
+
+def _text(name: str) -> str:
+    return _PAGE.joinpath(name).read_text(encoding="utf-8")

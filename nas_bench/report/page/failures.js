@@ -1,0 +1,40 @@
+// What has no result, and what is wrong with the ledger.
+
+function failures() {
+  const found = comparison();
+  const failed = found.rows.flatMap((row) => row.trials.filter((trial) => trial.status !== "ok").map((trial) => ({ row, trial })));
+  const absent = found.rows.flatMap((row) => row.not_run.map((seed) => ({ row, seed })));
+  const columns = [
+    { label: "Method", head: true, value: (f) => f.row.name, cell: (f) => opens([f.row], rowLabel(f.row)) },
+    { label: "Seed", numeric: true, value: (f) => f.trial.seed },
+    { label: "Trial", value: (f) => f.trial.id, cell: (f) => trialButton(f.trial) },
+    { label: "Status", value: (f) => f.trial.status, cell: (f) => element("span", { className: "badge bad" }, f.trial.status) },
+    { label: "Reason", value: (f) => f.trial.reason, text: (f) => shortened(f.trial.reason, 400) || "–", className: "prose" },
+    { label: "Steps done", numeric: true, value: (f) => f.trial.steps, text: (f) => human(f.trial.steps) },
+    { label: "Folder", value: (f) => f.trial.folder, cell: (f) => element("code", {}, oneLine(f.trial.folder)) },
+  ];
+  return [
+    section(
+      "Trials without a result",
+      failed.length
+        ? [paragraph(`They count as ${score(found.worst, found.metric)}, the worst result of this comparison.`, "says"), table(columns, failed, "Trials without a result"), element("div", { className: "under" }, csvButton(columns, failed, "failures"))]
+        : paragraph("Every trial of this comparison has a result."),
+    ),
+    section("Seeds that were not run", absent.length ? notRun(found) : paragraph("Every row has every seed.")),
+    section(
+      "Problems of the ledger",
+      content.problems.length
+        ? element("ul", { className: "problems" }, ...content.problems.map((problem) => element("li", {}, oneLine(problem))))
+        : paragraph("None: every file of every trial can be read and is as it was when the trial ended."),
+    ),
+  ];
+}
+
+function notRun(found) {
+  const rows = found.rows.filter((row) => row.not_run.length);
+  const columns = [
+    { label: "Method", head: true, value: (row) => row.name, cell: (row) => opens([row], rowLabel(row)) },
+    { label: "Seeds", value: (row) => row.not_run.join(" "), text: (row) => seedList(row.not_run) },
+  ];
+  return table(columns, rows, "Seeds that were not run");
+}

@@ -1,0 +1,76 @@
+// Charts with a title, the data behind them, and a size that follows the page.
+
+const redraws = new Map();
+const observer = new ResizeObserver((entries) => {
+  for (const { target } of entries) draw(target);
+});
+
+/** Draws a chart into its place if the width has changed since. */
+function draw(place) {
+  const width = Math.floor(place.clientWidth);
+  if (!width || place.dataset.width === String(width)) return;
+  place.dataset.width = String(width);
+  place.replaceChildren(redraws.get(place)(width));
+}
+
+/** A place that a chart fills; `make(width)` returns it. */
+function chartPlace(make) {
+  const place = element("div", { className: "chart" });
+  redraws.set(place, make);
+  return place;
+}
+
+/** Draws all charts that came into the page. */
+function drawAll() {
+  observer.disconnect();
+  for (const place of [...redraws.keys()]) {
+    if (!place.isConnected) redraws.delete(place);
+    else {
+      draw(place);
+      observer.observe(place);
+    }
+  }
+}
+
+/**
+ * A chart with its title, what to know when reading it, and its data as a table and as CSV.
+ *
+ * @param {{name: string, title: string, says: string, columns: object[], rows: object[]}} about
+ * @param {...Node} parts the chart and what explains its marks
+ */
+function figure(about, ...parts) {
+  const data = element("details", { dataset: { key: `data:${about.name}` } }, element("summary", {}, "Show data"));
+  data.addEventListener("toggle", () => {
+    if (data.open && data.children.length === 1) data.append(table(about.columns, about.rows, `Data: ${about.title}`));
+  });
+  return element(
+    "figure",
+    {},
+    element("figcaption", {}, element("h2", {}, about.title), about.says && paragraph(about.says, "says")),
+    ...parts,
+    element("div", { className: "under" }, data, csvButton(about.columns, about.rows, about.name)),
+  );
+}
+
+/** A chart of Observable Plot in the look of the page. */
+function plot(options) {
+  const made = Plot.plot({
+    style: { background: "none", fontFamily: "inherit", fontSize: "12px", overflow: "visible" },
+    marginTop: 24,
+    marginBottom: 44,
+    ...options,
+  });
+  const drawing = made.tagName === "svg" ? made : made.querySelector("svg");
+  drawing.setAttribute("role", "img");
+  for (const part of drawing.querySelectorAll("[aria-label], [aria-description]")) {
+    part.removeAttribute("aria-label");
+    part.removeAttribute("aria-description");
+  }
+  return made;
+}
+
+/** A click on what the pointer is at opens its trials. */
+function opening(chart) {
+  chart.addEventListener("click", () => chart.value?.row && go({ rows: [chart.value.row.name], trial: "" }));
+  return chart;
+}

@@ -1,0 +1,199 @@
+// How networks grew: widths over steps, the events, what came out.
+
+function growth() {
+  const grew = comparison().rows.filter((row) => row.trials.some((trial) => trial.events.length));
+  if (!grew.length) return [note("No network grew in this comparison.")];
+  const row = grew.find((each) => each.name === state.grown) ?? grew[0];
+  const seeds = [...new Set(grew.flatMap((each) => each.trials.map((trial) => trial.seed)))].sort((a, b) => a - b);
+  return [
+    controls(picker("Widths of", "seed", [["mean", "the mean over seeds"], ...seeds.map((seed) => [String(seed), `seed ${seed}`])])),
+    widthsFigure(grew.filter((each) => !state.hide.includes(each.name)), grew),
+    eventsSection(grew, row),
+    architectures(),
+  ];
+}
+
+const named = (values) => Object.fromEntries(content.event_columns.map((name, i) => [name, values[i]]));
+
+/** The events of a trial with the names of their sites and statuses. */
+const eventsOf = (trial) =>
+  trial.events.map(named).map((event) => ({ ...event, trial, site: trial.sites[event.site], status: content.event_statuses[event.status] }));
+
+/** Names of the sites by their place, where events tell them. */
+function siteNames(row) {
+  const names = [];
+  for (const trial of row.trials) for (const event of eventsOf(trial)) if (event.index !== null) names[event.index] = event.site;
+  const count = d3.max(row.trials, (trial) => (trial.widths ?? trial.start).length) ?? 0;
+  return Array.from({ length: count }, (_, i) => names[i] ?? `site ${i + 1}`);
+}
+
+/** Widths of a trial after each step at which one changed. */
+function widthSteps(trial) {
+  const steps = [{ step: 0, widths: trial.start }];
+  for (const event of eventsOf(trial)) {
+    if (event.index === null) continue;
+    const widths = [...steps.at(-1).widths];
+    widths[event.index] = event.width;
+    if (steps.at(-1).step === event.step) steps.at(-1).widths = widths;
+    else steps.push({ step: event.step, widths });
+  }
+  if (trial.steps > steps.at(-1).step) steps.push({ step: trial.steps, widths: steps.at(-1).widths });
+  return steps;
+}
+
+function widthLines(row) {
+  const trials = row.trials.filter((trial) => trial.start.length && (state.seed === "mean" ? trial.status === "ok" : String(trial.seed) === state.seed));
+  const known = trials.map(widthSteps);
+  const steps = [...new Set(known.flatMap((each) => each.map(({ step }) => step)))].sort((a, b) => a - b);
+  const at = (each, step) => each.findLast((part) => part.step <= step).widths;
+  const sites = siteNames(row);
+  return steps.flatMap((step) => sites.map((site, i) => ({ row, step, site, width: d3.mean(known, (each) => at(each, step)[i]) }))).filter((point) => isNumber(point.width));
+}
+
+function widthsFigure(rows, all) {
+  const lines = new Map(rows.map((row) => [row, widthLines(row)]));
+  const points = [...lines.values()].flat();
+  const columns = [
+    { label: "Method", head: true, value: (p) => p.row.name, text: (p) => shortened(p.row.name, 48) },
+    { label: "Site", value: (p) => p.site, text: (p) => shortened(p.site, 40) },
+    { label: "Step", numeric: true, value: (p) => p.step },
+    { label: "Width", numeric: true, value: (p) => p.width, text: (p) => String(Number(p.width.toFixed(1))) },
+  ];
+  const top = d3.max(points, (p) => p.width);
+  const last = d3.max(points, (p) => p.step);
+  const small = [...lines].map(([row, own]) =>
+    element("div", { className: "small" }, element("h3", {}, opens([row], rowLabel(row, 40))), own.length ? chartPlace((width) => widthChart(row, own, top, last, width)) : paragraph(`Seed ${state.seed} has not run.`, "says")),
+  );
+  const says = state.seed === "mean" ? "Mean width over the seeds with a result, one line for each site, at its name." : `Seed ${state.seed}, one line for each site; marks are attempts to grow: filled where neurons were added, hollow where not.`;
+  return figure({ name: "widths", title: "Widths while training", says, columns, rows: points }, element("div", { className: "multiples" }, ...small), legend(all));
+}
+
+function widthChart(row, own, top, last, width) {
+  const sites = [...new Set(own.map((p) => p.site))];
+  const ends = sites.length > 8 ? [] : spaced(sites.map((site) => own.findLast((p) => p.site === site)), top, 150);
+  const trial = state.seed === "mean" ? null : row.trials.find((each) => String(each.seed) === state.seed);
+  const marks = trial ? eventsOf(trial).map((event) => ({ ...event, width: own.findLast((p) => p.site === event.site && p.step <= event.step)?.width })) : [];
+  return plot({
+    width,
+    height: 190,
+    marginLeft: 34,
+    marginRight: sites.length > 8 ? 12 : 74,
+    marginTop: 8,
+    marginBottom: 34,
+    ariaLabel: `Widths of ${shortened(row.name, 60)} while training`,
+    x: { domain: [0, last], label: "steps", labelAnchor: "center", labelArrow: "none", ticks: 3, tickFormat: tick },
+    y: { domain: [0, top], label: null, ticks: 4, grid: true, tickSize: 0, tickFormat: tick },
+    marks: [
+      Plot.line(own, { x: "step", y: "width", z: "site", curve: "step-after", stroke: rowColour(row), strokeWidth: 1.6, strokeDasharray: undefined }),
+      Plot.dot(marks, { x: "step", y: "width", r: 3.2, fill: (e) => (e.added ? rowColour(row) : "var(--paper)"), stroke: rowColour(row) }),
+      Plot.text(ends, { x: "step", y: "place", text: (p) => shortened(p.site, 11), dx: 6, textAnchor: "start", fill: "currentColor" }),
+      Plot.tip(marks.length ? marks : own, Plot.pointer({ x: "step", y: "width", title: (p) => `${shortened(p.site, 40)}\nstep ${p.step}: ${p.asked === undefined ? `width ${Number(p.width.toFixed(1))}` : `${p.status}, ${p.added} of ${p.asked} added`}`, ...TIP })),
+    ],
+  });
+}
+
+/** Ends of lines with places for their names that do not overlap. */
+function spaced(ends, top, height) {
+  const least = (13 / height) * top;
+  let above = Infinity;
+  return d3.sort(ends, (p) => -p.width).map((point) => {
+    above = Math.min(point.width, above - least);
+    return { ...point, place: above };
+  });
+}
+
+function eventsSection(grew, row) {
+  const trials = row.trials.filter((trial) => trial.events.length);
+  const trial = trials.find((each) => String(each.seed) === state.seed) ?? trials[0];
+  const events = eventsOf(trial);
+  const all = trials.flatMap(eventsOf);
+  const drops = all.filter((event) => isNumber(event.predicted) && isNumber(event.measured));
+  const about = {
+    name: "drops",
+    title: "Predicted and measured drop of the loss",
+    says: "Each mark is an attempt of any seed; on the line the first-order prediction holds. Filled where neurons were added.",
+    columns: [{ label: "Seed", numeric: true, value: (e) => e.trial.seed }, ...EVENTS],
+    rows: drops,
+  };
+  return section(
+    "Growth events",
+    controls(picker("Method", "grown", grew.map((each) => [each.name, each.name]), row.name)),
+    drops.length > 0 ? figure(about, chartPlace((width) => dropsChart(row, drops, width))) : paragraph("This method predicts no drop of the loss.", "says"),
+    element("h3", {}, `Every attempt of seed ${trial.seed}`),
+    eventCounts(events),
+    table(EVENTS, events, `Growth events of ${shortened(row.name, 60)}, seed ${trial.seed}`),
+    element("div", { className: "under" }, csvButton(EVENTS, events, "growth events")),
+  );
+}
+
+const four = (value) => (isNumber(value) ? minus(String(Number(value.toPrecision(4)))) : "–");
+
+const EVENTS = [
+  { label: "Step", numeric: true, value: (e) => e.step },
+  { label: "Site", value: (e) => e.site, text: (e) => shortened(e.site, 40) },
+  { label: "Status", value: (e) => e.status },
+  { label: "Asked", numeric: true, value: (e) => e.asked },
+  { label: "Proposed", numeric: true, value: (e) => e.proposed },
+  { label: "Added", numeric: true, value: (e) => e.added },
+  { label: "Filled", numeric: true, value: (e) => e.filled, help: "Neurons that the harness added with zero fan-out, to keep to the schedule" },
+  { label: "λ", numeric: true, value: (e) => e.gain, text: (e) => four(e.gain), help: "Largest gain of the neurons proposed" },
+  { label: "Threshold", numeric: true, value: (e) => e.threshold, text: (e) => four(e.threshold), help: "Below it a gain is not significant" },
+  { label: "Amplitude", numeric: true, value: (e) => e.amplitude, text: (e) => four(e.amplitude), help: "Of the line search" },
+  { label: "Predicted drop", numeric: true, value: (e) => e.predicted, text: (e) => four(e.predicted) },
+  { label: "Measured drop", numeric: true, value: (e) => e.measured, text: (e) => four(e.measured) },
+  { label: "FLOPs", numeric: true, value: (e) => e.flops, text: (e) => human(e.flops) },
+];
+
+function eventCounts(events) {
+  const counts = d3.rollups(events, (each) => each.length, (event) => event.status);
+  return paragraph(`${plural(events.length, "attempt")}: ${counts.map(([status, count]) => `${count} ${status}`).join(", ")}; ${d3.sum(events, (e) => e.added)} neurons from the method, ${d3.sum(events, (e) => e.filled)} filled by the harness.`, "says");
+}
+
+function dropsChart(row, drops, width) {
+  const side = Math.min(width, 460);
+  const domain = d3.nice(Math.min(0, d3.min(drops, (e) => Math.min(e.predicted, e.measured))), d3.max(drops, (e) => Math.max(e.predicted, e.measured)), 5);
+  return plot({
+    width: side,
+    height: Math.round(side * 0.8),
+    marginLeft: 52,
+    ariaLabel: "Measured against predicted drop of the loss",
+    x: { domain, label: "predicted drop of the loss", labelAnchor: "center", labelArrow: "none", grid: true, ticks: 5 },
+    y: { domain, label: "measured", grid: true, ticks: 5, labelArrow: "none" },
+    marks: [
+      Plot.line([domain, domain].map((ends, i) => [ends[i], ends[i]]), { stroke: "currentColor", strokeOpacity: 0.5, strokeDasharray: "5 4" }),
+      Plot.dot(drops, { x: "predicted", y: "measured", r: 3.5, stroke: rowColour(row), fill: (e) => (e.added ? rowColour(row) : "none"), fillOpacity: 0.45 }),
+      Plot.tip(drops, Plot.pointer({ x: "predicted", y: "measured", title: (e) => `${shortened(e.site, 40)}, step ${e.step}, seed ${e.trial.seed}\n${e.status}: ${e.added} of ${e.asked}\npredicted ${four(e.predicted)}, measured ${four(e.measured)}\nλ ${four(e.gain)}, amplitude ${four(e.amplitude)}`, ...TIP })),
+    ],
+  });
+}
+
+/** The final networks side by side: the width of every site, and its range over seeds. */
+function architectures() {
+  const rows = shownRows().filter((row) => row.trials.some((trial) => trial.status === "ok"));
+  const final = (row, i) => row.trials.filter((trial) => trial.status === "ok").map((trial) => trial.widths[i]).filter(isNumber);
+  const sites = d3.max(rows, (row) => siteNames(row).length) ?? 0;
+  const names = rows.map(siteNames).find((each) => each.length === sites && !each.some((name) => /^site \d+$/.test(name))) ?? rows.map(siteNames).find((each) => each.length === sites) ?? [];
+  const top = d3.max(rows, (row) => d3.max(d3.range(sites), (i) => d3.max(final(row, i)))) ?? 1;
+  const columns = [
+    { label: "Method", head: true, value: (row) => row.name, cell: (row) => opens([row], rowLabel(row)) },
+    ...names.map((site, i) => ({
+      label: shortened(site, 24), numeric: true, value: (row) => d3.mean(final(row, i)),
+      cell: (row) => widthCell(row, final(row, i), top),
+    })),
+    { label: "Parameters", numeric: true, value: (row) => row.costs.parameters.mean, text: (row) => human(row.costs.parameters.mean) },
+    { label: "FLOPs", numeric: true, value: (row) => row.costs.flops.mean, text: (row) => human(row.costs.flops.mean) },
+  ];
+  return section(
+    "Final architectures",
+    paragraph("Mean width of every site at the end, with the range over seeds where they differ. Bars share one scale.", "says"),
+    table(columns, rows, "Final architectures"),
+    element("div", { className: "under" }, csvButton(columns, rows, "architectures")),
+  );
+}
+
+function widthCell(row, widths, top) {
+  if (!widths.length) return "–";
+  const [low, high] = d3.extent(widths);
+  const bar = element("span", { className: "width-bar", "aria-hidden": "true" }, element("i", { style: { width: `${(100 * d3.mean(widths)) / top}%`, background: rowColour(row) } }));
+  return element("div", {}, Number(d3.mean(widths).toFixed(1)), low < high && element("small", {}, ` ${low}–${high}`), bar);
+}

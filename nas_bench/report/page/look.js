@@ -1,0 +1,168 @@
+// Colours, markers and scales, the same in every chart.
+
+const COSTS = {
+  flops: { label: "FLOPs per sample", short: "FLOPs", text: human },
+  parameters: { label: "parameters", short: "Parameters", text: human },
+  training_flops: { label: "training FLOPs, growth included", short: "Training FLOPs", text: human },
+  seconds: { label: "seconds of training and growth", short: "Seconds", text: duration },
+};
+
+const rowColour = (row) => `var(--row-${comparison().rows.indexOf(row)})`;
+
+/** Makes the colours of a comparison's rows known to the style sheet. */
+function setRowColours() {
+  comparison().rows.forEach((row, index) => {
+    const mixed = `color-mix(in oklab, ${row.colour} var(--keep), white)`;
+    document.documentElement.style.setProperty(`--row-${index}`, mixed);
+  });
+}
+
+const polygon = (corners, turn, depth = 1) => ({
+  draw(context, size) {
+    const radius = Math.sqrt(size / Math.PI) * (depth < 1 ? 1.45 : 1.15);
+    const points = depth < 1 ? 2 * corners : corners;
+    for (let i = 0; i < points; i += 1) {
+      const angle = (turn + i / points) * 2 * Math.PI - Math.PI / 2;
+      const distance = radius * (i % 2 ? depth : 1);
+      const place = [distance * Math.cos(angle), distance * Math.sin(angle)];
+      if (i) context.lineTo(...place);
+      else context.moveTo(...place);
+    }
+    context.closePath();
+  },
+});
+
+const stretched = (symbol, across) => ({
+  draw(context, size) {
+    const squeezed = {
+      moveTo: (x, y) => context.moveTo(x * across, y),
+      lineTo: (x, y) => context.lineTo(x * across, y),
+      closePath: () => context.closePath(),
+    };
+    symbol.draw(squeezed, size);
+  },
+});
+
+const cross = (turn) => ({
+  draw(context, size) {
+    const [arm, half] = [Math.sqrt(size / 5) * 1.6, Math.sqrt(size / 5) * 0.55];
+    const corners = [[half, -arm], [half, -half], [arm, -half], [arm, half], [half, half], [half, arm]];
+    const all = [...corners, ...corners.map(([x, y]) => [-x, -y])];
+    const [c, s] = [Math.cos(turn), Math.sin(turn)];
+    all.forEach(([x, y], i) => context[i ? "lineTo" : "moveTo"](c * x - s * y, s * x + c * y));
+    context.closePath();
+  },
+});
+
+/** Matplotlib's markers. */
+const MARKERS = {
+  o: d3.symbolCircle,
+  s: polygon(4, 1 / 8),
+  D: polygon(4, 0),
+  d: stretched(polygon(4, 0), 0.6),
+  "^": polygon(3, 0),
+  v: polygon(3, 1 / 2),
+  "<": polygon(3, 3 / 4),
+  ">": polygon(3, 1 / 4),
+  p: polygon(5, 0),
+  h: polygon(6, 0),
+  "*": polygon(5, 0, 0.42),
+  P: cross(0),
+  X: cross(Math.PI / 4),
+};
+
+const rowSymbol = (row) => MARKERS[row.marker] ?? d3.symbolCircle;
+
+/** A row's marker, to stand beside its name. */
+function swatch(row, size = 12) {
+  const path = d3.path();
+  rowSymbol(row).draw(path, 52);
+  const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const attributes = { width: size, height: size, viewBox: "-6 -6 12 12", "aria-hidden": "true", class: "swatch" };
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  const mark = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  mark.setAttribute("d", String(path));
+  mark.style.fill = rowColour(row);
+  made.append(mark);
+  return made;
+}
+
+const rowLabel = (row, length = 60) =>
+  element("span", { className: "row-label" }, swatch(row), element("span", { title: row.name }, shortened(row.name, length)));
+
+/** Names of rows that can be pressed to hide and show them. */
+function legend(rows) {
+  const items = rows.map((row) => {
+    const hidden = state.hide.includes(row.name);
+    const hide = hidden ? state.hide.filter((name) => name !== row.name) : [...state.hide, row.name];
+    const press = {
+      type: "button",
+      "aria-pressed": String(!hidden),
+      title: hidden ? "Show in charts" : "Hide in charts",
+      dataset: { key: `legend:${row.name}` },
+      click: () => go({ hide }),
+    };
+    return element("li", {}, element("button", press, rowLabel(row, 48)));
+  });
+  const all = element(
+    "button",
+    {
+      type: "button",
+      className: "quiet",
+      dataset: { key: "legend-all" },
+      click: () => go({ hide: state.hide.length ? [] : rows.map((row) => row.name) }),
+    },
+    state.hide.length ? "Show all" : "Hide all",
+  );
+  return element("ul", { className: "legend", "aria-label": "Rows, press to hide or show" }, ...items, element("li", {}, all));
+}
+
+const TOP = 100.3; // accuracies of 100 % have a place on the logarithmic scale too
+const ROUND = [90, 99, 50, 95, 98, 80, 97, 0, 70, 20, 96, 99.5, 60, 85, 30, 99.9, 40, 92, 10, 94, 100];
+
+const metricLabel = () => (comparison().metric === "loss" ? "test loss" : "test accuracy (%)");
+
+/** Whether scores are so far apart that equal steps would hide the differences of the best. */
+function spreadWide(values) {
+  const [low, high] = d3.extent(values);
+  if (comparison().metric === "loss") return low > 0 && high / low > 10;
+  return high <= 100 && (TOP - low) / (TOP - high) > 4;
+}
+
+/** Options of a scale for scores: even, or logarithmic in the error. */
+function scoreScale(values, height) {
+  const known = values.filter(isNumber);
+  const even = state.scores === "even" || (state.scores === "fit" && !spreadWide(known));
+  const label = metricLabel();
+  if (even) return { label, nice: true, grid: true, ticks: Math.max(4, height / 60) };
+  if (comparison().metric === "loss") return { label: `${label}, log scale`, type: "log", grid: true, tickFormat: tick };
+  const [low, high] = d3.extent(known);
+  const depth = (value) => Math.max(TOP - value, 1e-3);
+  const [bottom, top] = [Math.log(depth(low)), Math.log(depth(high))];
+  const margin = 0.05 * (bottom - top) || 0.05;
+  const domain = [Math.exp(bottom + margin), Math.exp(top - margin)];
+  const ticks = [];
+  for (const value of ROUND) {
+    const place = Math.log(depth(value));
+    const inside = place <= bottom + margin && place >= top - margin;
+    if (inside && ticks.every((other) => Math.abs(Math.log(depth(other)) - place) > (0.07 * 400 * (bottom - top)) / height)) ticks.push(value);
+  }
+  return {
+    label: `${label}, log scale of the error`,
+    type: "log",
+    transform: depth,
+    domain,
+    grid: true,
+    ticks: ticks.map(depth),
+    tickFormat: (error) => String(Number((TOP - error).toFixed(2))),
+  };
+}
+
+const scoreChoice = () =>
+  choice("Score scale", "scores", [["fit", "auto"], ["even", "linear"], ["error", comparison().metric === "loss" ? "log" : "log error"]]);
+
+/** The ends of a bar that shows an interval, as far as scores can go. */
+function clipped(interval, mean) {
+  const [low, high] = interval ?? [mean, mean];
+  return comparison().metric === "loss" ? [low, high] : [Math.max(0, low), Math.min(100, high)];
+}

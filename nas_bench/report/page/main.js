@@ -1,0 +1,103 @@
+// The page: its head, the view that is chosen, and what follows the address.
+
+const VIEWS = {
+  leaderboard: ["Leaderboard", leaderboard],
+  pareto: ["Pareto", pareto],
+  anytime: ["Anytime", anytime],
+  growth: ["Growth", growth],
+  pairwise: ["Pairwise", pairwise],
+  budget: ["Budget", budget],
+  failures: ["Failures", failures],
+  provenance: ["Provenance", provenance],
+};
+
+const header = document.getElementById("header");
+const main = document.getElementById("main");
+
+function head() {
+  const dark = state.theme ? state.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const theme = element("button", { type: "button", className: "quiet", dataset: { key: "theme" }, click: () => go({ theme: dark ? "light" : "dark" }) }, dark ? "Light" : "Dark");
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  header.replaceChildren(
+    element("div", { className: "top" }, element("h1", {}, element("span", { className: "mark" }, "nas-bench"), " ", element("span", { title: content.results }, shortened(content.results, 60))), theme),
+    ...(comparison() ? [comparisonPicker(), standing(comparison()), tabs()] : []),
+  );
+}
+
+/** The choice of what is compared, by task, protocol, kind and budget. */
+function comparisonPicker() {
+  const pick = element("select", { id: "compare", dataset: { key: "compare" }, change: (event) => go({ compare: event.target.value, hide: [], grown: "", seed: "mean", sort: "", rows: [], trial: "" }) });
+  for (const found of content.comparisons) {
+    pick.append(element("option", { value: found.id, selected: found.id === state.compare }, shortened(found.title, 90)));
+  }
+  return element("div", { className: "compare" }, element("label", { htmlFor: "compare" }, "Comparison"), pick);
+}
+
+/** What to know before reading any number. */
+function standing(found) {
+  const grown = found.rows.filter((row) => row.role !== "twin").length;
+  const twins = found.rows.length - grown;
+  const facts = [plural(grown, "row"), twins > 0 && plural(twins, "twin"), `seeds ${seedList(found.seeds)}`, `${found.metric === "loss" ? "test loss, lower" : "test accuracy, higher"} is better`].filter(Boolean).join(" · ");
+  return element("div", { className: "standing" }, paragraph(facts), ...cautions(found).map((text) => note(text)));
+}
+
+function cautions(found) {
+  const most = d3.max(found.pairs, (pair) => pair.pairs) ?? 0;
+  const unit = found.metric === "loss" ? "" : " points";
+  const size = `${signed(found.detectable_gap, found.metric).replace("+", "")}${unit}`;
+  return [
+    found.pairs.length > 0 && most < content.testable_from && `Not testable below ${content.testable_from} paired seeds, and there are ${most}: nothing is ranked, and no difference here should be called real.`,
+    isNumber(found.smallest_p) && found.smallest_p > 0.05 && `No difference can be significant here: with ${plural(found.pairs.length, "pair")} and these seeds the smallest p after Holm’s correction is ${pValue(found.smallest_p).replace("p = ", "")}. More seeds or fewer rows would change that.`,
+    isNumber(found.detectable_gap) && `With these seeds, a single difference of ${size} would be seen in four of five cases; smaller ones are likely to be missed.`,
+    found.lacking.length > 0 && `Missing here, though the comparison needs ${found.lacking.length > 1 ? "them" : "it"}: ${listed(found.lacking.map(oneLine))}.`,
+  ].filter(Boolean);
+}
+
+function tabs() {
+  const troubles = comparison().rows.flatMap((row) => row.trials).filter((trial) => trial.status !== "ok").length;
+  const links = Object.entries(VIEWS).map(([key, [label]]) =>
+    element(
+      "a",
+      { href: address({ view: key, rows: [], trial: "" }), dataset: { key: `view:${key}` }, "aria-current": key === state.view ? "page" : undefined },
+      label,
+      key === "failures" && troubles > 0 && element("span", { className: "count" }, String(troubles)),
+    ),
+  );
+  return element("nav", { "aria-label": "Views" }, ...links);
+}
+
+function view() {
+  if (!comparison()) return [note("There is nothing to show: the ledger has no trial that can be read."), ...problemsOnly()];
+  const [, make] = VIEWS[state.view] ?? VIEWS.leaderboard;
+  return make().filter(Boolean);
+}
+
+const problemsOnly = () =>
+  content.problems.length ? [section("Problems of the ledger", element("ul", { className: "problems" }, ...content.problems.map((problem) => element("li", {}, oneLine(problem)))))] : [];
+
+/** Shows the state; what had the focus and what was unfolded stays so. */
+function render() {
+  const focused = document.activeElement?.dataset?.key;
+  const open = [...main.querySelectorAll("details[open]")].map((each) => each.dataset.key);
+  if (comparison()) setRowColours();
+  head();
+  main.replaceChildren(...view());
+  for (const each of main.querySelectorAll("details")) each.open = open.includes(each.dataset.key);
+  drawAll();
+  if (focused && !panel.open) [...document.querySelectorAll("[data-key]")].find((each) => each.dataset.key === focused)?.focus({ preventScroll: true });
+}
+
+function follow() {
+  const before = state;
+  state = read(location.hash);
+  const changed = Object.keys(DEFAULTS).filter((key) => JSON.stringify(before[key]) !== JSON.stringify(state[key]));
+  if (changed.some((key) => !OF_DIALOG.includes(key))) render();
+  showPanel();
+}
+
+addEventListener("hashchange", follow);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", render);
+document.getElementById("skip").addEventListener("click", () => main.focus());
+document.getElementById("footer").append(paragraph("Made by nas-bench report. Charts: Observable Plot and D3, under the ISC licence."));
+render();
+showPanel();

@@ -1,0 +1,89 @@
+// Differences between rows, paired by seed.
+
+function pairwise() {
+  const found = comparison();
+  const names = [...new Set(found.pairs.flatMap((pair) => [pair.first, pair.second]))];
+  if (names.length < 2) return [note("There are no two rows with results on the same seeds, so nothing can be compared pair by pair.")];
+  return [matrixSection(found, names), questions("Did growing pay?", "growing", found.growing, growingWords), questions("What TINY’s gain is made of", "attribution", found.attribution, attributionWords)];
+}
+
+/** A pair as seen from one of its rows. */
+function seen(pair, name) {
+  if (pair.first === name) return pair;
+  const turned = pair.interval && [-pair.interval[1], -pair.interval[0]];
+  return { ...pair, first: pair.second, second: pair.first, difference: isNumber(pair.difference) ? -pair.difference : null, interval: turned };
+}
+
+function matrixSection(found, names) {
+  const lookup = new Map(found.pairs.flatMap((pair) => [[`${pair.first}\n${pair.second}`, pair], [`${pair.second}\n${pair.first}`, seen(pair, pair.second)]]));
+  const rows = names.map((name) => ({ name, row: rowNamed(name), pairs: names.map((other) => lookup.get(`${name}\n${other}`)) }));
+  const columns = [
+    { label: "Row less column", head: true, value: (each) => each.name, cell: (each) => opens([each.row], rowLabel(each.row, 40)) },
+    { label: "Won · lost · open", value: tally, className: "tally" },
+    ...names.map((name, i) => ({ label: shortened(name, 22), help: name, value: (each) => each.pairs[i]?.difference, cell: (each) => pairCell(each.pairs[i]) })),
+  ];
+  const flat = [
+    { label: "first", value: (pair) => pair.first },
+    { label: "second", value: (pair) => pair.second },
+    { label: "difference", value: (pair) => pair.difference },
+    { label: "ci_low", value: (pair) => pair.interval?.[0] },
+    { label: "ci_high", value: (pair) => pair.interval?.[1] },
+    { label: "pairs", value: (pair) => pair.pairs },
+    { label: "p", value: (pair) => pair.p },
+    { label: "p_holm", value: (pair) => pair.adjusted },
+  ];
+  const made = table(columns, rows, "Paired differences");
+  made.classList.add("matrix");
+  return section(
+    "Every pair",
+    paragraph(`Difference of the ${found.metric === "loss" ? "test loss" : "test accuracy in points"}, the row’s less the column’s, paired by seed. p is that of the exact sign-flip test after Holm’s correction over all ${plural(found.pairs.length, "pair")}. ▲ the row is significantly better, ▼ significantly worse (p ≤ .05).`, "says"),
+    made,
+    element("div", { className: "under" }, csvButton(flat, found.pairs, "pairs")),
+  );
+}
+
+function tally(each) {
+  const known = each.pairs.filter(Boolean);
+  const real = known.filter(isReal);
+  const won = real.filter(isBetter).length;
+  return `${won} · ${real.length - won} · ${known.length - real.length}`;
+}
+
+function pairCell(pair) {
+  if (!pair) return element("span", { className: "self", "aria-label": "itself" }, "");
+  const verdict = isReal(pair) ? (isBetter(pair) ? "better" : "worse") : "open";
+  const sign = { better: "▲ ", worse: "▼ ", open: "" }[verdict];
+  const short = isNumber(pair.adjusted) ? pValue(pair.adjusted).replace("p = ", "p ").replace("p < ", "p<") : `${plural(pair.pairs, "seed")}`;
+  const made = opens([rowNamed(pair.first), rowNamed(pair.second)], element("span", {}, sign + signed(pair.difference, comparison().metric)), element("small", {}, short));
+  made.classList.add("pair", verdict);
+  made.title = `${pair.first} less ${pair.second}: ${signed(pair.difference, comparison().metric)}, 95 % CI ${range(pair.interval, comparison().metric)}, ${pValue(pair.adjusted)}, ${plural(pair.pairs, "paired seed")}`;
+  return made;
+}
+
+function questions(title, name, pairs, words) {
+  if (!pairs.length) return section(title, paragraph({ growing: "No row has a twin, so this cannot be said. Twins are trained by protocols that ask for them.", attribution: "Needs results of tiny, random_growth and their controls on the same seeds." }[name], "says"));
+  const { metric } = comparison();
+  const columns = [
+    { label: "Question", head: true, value: (pair) => pair.question, text: (pair) => oneLine(pair.question).replace("flops", "FLOPs") },
+    { label: "Less", value: (pair) => `${pair.first} − ${pair.second}`, cell: (pair) => opens([rowNamed(pair.first), rowNamed(pair.second)], element("span", { className: "versus" }, rowLabel(rowNamed(pair.first), 44), " less ", rowLabel(rowNamed(pair.second), 44))) },
+    { label: "Difference", numeric: true, value: (pair) => pair.difference, cell: differenceText },
+    { label: "95 % CI", numeric: true, value: (pair) => pair.interval?.join(" "), text: (pair) => range(pair.interval, metric) },
+    { label: "Seeds", numeric: true, value: (pair) => pair.pairs },
+    { label: "p (Holm)", numeric: true, value: (pair) => pair.adjusted, text: (pair) => pValue(pair.adjusted).replace(/^p = /, "").replace(/^p /, "") },
+    { label: "In words", value: words, className: "prose" },
+  ];
+  return section(title, table(columns, pairs, title), element("div", { className: "under" }, csvButton(columns, pairs, name)));
+}
+
+const untested = (pair) =>
+  isNumber(pair.adjusted) ? "The difference may be chance." : `Not testable: ${plural(pair.pairs, "paired seed")}, at least ${content.testable_from} are needed.`;
+
+function growingWords(pair) {
+  if (!isReal(pair)) return untested(pair);
+  return isBetter(pair) ? "Growing paid: the grown network is better than the same one from scratch." : "Growing did not pay: from scratch the same network is better.";
+}
+
+function attributionWords(pair) {
+  if (!isReal(pair)) return untested(pair);
+  return isBetter(pair) ? "It helps." : "It harms.";
+}

@@ -1,0 +1,70 @@
+// What is shown, kept in the address, so that links and the back button work.
+
+const content = JSON.parse(document.getElementById("content").textContent);
+
+const DEFAULTS = {
+  view: "leaderboard",
+  compare: content.comparisons[0]?.id ?? "",
+  theme: "",
+  columns: ["score", "paid", "seeds", "parameters", "flops", "training_flops", "seconds"],
+  sort: "",
+  twins: "no",
+  hide: [],
+  cost: "flops",
+  costs: "log",
+  scores: "fit",
+  published: "no",
+  along: "flops",
+  singles: "no",
+  grown: "",
+  seed: "mean",
+  spent: "flops",
+  parts: "absolute",
+  rows: [],
+  trial: "",
+};
+const OF_DIALOG = ["rows", "trial"];
+
+let state = read(location.hash);
+
+function read(hash) {
+  const found = structuredClone(DEFAULTS);
+  const given = new URLSearchParams(hash.slice(1));
+  for (const key of Object.keys(DEFAULTS)) {
+    if (!given.has(key)) continue;
+    const values = given.getAll(key);
+    found[key] = Array.isArray(DEFAULTS[key]) ? values.filter((value) => value !== "") : values[0];
+  }
+  if (!content.comparisons.some((comparison) => comparison.id === found.compare)) {
+    found.compare = DEFAULTS.compare;
+  }
+  return found;
+}
+
+/** The address of the page with these changes; what is as usual is left out. */
+function address(changes) {
+  const next = { ...state, ...changes };
+  const kept = new URLSearchParams();
+  for (const [key, usual] of Object.entries(DEFAULTS)) {
+    if (JSON.stringify(next[key]) === JSON.stringify(usual)) continue;
+    for (const value of Array.isArray(usual) ? (next[key].length ? next[key] : [""]) : [next[key]]) {
+      kept.append(key, value);
+    }
+  }
+  return `#${kept}`;
+}
+
+/** Shows something else; the browser remembers what was shown before. */
+function go(changes) {
+  location.hash = address(changes);
+}
+
+const comparison = () => content.comparisons.find((each) => each.id === state.compare);
+
+const rowNamed = (name) => comparison().rows.find((row) => row.name === name);
+
+/** The rows that charts may show: twins only where they are wanted. */
+const candidates = () =>
+  comparison().rows.filter((row) => row.role !== "twin" || state.twins === "yes");
+
+const shownRows = () => candidates().filter((row) => !state.hide.includes(row.name));

@@ -1,0 +1,103 @@
+// Tables: sorted, with numbers to the right, and the same as CSV.
+
+/**
+ * A table of these columns.
+ *
+ * A column has a `label`, `value(row)` for CSV and sorting, and may have `text(row)` for people,
+ * `cell(row)` for an element, `numeric`, `help`, `key` (sortable under that name) and `head` (the
+ * cell is the heading of its row).
+ */
+function table(columns, rows, caption, sort = "") {
+  const head = element("tr", {}, ...columns.map((column) => heading(column, sort)));
+  const body = sorted(columns, rows, sort).map((row) =>
+    element("tr", { className: row.className ?? "" }, ...columns.map((column) => cell(column, row))),
+  );
+  const made = element(
+    "table",
+    {},
+    element("caption", { className: "hidden" }, caption),
+    element("thead", {}, head),
+    element("tbody", {}, ...body),
+  );
+  return element(
+    "div",
+    { className: "scroll", role: "region", tabIndex: 0, "aria-label": caption },
+    made,
+  );
+}
+
+function heading(column, sort) {
+  const kind = column.numeric ? "numeric" : "";
+  if (!column.key) return element("th", { scope: "col", className: kind, title: column.help }, column.label);
+  const falls = sort === `-${column.key}`;
+  const holds = falls || sort === column.key;
+  const arrow = element("span", { className: "arrow", "aria-hidden": "true" }, holds ? (falls ? "↓" : "↑") : "↕");
+  const button = element(
+    "button",
+    {
+      type: "button",
+      className: "sort",
+      title: column.help,
+      dataset: { key: `sort:${column.key}` },
+      click: () => go({ sort: nextSort(column, sort) }),
+    },
+    column.label,
+    arrow,
+  );
+  const order = holds ? (falls ? "descending" : "ascending") : "none";
+  return element("th", { scope: "col", className: kind, "aria-sort": order }, button);
+}
+
+/** The better end first, then the other, then the order as given. */
+function nextSort(column, sort) {
+  const [first, second] = column.falls ? [`-${column.key}`, column.key] : [column.key, `-${column.key}`];
+  if (sort === first) return second;
+  return sort === second ? "" : first;
+}
+
+function sorted(columns, rows, sort) {
+  const column = columns.find((each) => each.key && each.key === sort.replace(/^-/, ""));
+  if (!column) return rows;
+  const sign = sort.startsWith("-") ? -1 : 1;
+  const known = (value) => value !== null && value !== undefined && value !== "";
+  return [...rows].sort((a, b) => {
+    const [first, second] = [column.value(a), column.value(b)];
+    if (known(first) !== known(second)) return known(first) ? -1 : 1;
+    if (first === second || !known(first)) return 0;
+    return sign * (first < second ? -1 : 1);
+  });
+}
+
+function cell(column, row) {
+  const shown = column.cell ? column.cell(row) : (column.text ?? column.value)(row) ?? "–";
+  const kind = [column.numeric ? "numeric" : "", column.className ?? ""].join(" ").trim();
+  if (column.head) return element("th", { scope: "row", className: kind }, shown);
+  return element("td", { className: kind }, shown);
+}
+
+/** The same rows as comma-separated values, numbers in full. */
+function csv(columns, rows) {
+  const lines = [columns.map((column) => column.label), ...rows.map((row) => columns.map((c) => c.value(row)))];
+  return lines.map((line) => line.map(quoted).join(",")).join("\n") + "\n";
+}
+
+function quoted(value) {
+  const text = value === null || value === undefined ? "" : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** What saves a table as CSV, named after the comparison. */
+function csvButton(columns, rows, name) {
+  const about = comparison() ? comparison().title : content.results;
+  const file = `${name} ${about}`.replace(/[^a-zA-Z0-9]+/g, "-").slice(0, 100);
+  return element(
+    "button",
+    {
+      type: "button",
+      className: "quiet",
+      dataset: { key: `csv:${name}` },
+      click: () => download(`${file}.csv`, csv(columns, rows), "text/csv"),
+    },
+    "Download CSV",
+  );
+}
