@@ -43,7 +43,7 @@ def front_probability(
     earned = [column(oriented(row, higher), name) for name, row in scores.items()]
     indices = resamples(earned, draws, np.random.default_rng(seed))
     on_front = _on_front(drawn_means(paid, indices), drawn_means(earned, indices))
-    return dict(zip(scores, on_front.mean(axis=1).tolist(), strict=True))
+    return {name: float(row.mean()) for name, row in zip(scores, on_front, strict=True)}
 
 
 def _on_front(costs: np.ndarray, scores: np.ndarray) -> np.ndarray:

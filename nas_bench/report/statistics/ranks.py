@@ -79,10 +79,12 @@ def mean_ranks(
     """
     from scipy.stats import rankdata
 
+    if not (tasks := tasks_of_all(scores)):
+        return {}
     generator = np.random.default_rng(seed)
     ranks, drawn = [], []
-    for task in tasks_of_all(scores):
-        rows = {name: oriented(tasks[task], higher[task]) for name, tasks in scores.items()}
+    for task in tasks:
+        rows = {name: oriented(own[task], higher[task]) for name, own in scores.items()}
         columns = [column(row, f"{name} on {task}") for name, row in rows.items()]
         indices = resamples(columns, draws, generator)
         ranks.append(rankdata(-means(columns)))
