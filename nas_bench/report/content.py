@@ -17,6 +17,7 @@ from nas_bench.report.statistics import (
     Interval,
     critical_difference,
     mean_ranks,
+    seeds_needed,
     smallest_p,
 )
 from nas_bench.results.run import Run
@@ -53,15 +54,19 @@ class Environments:
         return self._index[key]
 
 
-def content(runs: Sequence[Run], name: str) -> dict[str, Any]:
+def content(
+    runs: Sequence[Run], name: str, standings: Sequence[Standing] | None = None
+) -> dict[str, Any]:
     """What a report of these runs shows.
 
     Args:
         runs: of a results folder, read whole.
         name: of the folder.
+        standings: of the runs' comparisons, where they are known already.
     """
     environments = Environments()
-    standings = [standing(comparison) for comparison in comparisons(runs)]
+    if standings is None:
+        standings = [standing(comparison) for comparison in comparisons(runs)]
     return {
         "schema": SCHEMA,
         "results": name,
@@ -101,6 +106,7 @@ def _comparison(identity: str, found: Standing, environments: Environments) -> d
         "lacking": list(found.lacking),
         "detectable_gap": _number(found.detectable),
         "smallest_p": _smallest(found.pairs),
+        "seeds_to_rank": seeds_needed(len(found.ranks)),
         "rows": [
             _row(found, row, environments)
             | {"colour": looked[row.name].colour, "marker": looked[row.name].marker}

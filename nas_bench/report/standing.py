@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -25,6 +25,7 @@ from nas_bench.report.statistics import (
     shared_ranks,
     t_interval,
 )
+from nas_bench.specs import InputError, Spec, parse
 
 COSTS: dict[str, Measure] = {
     "flops": lambda record: record.flops,
@@ -34,15 +35,7 @@ COSTS: dict[str, Measure] = {
 }
 """What accuracy is bought with."""
 BASELINES = ("fixed", "fixed[size=seed]")
-_TINY, _RANDOM = "tiny", "random_growth"
-ATTRIBUTION = (
-    ("TINY against random neurons", _TINY, _RANDOM),
-    ("TINY's neurons, with δW*", _TINY, f"{_RANDOM}[update=true]"),
-    ("TINY's neurons, without δW*", f"{_TINY}[update=false]", _RANDOM),
-    ("δW*, with TINY's neurons", _TINY, f"{_TINY}[update=false]"),
-    ("δW*, with random neurons", f"{_RANDOM}[update=true]", _RANDOM),
-)
-"""What TINY gains, taken apart: the question and the two rows whose difference answers it."""
+_RANDOM = "random_growth"
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,7 @@ class Score:
         values: by seed, a seed without a result as the worst of the comparison.
         missing: the seeds that count as the worst.
         estimate: mean and standard deviation of the values.
-        interval: 95 % confidence interval of the mean.
+        interval: 95 % confidence interval of the mean (Student's t), where scores can be.
     """
 
     values: Mapping[int, float]
@@ -87,11 +80,12 @@ class Standing:
     Attributes:
         comparison: the rows.
         scores: by row.
-        ranks: by name, of rows that are no twins; None where nothing is testable.
-        pairs: every two rows that are no twins, one family.
+        ranks: by name, of methods and baselines; controls and twins explain and are not ranked.
+            None for all where the seeds cannot tell so many rows apart.
+        pairs: every two ranked rows, one family.
         growing: each grown row against the same networks trained from scratch, one family for
             each way of matching.
-        attribution: what TINY gains, taken apart; one family.
+        attribution: what TINY gains, taken apart into its neurons and δW*; one family.
         front: by cost, the probability of each row to be on the Pareto front; twins left out.
         lacking: baselines and controls that should be there and are not.
     """
@@ -127,9 +121,10 @@ class Standing:
 def standing(comparison: Comparison) -> Standing:
     """What the scores of a comparison say."""
     scores = {row.name: _score(comparison, row) for row in comparison.rows}
-    ranked = [row for row in comparison.rows if row.role != "twin"]
-    values = {row.name: scores[row.name].values for row in ranked if _known(scores[row.name])}
-    asked = [("", first, second) for first, second in itertools.combinations(values, 2)]
+    own = [row for row in comparison.rows if row.role != "twin"]
+    ranked = [row.name for row in own if row.role != "control" and _known(scores[row.name])]
+    values = {name: scores[name].values for name in ranked}
+    asked = [("", first, second) for first, second in itertools.combinations(ranked, 2)]
     growing = list(_growing(comparison))
     matches = dict.fromkeys(question for question, _, _ in growing)
     families = [[pair for pair in growing if pair[0] == match] for match in matches]
@@ -139,9 +134,9 @@ def standing(comparison: Comparison) -> Standing:
         ranks=shared_ranks(values, comparison.higher),
         pairs=_contrasts(asked, scores),
         growing=tuple(c for family in families for c in _contrasts(family, scores)),
-        attribution=_contrasts(ATTRIBUTION, scores),
+        attribution=_contrasts(_attribution(scores), scores),
         front={
-            name: _front(comparison, ranked, scores, measure) for name, measure in COSTS.items()
+            name: _front(comparison, own, scores, measure) for name, measure in COSTS.items()
         },
         lacking=tuple(_lacking(comparison)),
     )
@@ -159,8 +154,16 @@ def _score(comparison: Comparison, row: Row) -> Score:
         values=values,
         missing=tuple(seed for seed in values if seed not in found),
         estimate=estimate(known),
-        interval=t_interval(known),
+        interval=_possible(comparison, t_interval(known)),
     )
+
+
+def _possible(comparison: Comparison, interval: Interval | None) -> Interval | None:
+    """The part of an interval where scores can be: from 0, and up to 100 % for accuracies."""
+    if interval is None:
+        return None
+    high = min(interval.high, 100.0) if comparison.higher else interval.high
+    return Interval(max(interval.low, 0.0), high)
 
 
 def _contrasts(
@@ -183,26 +186,57 @@ def _contrasts(
 
 def _growing(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
     """Each grown row and what it is to be compared with, from scratch."""
-    target = next((row.name for row in comparison.rows if row.name == "fixed"), None)
     for match in ("steps", "flops"):
         for row in comparison.rows:
-            if row.role not in ("method", "control"):
-                continue
-            twin = twin_of(comparison, row, match)
-            if twin is not None:
-                yield f"equal {match}", row.name, twin.name
-            elif target and match == "steps" and comparison.kind == "same_target":
-                yield "equal steps", row.name, target
+            if row.role in ("method", "control"):
+                twin = twin_of(comparison, row, match)
+                if twin is not None:
+                    yield f"equal {match}", row.name, twin.name
 
 
 def twin_of(comparison: Comparison, row: Row, match: str) -> Row | None:
-    """The networks that a row grew, trained from scratch."""
+    """The networks that a row grew, trained from scratch.
+
+    With the same target that is `fixed`, where the budget makes it equal.
+    """
     originals = {run.id for run in row.runs}
     for other in comparison.rows:
         twin = other.config.twin if other.config else None
         if twin and twin.match == match and twin.of in originals:
             return other
-    return None
+    unit = comparison.budget.partition(" ")[2]
+    equal = {"flops": "flops", "seconds": None}.get(unit, "steps")
+    if comparison.kind != "same_target" or match != equal:
+        return None
+    return next((other for other in comparison.rows if other.name == BASELINES[0]), None)
+
+
+def _attribution(names: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """What each variant of TINY gains over random neurons, by its neurons and by δW*."""
+    updated = f"{_RANDOM}[update=true]"
+    for whole in names:
+        neurons = _without_update(whole)
+        if neurons is None:
+            continue
+        yield f"{whole} against random neurons", whole, _RANDOM
+        yield "its neurons, with δW*", whole, updated
+        yield "its neurons, without δW*", neurons, _RANDOM
+        yield "δW*, with its neurons", whole, neurons
+    yield "δW*, with random neurons", updated, _RANDOM
+
+
+def _without_update(name: str) -> str | None:
+    """The control that adds the same neurons of TINY without δW*; None if there is no δW*."""
+    try:
+        spec = parse(name)
+    except InputError:  # whatever else a row is called
+        return None
+    if spec.name != "tiny" or False in (
+        spec.options.get("update"),
+        spec.options.get("projection"),
+    ):
+        return None
+    return str(Spec("tiny", {**spec.options, "update": False}))
 
 
 def _front(
@@ -223,6 +257,6 @@ def _lacking(comparison: Comparison) -> Iterator[str]:
     """Rows without which a comparison cannot answer its question."""
     names = {row.name for row in comparison.rows}
     yield from (name for name in BASELINES if name not in names)
-    if {_TINY, _RANDOM} <= names:
-        wanted = dict.fromkeys(name for _, *pair in ATTRIBUTION for name in pair)
+    if {"tiny", _RANDOM} <= names:
+        wanted = dict.fromkeys(name for _, *pair in _attribution(["tiny"]) for name in pair)
         yield from (name for name in wanted if name not in names)

@@ -1,0 +1,163 @@
+"""Ranks, twins and what TINY gains: what the scores of a comparison say."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import synthetic
+from synthetic import trial
+
+from nas_bench.report.comparison import comparisons
+from nas_bench.report.standing import Standing, standing
+from nas_bench.results.ledger import Ledger
+from nas_bench.trials.config import Budget, TrialConfig, Twin
+
+SEEDS = range(10)
+
+
+def run(ledger: Ledger, config: TrialConfig, accuracy: float) -> None:
+    """A trial that ends at this test accuracy, in percent."""
+    synthetic.begin(ledger, config)
+    *others, last = synthetic.records(config)
+    for record in (*others, replace(last, test_accuracy=accuracy / 100)):
+        ledger.write(config, synthetic.as_dict(record))
+    ledger.finish(config)
+
+
+def swept(folder: Path, means: dict[str, float], **fields: Any) -> Standing:
+    """Ten seeds of each method, which share most of their noise."""
+    ledger = Ledger(folder)
+    for number, (method, mean) in enumerate(means.items()):
+        for seed in SEEDS:
+            own = 0.01 * ((7 * seed + 3 * number) % 5 - 2)
+            run(ledger, trial(method, seed, **fields), mean + 0.3 * math.sin(seed) + own)
+    (comparison,) = comparisons(ledger.runs())
+    return standing(comparison)
+
+
+def test_methods_that_differ_have_their_own_ranks_and_equal_ones_share(tmp_path: Path) -> None:
+    found = swept(tmp_path, {"tiny": 95.0, "gradmax": 95.0, "random_growth": 90.0, "fixed": 97.0})
+    assert found.ranks == {"fixed": 1, "tiny": 2, "gradmax": 2, "random_growth": 4}
+    assert found.told_apart("fixed", "tiny")
+    assert not found.told_apart("tiny", "gradmax")
+
+
+def test_three_seeds_rank_nobody(tmp_path: Path) -> None:
+    (comparison,) = comparisons(synthetic.sweep(tmp_path, seeds=3).runs())
+    found = standing(comparison)
+    assert set(found.ranks.values()) == {None}
+    assert all(contrast.adjusted is None for contrast in found.pairs)
+
+
+def test_a_failed_seed_counts_as_the_worst_result_of_the_comparison(tmp_path: Path) -> None:
+    (comparison,) = comparisons(synthetic.sweep(tmp_path).runs())
+    found = standing(comparison).scores["gradmax"]
+    worst = min(comparison.score(record) for row in comparison.rows for record in row.results)
+    assert found.missing == (2,)
+    assert found.values[2] == worst
+    assert found.estimate.mean == pytest.approx(sum(found.values.values()) / 3)
+
+
+def test_a_seed_that_was_never_run_counts_as_the_worst_too(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(3):
+        run(ledger, trial("fixed", seed), 97.0)
+    run(ledger, trial("tiny", 0), 95.0)
+    (comparison,) = comparisons(ledger.runs())
+    found = standing(comparison).scores["tiny"]
+    assert found.missing == (1, 2)
+    assert found.values == {0: 95.0, 1: 95.0, 2: 95.0}  # 95 is the worst that there is
+
+
+def test_losses_rank_the_other_way_round(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for method in ("tiny", "fixed[size=seed]"):
+        for seed in SEEDS:
+            synthetic.run(ledger, trial(method, seed), regression=True)
+    (comparison,) = comparisons(ledger.runs())
+    assert standing(comparison).ranks == {"tiny": 1, "fixed[size=seed]": 2}
+
+
+def test_the_same_target_twin_at_equal_steps_is_the_fixed_network(tmp_path: Path) -> None:
+    found = swept(tmp_path, {"tiny": 95.0, "fixed": 97.0})
+    (contrast,) = found.growing
+    assert (contrast.question, contrast.first, contrast.second) == ("equal steps", "tiny", "fixed")
+    assert contrast.difference.mean == pytest.approx(-2, abs=0.05)
+    assert contrast.adjusted == pytest.approx(2 / 2**10)
+
+
+def test_twins_are_paired_with_their_originals_and_not_ranked(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in SEEDS:
+        original = trial("tiny", seed, kind="free")
+        run(ledger, original, 95.0 + 0.1 * seed)
+        for match, better in (("steps", 1.0), ("flops", 2.0)):
+            twin = original.model_copy(update={"twin": Twin(of=original.id, match=match)})
+            run(ledger, twin, 95.0 + 0.1 * seed + better)
+    (comparison,) = comparisons(ledger.runs())
+    found = standing(comparison)
+    assert list(found.ranks) == ["tiny"]
+    means = {c.question: c.difference.mean for c in found.growing}
+    assert means == {"equal steps": pytest.approx(-1), "equal flops": pytest.approx(-2)}
+
+
+def test_the_gain_of_tiny_is_taken_apart(tmp_path: Path) -> None:
+    means = {
+        "tiny": 96.0,
+        "tiny[update=false]": 93.0,
+        "random_growth": 92.0,
+        "random_growth[update=true]": 94.0,
+    }
+    found = swept(tmp_path, means)
+    assert {c.question: c.difference.mean for c in found.attribution} == {
+        "tiny against random neurons": pytest.approx(4, abs=0.05),
+        "its neurons, with δW*": pytest.approx(2, abs=0.05),
+        "its neurons, without δW*": pytest.approx(1, abs=0.05),
+        "δW*, with its neurons": pytest.approx(3, abs=0.05),
+        "δW*, with random neurons": pytest.approx(2, abs=0.05),
+    }
+    assert list(found.ranks) == ["tiny", "random_growth"]
+
+
+def test_variants_of_tiny_are_taken_apart_too(tmp_path: Path) -> None:
+    means = {
+        "tiny[significance=false]": 96.0,
+        "tiny[significance=false,update=false]": 93.0,
+        "tiny[projection=false]": 80.0,
+        "random_growth": 92.0,
+    }
+    found = swept(tmp_path, means)
+    assert [(c.first, c.second) for c in found.attribution] == [
+        ("tiny[significance=false]", "random_growth"),
+        ("tiny[significance=false,update=false]", "random_growth"),
+        ("tiny[significance=false]", "tiny[significance=false,update=false]"),
+    ]
+
+
+def test_under_a_budget_in_flops_fixed_is_the_twin_of_equal_flops(tmp_path: Path) -> None:
+    found = swept(tmp_path, {"tiny": 95.0, "fixed": 97.0}, budget=Budget(flops=1e9))
+    assert [(c.question, c.second) for c in found.growing] == [("equal flops", "fixed")]
+
+
+def test_missing_baselines_and_controls_are_reported(tmp_path: Path) -> None:
+    found = swept(tmp_path, {"tiny": 96.0, "random_growth": 92.0, "fixed": 97.0})
+    assert found.lacking == (
+        "fixed[size=seed]", "random_growth[update=true]", "tiny[update=false]"
+    )  # fmt: skip
+
+
+def test_a_dominated_method_is_never_on_the_front(tmp_path: Path) -> None:
+    found = swept(tmp_path, {"fixed": 97.0, "tiny": 90.0})
+    assert found.front["parameters"] == {"fixed": 1.0, "tiny": 0.0}
+
+
+def test_accuracies_have_intervals_within_what_is_possible(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed, accuracy in enumerate((10.0, 99.0, 99.5)):
+        run(ledger, trial("net2net", seed), accuracy)
+    (comparison,) = comparisons(ledger.runs())
+    interval = standing(comparison).scores["net2net"].interval
+    assert interval is not None
+    assert (interval.low, interval.high) == (0.0, 100.0)
