@@ -53,9 +53,8 @@ def resamples(
 
     Columns with equally many seeds get the same draws: methods are paired by seed.
     """
-    sizes = {x.size for x in columns}
-    uniform = generator.random((max(sizes, default=0), draws))
-    return {size: (uniform[:size] * size).astype(int) for size in sizes}
+    sizes = sorted({x.size for x in columns})
+    return {size: generator.integers(size, size=(size, draws)) for size in sizes}
 
 
 def drawn_means(columns: Sequence[np.ndarray], indices: Mapping[int, np.ndarray]) -> np.ndarray:

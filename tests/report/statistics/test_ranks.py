@@ -87,9 +87,9 @@ def test_equal_rows_seldom_get_different_ranks(worse: int) -> None:
 
 def test_mean_ranks_average_the_ranks_of_mean_scores_and_ties() -> None:
     scores = {
-        "a": {"t": {0: 0.1, 1: 0.4}, "u": {0: 5.0}},
-        "b": {"t": {0: 0.3, 1: 0.2}, "u": {0: 3.0}},  # means that differ in the last bit only
-        "c": {"t": {0: 0.0, 1: 0.1}, "u": {0: 4.0}},
+        "a": {"t": {0: 0.1, 1: 0.2, 2: 0.3}, "u": {0: 5.0}},
+        "b": {"t": {0: 0.3, 1: 0.2, 2: 0.1}, "u": {0: 3.0}},  # another mean in the last bit
+        "c": {"t": {0: 0.0, 1: 0.1, 2: 0.2}, "u": {0: 4.0}},
     }
     ranks = mean_ranks(scores, {"t": True, "u": False})
     assert [ranks[name].mean for name in "abc"] == [2.25, 1.25, 2.5]
