@@ -9,6 +9,8 @@ import click
 
 from nas_bench.commands import parameters
 from nas_bench.commands.check import check
+from nas_bench.commands.compare import compare
+from nas_bench.commands.diff import diff
 from nas_bench.commands.doctor import doctor
 from nas_bench.commands.ls import ls
 from nas_bench.commands.merge import merge
@@ -40,7 +42,10 @@ def cli() -> None:
     """
 
 
-for _verb in (run, plan, status_verb, ls, show, report, merge, verify, check, new, doctor):
+_VERBS = (
+    run, plan, status_verb, ls, show, report, compare, diff, merge, verify, check, new, doctor,
+)  # fmt: skip
+for _verb in _VERBS:
     cli.add_command(_verb)
 
 

@@ -1,0 +1,171 @@
+"""`nas-bench compare A B`: is one method better than another, seed by seed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nas_bench.commands.parameters import (
+    NOTHING,
+    OK,
+    examples,
+    json_option,
+    print_json,
+    results_folder,
+    results_option,
+    verbose_option,
+)
+
+if TYPE_CHECKING:
+    from nas_bench.commands.pairing import Pairing
+    from nas_bench.report.comparison import Row
+    from nas_bench.results.run import Run
+
+_NOTE = (
+    "Test accuracy in percent, or test loss: means over seeds; a trial without a result counts as "
+    "the worst result of its comparison. Difference: {first} minus {second}, paired by seed, with "
+    "its 95 % confidence interval. p: exact two-sided sign-flip test. Visible gap: what these "
+    "seeds would show in four of five cases."
+)
+_UNTESTED = " Not testable: below {least} paired seeds no difference can be significant at 5 %."
+_HOLM = " In brackets: p after Holm's correction for the {tests} comparisons tested."
+_EPILOG = examples(
+    "nas-bench compare tiny random_growth",
+    "nas-bench compare tiny 'tiny twin (flops)' --task mnist --results results/published",
+    "nas-bench compare 'tiny[update=false]' random_growth --json",
+)
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@results_option()
+@click.option("--task", help="Only this task; all of them if not given.")
+@click.option("--protocol", help="Only this protocol; all of them if not given.")
+@json_option()
+@verbose_option()
+def compare(
+    first: str,
+    second: str,
+    results: Path | None,
+    task: str | None,
+    protocol: str | None,
+    as_json: bool,
+) -> int:
+    """Compare the methods A and B of a results folder, seed by seed.
+
+    A and B are named as in its tables, such as tiny, 'tiny[update=false]' or 'tiny twin (flops)'.
+    """
+    from nas_bench.commands.pairing import known_row, narrowed, paired_rows, pairing_values
+    from nas_bench.report.comparison import comparisons
+    from nas_bench.results.ledger import Ledger
+
+    folder = results_folder(results)
+    runs = Ledger(folder).glances()
+    problems = list(_problems(runs))
+    found = comparisons(runs)
+    if not found:
+        click.echo(f"Nothing to compare: there are no results in {folder}", err=True)
+        return NOTHING
+    names = [known_row(name, found) for name in (first, second)]
+    pairings = paired_rows(narrowed(found, task, protocol), *names)
+    if as_json:
+        shown = list(map(pairing_values, pairings))
+        print_json({"results": str(folder), "comparisons": shown, "problems": problems})
+    elif pairings:
+        _print(pairings)
+    for problem in problems:
+        click.echo(f"Warning: {problem}", err=True)
+    if not pairings:
+        click.echo(f"Nothing to compare: no comparison holds both {first} and {second}", err=True)
+        return NOTHING
+    return OK
+
+
+def _problems(runs: Iterable["Run"]) -> Iterator[str]:
+    for run in runs:
+        place = "/".join(run.folder.parts[-5:])
+        yield from (f"{place}: {problem}" for problem in run.problems)
+
+
+def _print(pairings: Sequence["Pairing"]) -> None:
+    """A table with a line for each comparison, the trials without a result, and a note."""
+    import shutil
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    names = [_shared([pairing.rows[side] for pairing in pairings]) for side in (0, 1)]
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("comparison", overflow="fold")
+    for name in ("seeds", *names, "difference", "p", "visible gap"):
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for pairing in pairings:
+        table.add_row(*map(Text, _cells(pairing)))
+    console = Console(width=max(shutil.get_terminal_size((120, 24)).columns, 100), highlight=False)
+    console.print(table)
+    for line in chain.from_iterable(map(_remarks, pairings)):
+        console.print(Text(line, "yellow"))
+    console.print(Text(_note(pairings, *names), "dim"))
+
+
+def _shared(rows: Sequence["Row"]) -> str:
+    """Their name, without the settings where these differ."""
+    from nas_bench.commands.pairing import label
+    from nas_bench.report.text import one_line
+
+    names = {row.name for row in rows}
+    return one_line(names.pop() if len(names) == 1 else label(rows[0]))
+
+
+def _cells(pairing: "Pairing") -> Iterator[str]:
+    from nas_bench.report import text
+
+    metric, found = pairing.comparison.metric, pairing.difference
+    yield text.one_line(pairing.comparison.title)
+    pairs = found.pairs if found else 0
+    yield str(pairs) if pairing.measured == pairs else f"{pairs} ({pairing.measured} measured)"
+    yield from (text.score(pairing.mean(row), None, metric) for row in pairing.rows)
+    if found is None:
+        yield from ("–", "–", "–")
+        return
+    margin = (found.interval.high - found.interval.low) / 2 if found.interval else None
+    yield text.difference(found.mean, margin, metric)
+    yield _p(pairing)
+    visible = pairing.visible
+    yield "–" if visible is None else text.score(visible, None, metric)
+
+
+def _p(pairing: "Pairing") -> str:
+    from nas_bench.report.text import p_value
+
+    found, adjusted = pairing.difference, pairing.adjusted
+    if found is None or found.p is None or adjusted is None:
+        return "not testable"
+    corrected = f" ({p_value(adjusted)})" if adjusted != found.p else ""
+    return f"{p_value(found.p)}{corrected}"
+
+
+def _remarks(pairing: "Pairing") -> Iterator[str]:
+    """A line for each seed that counts as the worst, and for each row of mixed origin."""
+    from nas_bench.report.text import one_line
+
+    for row in pairing.rows:
+        place = one_line(f"{pairing.comparison.title}: {row.name}")
+        for seed, why in pairing.missing(row).items():
+            yield f"{place}, seed {seed}: {one_line(why)}"
+        if row.mixed:
+            yield f"{place}: seeds from different versions of the code or the data"
+
+
+def _note(pairings: Sequence["Pairing"], first: str, second: str) -> str:
+    from nas_bench.report.statistics import TESTABLE
+
+    tests = sum(pairing.adjusted is not None for pairing in pairings)
+    note = _NOTE.format(first=first, second=second)
+    untested = _UNTESTED.format(least=TESTABLE) if tests < len(pairings) else ""
+    return note + untested + (_HOLM.format(tests=tests) if tests > 1 else "")
