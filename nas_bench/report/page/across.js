@@ -24,10 +24,10 @@ function rankChart(group, width) {
     width,
     height: 60 + 24 * group.ranks.length,
     marginLeft: narrow ? 120 : 240,
-    marginRight: 40,
+    marginRight: 48,
     ariaLabel: `Mean ranks across ${group.tasks.length} tasks`,
-    x: { label: "mean rank", domain: [1, d3.max(group.ranks, (rank) => rank.interval?.[1] ?? rank.mean)], grid: true, nice: false },
-    y: { label: null, domain: group.ranks.map((rank) => rank.name), tickFormat: (name) => shortened(name, narrow ? 17 : 36), tickSize: 0 },
+    x: { label: "mean rank", labelAnchor: "center", labelArrow: "none", ticks: Math.max(3, width / 90), tickFormat: "d", domain: [1, d3.max(group.ranks, (rank) => rank.interval?.[1] ?? rank.mean)], grid: true, nice: false },
+    y: { label: null, domain: group.ranks.map((rank) => rank.name), tickFormat: (name) => shortened(name, narrow ? 15 : 36), tickSize: 0 },
     marks: [
       Plot.ruleY(group.ranks.filter((rank) => rank.interval), { y: "name", x1: (rank) => rank.interval[0], x2: (rank) => rank.interval[1], stroke: colour, strokeWidth: 2 }),
       Plot.dot(group.ranks, { x: "mean", y: "name", fill: colour, r: 5 }),

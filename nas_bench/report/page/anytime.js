@@ -47,11 +47,17 @@ function anytimeFigure(along, rows, singles) {
   return figure(about, chartPlace((width) => anytimeChart(along, rows, points, singles, width)), legend(candidates().filter((row) => row.curve)));
 }
 
+/** Some points of a curve, the last among them, to carry its marker. */
+function everyFew(points) {
+  const step = Math.max(1, Math.floor(points.length / 4));
+  return points.filter((_, i) => i > 0 && (points.length - 1 - i) % step === 0);
+}
+
 function anytimeChart(along, rows, points, singles, width) {
   const height = Math.round(Math.max(320, Math.min(500, width * 0.56)));
   const { metric } = comparison();
   const seeds = singles ? rows.flatMap((row) => row.trials.flatMap((trial) => trial.curve.step.map((x, i) => ({ row, trial, x, score: trial.curve.score[i] })))) : [];
-  const ends = rows.map((row) => curvePoints(row, along).at(-1)).filter(Boolean);
+  const marks = rows.flatMap((row) => everyFew(curvePoints(row, along)));
   const chart = plot({
     width,
     height,
@@ -64,9 +70,9 @@ function anytimeChart(along, rows, points, singles, width) {
       singles ? null : Plot.areaY(points, { x: "x", y1: (p) => band(p)[0], y2: (p) => band(p)[1], z: (p) => p.row.name, fill: (p) => rowColour(p.row), fillOpacity: 0.12, clip: true }),
       Plot.line(seeds, { x: "x", y: "score", z: (p) => p.trial.id, stroke: (p) => rowColour(p.row), strokeOpacity: 0.4, strokeWidth: 0.8, clip: true }),
       Plot.line(points, { x: "x", y: "mean", z: (p) => p.row.name, stroke: (p) => rowColour(p.row), strokeWidth: 1.8, strokeDasharray: undefined, clip: true }),
-      Plot.dot(ends, { x: "x", y: "mean", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", r: 5 }),
+      Plot.dot(marks, { x: "x", y: "mean", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", r: 4.2 }),
       Plot.tip(points, Plot.pointer({ x: "x", y: "mean", title: (p) => `${shortened(p.row.name, 60)}\n${score(p.mean, metric)}${isNumber(p.sd) ? ` ± ${score(p.sd, metric)} (sd)` : ""}\n${along === "seconds" ? `${duration(p.x)} s` : `${human(p.x)} ${ALONG[along]}`}`, ...TIP })),
     ],
   });
-  return opening(chart);
+  return clickable(chart);
 }

@@ -28,9 +28,17 @@ const paragraph = (text, className = "") => element("p", { className }, text);
 
 const note = (...children) => element("p", { className: "note" }, ...children);
 
+const under = (...children) => element("div", { className: "under" }, ...children);
+
 /** A section with a heading; its name is part of the outline. */
 const section = (title, ...children) =>
   element("section", {}, element("h2", {}, title), ...children);
+
+/** A text that may break after the marks inside of names. */
+function breakable(text) {
+  const parts = text.split(/(?<=[_,=(/])|(?=\[)/);
+  return parts.flatMap((part, i) => (i ? [document.createElement("wbr"), part] : [part]));
+}
 
 /** A set of choices of which one holds; `key` is what it changes in the state. */
 function choice(label, key, options, value = state[key]) {
@@ -97,6 +105,10 @@ function opens(rows, ...children) {
     ...children,
   );
 }
+
+/** What can be pressed and opens one trial. */
+const opensTrial = (trial, ...children) =>
+  element("button", { type: "button", className: "opens", title: `Open trial ${trial.id.slice(0, 8)}`, click: () => go({ trial: trial.id }) }, ...children);
 
 /** Hands a text to the browser as a file. */
 function download(name, text, type) {

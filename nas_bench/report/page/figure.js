@@ -48,7 +48,7 @@ function figure(about, ...parts) {
     {},
     element("figcaption", {}, element("h2", {}, about.title), about.says && paragraph(about.says, "says")),
     ...parts,
-    element("div", { className: "under" }, data, csvButton(about.columns, about.rows, about.name)),
+    under(data, csvButton(about.columns, about.rows, about.name)),
   );
 }
 
@@ -70,7 +70,7 @@ function plot(options) {
 }
 
 /** A click on what the pointer is at opens its trials. */
-function opening(chart) {
+function clickable(chart) {
   chart.addEventListener("click", () => chart.value?.row && go({ rows: [chart.value.row.name], trial: "" }));
   return chart;
 }

@@ -7,13 +7,16 @@ function growth() {
   const seeds = [...new Set(grew.flatMap((each) => each.trials.map((trial) => trial.seed)))].sort((a, b) => a - b);
   return [
     controls(picker("Widths of", "seed", [["mean", "the mean over seeds"], ...seeds.map((seed) => [String(seed), `seed ${seed}`])])),
-    widthsFigure(grew.filter((each) => !state.hide.includes(each.name)), grew),
+    widthsFigure(grew),
     eventsSection(grew, row),
     architectures(),
   ];
 }
 
 const named = (values) => Object.fromEntries(content.event_columns.map((name, i) => [name, values[i]]));
+
+/** A site's name; layers of a sequence have only a number. */
+const siteLabel = (site, length = 40) => shortened(/^\d+$/.test(site) ? `site ${site}` : site, length);
 
 /** The events of a trial with the names of their sites and statuses. */
 const eventsOf = (trial) =>
@@ -24,7 +27,7 @@ function siteNames(row) {
   const names = [];
   for (const trial of row.trials) for (const event of eventsOf(trial)) if (event.index !== null) names[event.index] = event.site;
   const count = d3.max(row.trials, (trial) => (trial.widths ?? trial.start).length) ?? 0;
-  return Array.from({ length: count }, (_, i) => names[i] ?? `site ${i + 1}`);
+  return Array.from({ length: count }, (_, i) => names[i] ?? `position ${i + 1}`);
 }
 
 /** Widths of a trial after each step at which one changed. */
@@ -50,12 +53,12 @@ function widthLines(row) {
   return steps.flatMap((step) => sites.map((site, i) => ({ row, step, site, width: d3.mean(known, (each) => at(each, step)[i]) }))).filter((point) => isNumber(point.width));
 }
 
-function widthsFigure(rows, all) {
+function widthsFigure(rows) {
   const lines = new Map(rows.map((row) => [row, widthLines(row)]));
   const points = [...lines.values()].flat();
   const columns = [
     { label: "Method", head: true, value: (p) => p.row.name, text: (p) => shortened(p.row.name, 48) },
-    { label: "Site", value: (p) => p.site, text: (p) => shortened(p.site, 40) },
+    { label: "Site", value: (p) => p.site, text: (p) => siteLabel(p.site) },
     { label: "Step", numeric: true, value: (p) => p.step },
     { label: "Width", numeric: true, value: (p) => p.width, text: (p) => String(Number(p.width.toFixed(1))) },
   ];
@@ -65,7 +68,7 @@ function widthsFigure(rows, all) {
     element("div", { className: "small" }, element("h3", {}, opens([row], rowLabel(row, 40))), own.length ? chartPlace((width) => widthChart(row, own, top, last, width)) : paragraph(`Seed ${state.seed} has not run.`, "says")),
   );
   const says = state.seed === "mean" ? "Mean width over the seeds with a result, one line for each site, at its name." : `Seed ${state.seed}, one line for each site; marks are attempts to grow: filled where neurons were added, hollow where not.`;
-  return figure({ name: "widths", title: "Widths while training", says, columns, rows: points }, element("div", { className: "multiples" }, ...small), legend(all));
+  return figure({ name: "widths", title: "Widths while training", says, columns, rows: points }, element("div", { className: "multiples" }, ...small));
 }
 
 function widthChart(row, own, top, last, width) {
@@ -77,7 +80,7 @@ function widthChart(row, own, top, last, width) {
     width,
     height: 190,
     marginLeft: 34,
-    marginRight: sites.length > 8 ? 12 : 74,
+    marginRight: 14 + (ends.length ? 7 * d3.max(ends, (p) => siteLabel(p.site, 12).length) : 0),
     marginTop: 8,
     marginBottom: 34,
     ariaLabel: `Widths of ${shortened(row.name, 60)} while training`,
@@ -86,8 +89,8 @@ function widthChart(row, own, top, last, width) {
     marks: [
       Plot.line(own, { x: "step", y: "width", z: "site", curve: "step-after", stroke: rowColour(row), strokeWidth: 1.6, strokeDasharray: undefined }),
       Plot.dot(marks, { x: "step", y: "width", r: 3.2, fill: (e) => (e.added ? rowColour(row) : "var(--paper)"), stroke: rowColour(row) }),
-      Plot.text(ends, { x: "step", y: "place", text: (p) => shortened(p.site, 11), dx: 6, textAnchor: "start", fill: "currentColor" }),
-      Plot.tip(marks.length ? marks : own, Plot.pointer({ x: "step", y: "width", title: (p) => `${shortened(p.site, 40)}\nstep ${p.step}: ${p.asked === undefined ? `width ${Number(p.width.toFixed(1))}` : `${p.status}, ${p.added} of ${p.asked} added`}`, ...TIP })),
+      Plot.text(ends, { x: "step", y: "place", text: (p) => siteLabel(p.site, 12), dx: 6, textAnchor: "start", fill: "currentColor" }),
+      Plot.tip(marks.length ? marks : own, Plot.pointer({ x: "step", y: "width", title: (p) => `${siteLabel(p.site)}\nstep ${p.step}: ${p.asked === undefined ? `width ${Number(p.width.toFixed(1))}` : `${p.status}, ${p.added} of ${p.asked} added`}`, ...TIP })),
     ],
   });
 }
@@ -108,29 +111,67 @@ function eventsSection(grew, row) {
   const events = eventsOf(trial);
   const all = trials.flatMap(eventsOf);
   const drops = all.filter((event) => isNumber(event.predicted) && isNumber(event.measured));
-  const about = {
-    name: "drops",
-    title: "Predicted and measured drop of the loss",
-    says: "Each mark is an attempt of any seed; on the line the first-order prediction holds. Filled where neurons were added.",
-    columns: [{ label: "Seed", numeric: true, value: (e) => e.trial.seed }, ...EVENTS],
-    rows: drops,
-  };
+  const gains = all.filter((event) => event.gain > 0);
   return section(
     "Growth events",
     controls(picker("Method", "grown", grew.map((each) => [each.name, each.name]), row.name)),
-    drops.length > 0 ? figure(about, chartPlace((width) => dropsChart(row, drops, width))) : paragraph("This method predicts no drop of the loss.", "says"),
+    element(
+      "div",
+      { className: "pair-of-charts" },
+      drops.length > 0 ? dropsFigure(row, drops) : paragraph("This method predicts no drop of the loss.", "says"),
+      gains.length > 0 ? gainsFigure(row, gains) : paragraph("This method’s neurons have no gains λ.", "says"),
+    ),
     element("h3", {}, `Every attempt of seed ${trial.seed}`),
     eventCounts(events),
     table(EVENTS, events, `Growth events of ${shortened(row.name, 60)}, seed ${trial.seed}`),
-    element("div", { className: "under" }, csvButton(EVENTS, events, "growth events")),
+    under(csvButton(EVENTS, events, "growth events")),
   );
 }
+
+const SEED_EVENTS = () => [{ label: "Seed", numeric: true, value: (e) => e.trial.seed }, ...EVENTS];
+
+function dropsFigure(row, drops) {
+  const says = "Attempts of all seeds; on the line the first-order prediction holds. Filled where neurons were added.";
+  const about = { name: "drops", title: "Predicted and measured drop of the loss", says, columns: SEED_EVENTS(), rows: drops };
+  return figure(about, chartPlace((width) => dropsChart(row, drops, width)));
+}
+
+function gainsFigure(row, gains) {
+  const says = "Largest gain λ of each attempt, of all seeds, one line for each site. Filled where neurons were added; dashes are thresholds of significance.";
+  const about = { name: "gains", title: "Gains over steps", says, columns: SEED_EVENTS(), rows: gains };
+  return figure(about, chartPlace((width) => gainsChart(row, gains, width)));
+}
+
+function gainsChart(row, gains, width) {
+  const values = gains.flatMap((e) => (e.threshold > 0 ? [e.gain, e.threshold] : [e.gain]));
+  const [low, high] = d3.extent(values);
+  const dash = 0.012 * (d3.max(gains, (e) => e.step) - d3.min(gains, (e) => e.step)) || 1;
+  const mean = d3.rollups(gains, (each) => d3.median(each, (e) => e.gain), (e) => e.site, (e) => e.step);
+  const lines = mean.flatMap(([site, steps]) => d3.sort(steps, ([step]) => step).map(([step, gain]) => ({ site, step, gain })));
+  return plot({
+    width,
+    height: 340,
+    marginLeft: 56,
+    ariaLabel: "Largest gain of each attempt over steps",
+    x: { label: "steps", labelAnchor: "center", labelArrow: "none", ticks: 5, tickFormat: tick },
+    y: high / low > 20 ? { ...logScale(padded([low, high], "log"), 6, four), label: "λ, log scale" } : { domain: [0, 1.06 * high], label: "λ", labelArrow: "none", grid: true, ticks: 5 },
+    marks: [
+      Plot.line(lines, { x: "step", y: "gain", z: "site", stroke: rowColour(row), strokeOpacity: 0.5 }),
+      Plot.ruleY(gains.filter((e) => e.threshold > 0), { y: "threshold", x1: (e) => e.step - dash, x2: (e) => e.step + dash, stroke: "currentColor", strokeOpacity: 0.5 }),
+      Plot.dot(gains, { x: "step", y: "gain", r: 3.5, stroke: rowColour(row), fill: (e) => (e.added ? rowColour(row) : "none"), fillOpacity: 0.45 }),
+      Plot.tip(gains, Plot.pointer({ x: "step", y: "gain", title: eventTip, ...TIP })),
+    ],
+  });
+}
+
+const eventTip = (e) =>
+  `${siteLabel(e.site)}, step ${e.step}, seed ${e.trial.seed}\n${e.status}: ${e.added} of ${e.asked}\npredicted ${four(e.predicted)}, measured ${four(e.measured)}\nλ ${four(e.gain)}, amplitude ${four(e.amplitude)}`;
 
 const four = (value) => (isNumber(value) ? minus(String(Number(value.toPrecision(4)))) : "–");
 
 const EVENTS = [
   { label: "Step", numeric: true, value: (e) => e.step },
-  { label: "Site", value: (e) => e.site, text: (e) => shortened(e.site, 40) },
+  { label: "Site", value: (e) => e.site, text: (e) => siteLabel(e.site) },
   { label: "Status", value: (e) => e.status },
   { label: "Asked", numeric: true, value: (e) => e.asked },
   { label: "Proposed", numeric: true, value: (e) => e.proposed },
@@ -150,34 +191,34 @@ function eventCounts(events) {
 }
 
 function dropsChart(row, drops, width) {
-  const side = Math.min(width, 460);
   const domain = d3.nice(Math.min(0, d3.min(drops, (e) => Math.min(e.predicted, e.measured))), d3.max(drops, (e) => Math.max(e.predicted, e.measured)), 5);
   return plot({
-    width: side,
-    height: Math.round(side * 0.8),
+    width,
+    height: 340,
     marginLeft: 52,
+    inset: 6,
     ariaLabel: "Measured against predicted drop of the loss",
     x: { domain, label: "predicted drop of the loss", labelAnchor: "center", labelArrow: "none", grid: true, ticks: 5 },
     y: { domain, label: "measured", grid: true, ticks: 5, labelArrow: "none" },
     marks: [
       Plot.line([domain, domain].map((ends, i) => [ends[i], ends[i]]), { stroke: "currentColor", strokeOpacity: 0.5, strokeDasharray: "5 4" }),
       Plot.dot(drops, { x: "predicted", y: "measured", r: 3.5, stroke: rowColour(row), fill: (e) => (e.added ? rowColour(row) : "none"), fillOpacity: 0.45 }),
-      Plot.tip(drops, Plot.pointer({ x: "predicted", y: "measured", title: (e) => `${shortened(e.site, 40)}, step ${e.step}, seed ${e.trial.seed}\n${e.status}: ${e.added} of ${e.asked}\npredicted ${four(e.predicted)}, measured ${four(e.measured)}\nλ ${four(e.gain)}, amplitude ${four(e.amplitude)}`, ...TIP })),
+      Plot.tip(drops, Plot.pointer({ x: "predicted", y: "measured", title: eventTip, ...TIP })),
     ],
   });
 }
 
 /** The final networks side by side: the width of every site, and its range over seeds. */
 function architectures() {
-  const rows = shownRows().filter((row) => row.trials.some((trial) => trial.status === "ok"));
+  const rows = candidates().filter((row) => row.trials.some((trial) => trial.status === "ok"));
   const final = (row, i) => row.trials.filter((trial) => trial.status === "ok").map((trial) => trial.widths[i]).filter(isNumber);
   const sites = d3.max(rows, (row) => siteNames(row).length) ?? 0;
-  const names = rows.map(siteNames).find((each) => each.length === sites && !each.some((name) => /^site \d+$/.test(name))) ?? rows.map(siteNames).find((each) => each.length === sites) ?? [];
+  const names = rows.map(siteNames).find((each) => each.length === sites && !each.some((name) => /^position \d+$/.test(name))) ?? rows.map(siteNames).find((each) => each.length === sites) ?? [];
   const top = d3.max(rows, (row) => d3.max(d3.range(sites), (i) => d3.max(final(row, i)))) ?? 1;
   const columns = [
     { label: "Method", head: true, value: (row) => row.name, cell: (row) => opens([row], rowLabel(row)) },
     ...names.map((site, i) => ({
-      label: shortened(site, 24), numeric: true, value: (row) => d3.mean(final(row, i)),
+      label: siteLabel(site, 24), numeric: true, value: (row) => d3.mean(final(row, i)),
       cell: (row) => widthCell(row, final(row, i), top),
     })),
     { label: "Parameters", numeric: true, value: (row) => row.costs.parameters.mean, text: (row) => human(row.costs.parameters.mean) },
@@ -187,7 +228,7 @@ function architectures() {
     "Final architectures",
     paragraph("Mean width of every site at the end, with the range over seeds where they differ. Bars share one scale.", "says"),
     table(columns, rows, "Final architectures"),
-    element("div", { className: "under" }, csvButton(columns, rows, "architectures")),
+    under(csvButton(columns, rows, "architectures")),
   );
 }
 

@@ -6,6 +6,14 @@ const ROLES = {
   twin: "a network that a method grew, trained from scratch",
 };
 
+const UNRANKED = { twin: "twins are not ranked", control: "controls explain a method and are not ranked" };
+
+/** Why nothing is ranked. */
+const untestable = (found) =>
+  found.seeds_to_rank > content.testable_from
+    ? `not testable: to tell so many rows apart takes at least ${found.seeds_to_rank} paired seeds`
+    : `not testable below ${content.testable_from} paired seeds`;
+
 const BADGES = {
   reproduced: ["good", "every result was run again and came out the same"],
   "not reproduced": ["bad", "a result was run again and came out differently"],
@@ -21,10 +29,12 @@ function leaderboard() {
   const all = boardColumns(found, rows);
   const columns = all.filter((column) => !column.chosen || state.columns.includes(column.chosen));
   const twins = found.rows.some((row) => row.role === "twin");
+  const common = commonBadges(rows);
   const board = table(columns, rows, `Leaderboard: ${found.title}`, state.sort);
   board.classList.add("board");
   return [
     controls(twins && toggle("Show twins", "twins"), columnChooser(all), csvButton(plain(columns), rows, "leaderboard")),
+    common.length > 0 && paragraph(`Of every row: ${common.map((badge) => `${badge} – ${BADGES[badge]?.[1] ?? badge}`).join("; ")}.`, "says"),
     board,
     ...boardNotes(found, rows),
     ...across(),
@@ -53,7 +63,7 @@ function boardColumns(found, rows) {
 }
 
 function rankColumn(found) {
-  const why = (row) => (row.role === "twin" ? "twins are not ranked" : `not testable below ${content.testable_from} paired seeds`);
+  const why = (row) => UNRANKED[row.role] ?? untestable(found);
   return {
     label: "Rank", key: "rank", numeric: true,
     help: "Rows that cannot be told apart share a rank",
@@ -62,9 +72,13 @@ function rankColumn(found) {
   };
 }
 
+/** What is said once because it is true of every row. */
+const commonBadges = (rows) => (rows.length > 1 ? rows[0].badges.filter((badge) => rows.every((row) => row.badges.includes(badge))) : []);
+
 function methodCell(row) {
   const role = ROLES[row.role];
-  const badges = row.badges.map((badge) => {
+  const common = commonBadges(candidates());
+  const badges = row.badges.filter((badge) => !common.includes(badge)).map((badge) => {
     const [kind, meaning] = BADGES[badge] ?? ["plain", badge];
     return element("span", { className: `badge ${kind}`, title: meaning }, badge);
   });
@@ -93,9 +107,9 @@ function scoreColumn(found, place) {
     ],
     cell: (row) => {
       const mean = score(row.score.mean, found.metric);
-      const spread = halfWidth(row.score.mean, row.score.interval, found.metric);
+      const range = spread(row.score.mean, row.score.interval, found.metric);
       const mark = missing(row) ? element("sup", { title: worstReason(found, row) }, "†") : null;
-      const text = opens([row], element("strong", {}, mean), spread && element("span", { className: "soft" }, ` ${spread}`), mark);
+      const text = opens([row], element("strong", {}, mean), range && element("span", { className: "soft" }, ` ${range}`), mark);
       return element("div", { className: "score" }, text, whisker(row, place));
     },
   };
@@ -104,16 +118,15 @@ function scoreColumn(found, place) {
 const worstReason = (found, row) =>
   `no result for seed ${seedList(row.counted_as_worst)}: counts as ${score(found.worst, found.metric)}, the worst of this comparison`;
 
-/** From a score to its place between 0 and 1 in the small bars of the table. */
+/** From a score to its place between 0 and 1 in the small bars; rows far away are at the edge. */
 function whiskerScale(found, rows) {
-  const means = rows.map((row) => row.score.mean).filter(isNumber);
-  const ends = rows.flatMap((row) => (row.score.interval ? clipped(row.score.interval, row.score.mean) : []));
-  const wide = means.length > 1 && spreadWide(means);
-  const depth = found.metric === "loss" ? Math.log : (value) => -Math.log(Math.max(TOP - value, 1e-3));
-  const turn = wide ? depth : (value) => value;
-  const usual = wide ? means : [...means, ...ends];
-  const [low, high] = d3.extent(usual.map(turn));
-  return (value) => Math.min(1, Math.max(0, high > low ? 0.03 + (0.94 * (turn(value) - low)) / (high - low) : 0.5));
+  const known = rows.filter((row) => isNumber(row.score.mean));
+  const near = nearBest(known, (row) => row.score.mean);
+  const ends = near.flatMap((row) => [row.score.mean, ...(row.score.interval ?? [])]);
+  const widest = 4 * (d3.max(near, (row) => row.score.mean) - d3.min(near, (row) => row.score.mean));
+  const middle = d3.mean(near, (row) => row.score.mean);
+  const [low, high] = d3.extent(ends.filter((end) => !widest || Math.abs(end - middle) <= widest));
+  return (value) => Math.min(1, Math.max(0, high > low ? 0.02 + (0.96 * (value - low)) / (high - low) : 0.5));
 }
 
 function whisker(row, place) {
@@ -196,16 +209,22 @@ function columnChooser(all) {
 
 function boardNotes(found, rows) {
   const marked = found.rows.filter((row) => row.counted_as_worst.length);
-  const badges = [...new Set(rows.flatMap((row) => row.badges))];
+  const common = commonBadges(rows);
+  const badges = [...new Set(rows.flatMap((row) => row.badges))].filter((badge) => !common.includes(badge));
   const roles = [...new Set(rows.map((row) => row.role))].filter((role) => ROLES[role]);
   const meanings = [
     ...roles.map((role) => [element("span", { className: "badge role" }, role), ROLES[role]]),
     ...badges.map((badge) => [element("span", { className: `badge ${BADGES[badge]?.[0] ?? "plain"}` }, badge), BADGES[badge]?.[1] ?? badge]),
   ];
+  const { metric } = found;
+  const marks = marked.map((row) => `${shortened(row.name, 40)} (seed ${seedList(row.counted_as_worst)})`);
+  const texts = [
+    marks.length > 0 && `† Trials without a result count as ${score(found.worst, metric)}, the worst result of this comparison, and are never left out: ${listed(marks)}.`,
+    "Scores are means over all seeds with their 95 % confidence interval, drawn as a bar whose scale fits the best rows: those far from them stand at its edge. Costs are means over the seeds with a result. FLOPs are multiply-adds.",
+    found.growing.length > 0 && "Growing compares each grown network with the same network trained from scratch, seed by seed: ▲ growing gave a better network, ▼ a worse one, neither where the difference is not significant. p is corrected by Holm’s method.",
+  ];
   return [
-    marked.length > 0 && paragraph(`† Trials without a result count as ${score(found.worst, found.metric)}, the worst result of this comparison, and are never left out: ${listed(marked.map((row) => `${shortened(row.name, 40)} (seed ${seedList(row.counted_as_worst)})`))}.`, "says"),
-    paragraph(`Scores are means over all seeds ± half of the 95 % confidence interval, drawn as a bar${spreadWide(rows.map((row) => row.score.mean).filter(isNumber)) ? " on a logarithmic scale of the error" : ""}. Costs are means over the seeds with a result. FLOPs are multiply-adds.`, "says"),
-    found.growing.length > 0 && paragraph("Growing compares each grown network with the same network trained from scratch, seed by seed: ▲ growing gave a better network, ▼ a worse one, neither where the difference is not significant. p is corrected by Holm’s method.", "says"),
+    element("div", { className: "notes" }, ...texts.filter(Boolean).map((text) => paragraph(text, "says"))),
     meanings.length > 0 && element("dl", { className: "meanings" }, ...meanings.flatMap(([name, meaning]) => [element("dt", {}, name), element("dd", {}, meaning)])),
   ];
 }

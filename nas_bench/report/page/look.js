@@ -88,7 +88,7 @@ function swatch(row, size = 12) {
 }
 
 const rowLabel = (row, length = 60) =>
-  element("span", { className: "row-label" }, swatch(row), element("span", { title: row.name }, shortened(row.name, length)));
+  element("span", { className: "row-label" }, swatch(row), element("span", { title: row.name }, ...breakable(shortened(row.name, length))));
 
 /** Names of rows that can be pressed to hide and show them. */
 function legend(rows) {
@@ -131,31 +131,75 @@ function spreadWide(values) {
 
 /** Options of a scale for scores: even, or logarithmic in the error. */
 function scoreScale(values, height) {
-  const known = values.filter(isNumber);
-  const even = state.scores === "even" || (state.scores === "fit" && !spreadWide(known));
+  const ends = d3.extent(values.filter(isNumber));
   const label = metricLabel();
-  if (even) return { label, nice: true, grid: true, ticks: Math.max(4, height / 60) };
-  if (comparison().metric === "loss") return { label: `${label}, log scale`, type: "log", grid: true, tickFormat: tick };
-  const [low, high] = d3.extent(known);
-  const depth = (value) => Math.max(TOP - value, 1e-3);
-  const [bottom, top] = [Math.log(depth(low)), Math.log(depth(high))];
-  const margin = 0.05 * (bottom - top) || 0.05;
-  const domain = [Math.exp(bottom + margin), Math.exp(top - margin)];
+  if (ends[0] === undefined) return { label };
+  const even = state.scores === "even" || (state.scores === "fit" && !spreadWide(ends));
+  if (even) return { label, domain: padded(ends, "linear"), grid: true, labelArrow: "none", ticks: Math.max(4, height / 60) };
+  if (comparison().metric === "loss") {
+    if (ends[0] <= 0) return { label, domain: padded(ends, "linear"), grid: true, labelArrow: "none" };
+    return { ...logScale(padded(ends, "log"), height / 50, tick), label: `${label}, log scale` };
+  }
+  return { ...errorScale(ends, height), label: `${label}, log scale of the error` };
+}
+
+/** Accuracies in percent, the distance to 100.3 % logarithmic: 90, 99 and 100 apart. */
+function errorScale(ends, height) {
+  const depth = (value) => -Math.log10(Math.max(TOP - value, 1e-3));
+  const [bottom, top] = ends.map(depth);
+  const margin = 0.05 * (top - bottom) || 0.05;
+  const apart = (24 * (top - bottom + 2 * margin)) / height;
   const ticks = [];
-  for (const value of ROUND) {
-    const place = Math.log(depth(value));
-    const inside = place <= bottom + margin && place >= top - margin;
-    if (inside && ticks.every((other) => Math.abs(Math.log(depth(other)) - place) > (0.07 * 400 * (bottom - top)) / height)) ticks.push(value);
+  for (const place of ROUND.map(depth)) {
+    const inside = bottom - margin <= place && place <= top + margin;
+    if (inside && ticks.every((other) => Math.abs(other - place) > apart)) ticks.push(place);
   }
   return {
-    label: `${label}, log scale of the error`,
-    type: "log",
     transform: depth,
-    domain,
+    domain: [bottom - margin, top + margin],
     grid: true,
-    ticks: ticks.map(depth),
-    tickFormat: (error) => String(Number((TOP - error).toFixed(2))),
+    labelArrow: "none",
+    ticks,
+    tickFormat: (place) => String(Number((TOP - 10 ** -place).toFixed(2))),
   };
+}
+
+const MANTISSAS = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 7], [1, 1.2, 1.4, 1.6, 1.8, 2, 2.2, 2.5, 2.8, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9]];
+
+/** Options of a logarithmic scale with few round numbers, at least three where there are. */
+function logScale(domain, most, format) {
+  const [low, high] = domain;
+  const powers = d3.range(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high)) + 1);
+  const tries = MANTISSAS.map((steps) => powers.flatMap((power) => steps.map((step) => Number(`${step}e${power}`))).filter((value) => low <= value && value <= high));
+  const ticks = [...tries, d3.ticks(low, high, 4)].find((found) => found.length >= 3) ?? tries.at(-1);
+  const every = Math.ceil(ticks.length / Math.max(3, most));
+  return {
+    transform: Math.log10,
+    domain: domain.map(Math.log10),
+    ticks: ticks.filter((_, i) => i % every === 0).map(Math.log10),
+    tickFormat: (place) => format(Number((10 ** place).toPrecision(6))),
+    grid: true,
+    labelArrow: "none",
+  };
+}
+
+/** A domain with room at both ends. */
+function padded([low, high], type) {
+  if (type === "log") {
+    const room = Math.max(1.02, (high / low) ** 0.07);
+    return [low / room, high * room];
+  }
+  const room = 0.06 * (high - low) || 0.02 * Math.abs(high) || 1;
+  return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
+}
+
+const NEAR = 3; // errors within this factor of the best row's are shown in detail
+
+/** The items whose error is similar to that of the best. */
+function nearBest(items, value) {
+  const error = (item) => (comparison().metric === "loss" ? value(item) : TOP - value(item));
+  const least = d3.min(items, error);
+  return items.filter((item) => error(item) <= NEAR * least || error(item) === least);
 }
 
 const scoreChoice = () =>

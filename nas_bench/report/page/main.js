@@ -38,19 +38,24 @@ function standing(found) {
   const grown = found.rows.filter((row) => row.role !== "twin").length;
   const twins = found.rows.length - grown;
   const facts = [plural(grown, "row"), twins > 0 && plural(twins, "twin"), `seeds ${seedList(found.seeds)}`, `${found.metric === "loss" ? "test loss, lower" : "test accuracy, higher"} is better`].filter(Boolean).join(" · ");
-  return element("div", { className: "standing" }, paragraph(facts), ...cautions(found).map((text) => note(text)));
+  return element("div", { className: "standing" }, paragraph(facts), ...cautions(found).map((text) => note(text)), power(found));
 }
 
 function cautions(found) {
   const most = d3.max(found.pairs, (pair) => pair.pairs) ?? 0;
-  const unit = found.metric === "loss" ? "" : " points";
-  const size = `${signed(found.detectable_gap, found.metric).replace("+", "")}${unit}`;
   return [
     found.pairs.length > 0 && most < content.testable_from && `Not testable below ${content.testable_from} paired seeds, and there are ${most}: nothing is ranked, and no difference here should be called real.`,
-    isNumber(found.smallest_p) && found.smallest_p > 0.05 && `No difference can be significant here: with ${plural(found.pairs.length, "pair")} and these seeds the smallest p after Holm’s correction is ${pValue(found.smallest_p).replace("p = ", "")}. More seeds or fewer rows would change that.`,
-    isNumber(found.detectable_gap) && `With these seeds, a single difference of ${size} would be seen in four of five cases; smaller ones are likely to be missed.`,
+    most >= content.testable_from && most < found.seeds_to_rank && `Nothing is ranked: to tell so many rows apart takes at least ${found.seeds_to_rank} paired seeds, and there are ${most}.`,
+    isNumber(found.smallest_p) && found.smallest_p > 0.05 && `No difference between two ranked rows can be significant here: with ${plural(found.pairs.length, "pair")} and these seeds the smallest p after Holm’s correction is ${pValue(found.smallest_p).replace("p = ", "")}.`,
     found.lacking.length > 0 && `Missing here, though the comparison needs ${found.lacking.length > 1 ? "them" : "it"}: ${listed(found.lacking.map(oneLine))}.`,
   ].filter(Boolean);
+}
+
+/** What these seeds can show. */
+function power(found) {
+  if (!isNumber(found.detectable_gap)) return null;
+  const size = `${signed(found.detectable_gap, found.metric).replace("+", "")}${found.metric === "loss" ? "" : " points"}`;
+  return paragraph(`With these seeds a single difference of ${size} would be seen in four of five cases; smaller ones are likely to be missed.`, "says");
 }
 
 function tabs() {
@@ -81,6 +86,8 @@ function render() {
   const open = [...main.querySelectorAll("details[open]")].map((each) => each.dataset.key);
   if (comparison()) setRowColours();
   head();
+  const current = header.querySelector("[aria-current]");
+  if (current) current.parentElement.scrollLeft = current.offsetLeft - header.clientWidth / 3;
   main.replaceChildren(...view());
   for (const each of main.querySelectorAll("details")) each.open = open.includes(each.dataset.key);
   drawAll();

@@ -20,7 +20,7 @@ function matrixSection(found, names) {
   const columns = [
     { label: "Row less column", head: true, value: (each) => each.name, cell: (each) => opens([each.row], rowLabel(each.row, 40)) },
     { label: "Won · lost · open", value: tally, className: "tally" },
-    ...names.map((name, i) => ({ label: shortened(name, 22), help: name, value: (each) => each.pairs[i]?.difference, cell: (each) => pairCell(each.pairs[i]) })),
+    ...names.map((name, i) => ({ label: breakable(shortened(name, 30)), name, help: name, value: (each) => each.pairs[i]?.difference, cell: (each) => pairCell(each.pairs[i]) })),
   ];
   const flat = [
     { label: "first", value: (pair) => pair.first },
@@ -38,7 +38,7 @@ function matrixSection(found, names) {
     "Every pair",
     paragraph(`Difference of the ${found.metric === "loss" ? "test loss" : "test accuracy in points"}, the row’s less the column’s, paired by seed. p is that of the exact sign-flip test after Holm’s correction over all ${plural(found.pairs.length, "pair")}. ▲ the row is significantly better, ▼ significantly worse (p ≤ .05).`, "says"),
     made,
-    element("div", { className: "under" }, csvButton(flat, found.pairs, "pairs")),
+    under(csvButton(flat, found.pairs, "pairs")),
   );
 }
 
@@ -65,18 +65,18 @@ function questions(title, name, pairs, words) {
   const { metric } = comparison();
   const columns = [
     { label: "Question", head: true, value: (pair) => pair.question, text: (pair) => oneLine(pair.question).replace("flops", "FLOPs") },
-    { label: "Less", value: (pair) => `${pair.first} − ${pair.second}`, cell: (pair) => opens([rowNamed(pair.first), rowNamed(pair.second)], element("span", { className: "versus" }, rowLabel(rowNamed(pair.first), 44), " less ", rowLabel(rowNamed(pair.second), 44))) },
+    { label: "Compared", value: (pair) => `${pair.first} − ${pair.second}`, cell: (pair) => opens([rowNamed(pair.first), rowNamed(pair.second)], element("span", { className: "versus" }, rowLabel(rowNamed(pair.first), 44), element("span", { className: "less" }, "less ", rowLabel(rowNamed(pair.second), 44)))) },
     { label: "Difference", numeric: true, value: (pair) => pair.difference, cell: differenceText },
     { label: "95 % CI", numeric: true, value: (pair) => pair.interval?.join(" "), text: (pair) => range(pair.interval, metric) },
     { label: "Seeds", numeric: true, value: (pair) => pair.pairs },
     { label: "p (Holm)", numeric: true, value: (pair) => pair.adjusted, text: (pair) => pValue(pair.adjusted).replace(/^p = /, "").replace(/^p /, "") },
     { label: "In words", value: words, className: "prose" },
   ];
-  return section(title, table(columns, pairs, title), element("div", { className: "under" }, csvButton(columns, pairs, name)));
+  return section(title, table(columns, pairs, title), under(csvButton(columns, pairs, name)));
 }
 
 const untested = (pair) =>
-  isNumber(pair.adjusted) ? "The difference may be chance." : `Not testable: ${plural(pair.pairs, "paired seed")}, at least ${content.testable_from} are needed.`;
+  isNumber(pair.adjusted) ? "The difference may be chance." : `Not testable with ${plural(pair.pairs, "paired seed")}: it takes ${content.testable_from}.`;
 
 function growingWords(pair) {
   if (!isReal(pair)) return untested(pair);

@@ -62,41 +62,82 @@ function paretoFigure(cost, points, papers) {
   const about = {
     name: "pareto",
     title: `${metric === "loss" ? "Test loss" : "Test accuracy"} against ${COSTS[cost].label}`,
-    says: "Large marks are means, bars 95 % confidence intervals, small marks single seeds. The ring is as strong as the probability of being on the front; the dashed line joins means that none of the others beats. Twins are never part of the front.",
+    says: "Large marks are means, bars 95 % confidence intervals, small marks single seeds. The ring is as strong as the probability of being on the front; the dashed line joins the means that no other beats. Equal costs stand side by side. Twins are never part of the front.",
     columns,
     rows: d3.sort(points, (p) => p.cost),
   };
-  return figure(about, chartPlace((width) => paretoChart(cost, points, papers, width)), legend(candidates()));
+  return figure(about, paretoPanels(cost, points, papers), legend(candidates()));
 }
 
-function paretoChart(cost, points, papers, width) {
-  const seeds = seedPoints(points, cost);
-  const front = frontLine(points.filter((point) => point.row.role !== "twin"));
-  const height = Math.round(Math.max(320, Math.min(500, width * 0.56)));
-  const costs = [...points, ...seeds].map((p) => p.cost).concat(papers.map((paper) => paper.parameters));
-  const scores = [...points, ...seeds].map((p) => p.score).concat(papers.map((paper) => paper.score));
-  const domain = padded(d3.extent(costs), state.costs);
-  const line = front.length ? [...front, { ...front.at(-1), cost: domain[1], row: undefined }] : [];
+/** One panel, or two where some rows are far from the best: everything, and its surroundings. */
+function paretoPanels(cost, points, papers) {
+  const near = nearPoints(points);
+  if (near.length < 2 || near.length === points.length) return chartPlace((width) => paretoChart({ cost, points, view: points, papers, dodges: true }, width));
+  const frame = paretoFrame({ cost, view: near, papers: [] });
+  const panel = (title, made) => element("div", { className: "small" }, element("h3", {}, title), chartPlace(made));
+  return element(
+    "div",
+    { className: "panels" },
+    panel("The best, and what is near", (width) => paretoChart({ cost, points, view: near, papers: [], dodges: true, short: true }, width)),
+    panel("Everything; the frame is what the other chart shows", (width) => paretoChart({ cost, points, view: points, papers, frame, short: true }, width)),
+  );
+}
+
+/** The points whose cost and error are similar to those of the best. */
+function nearPoints(points) {
+  const best = points[d3.scan(points, (a, b) => (comparison().higher ? b.score - a.score : a.score - b.score))];
+  return nearBest(points, (p) => p.score).filter((p) => Math.max(p.cost, best.cost) / Math.min(p.cost, best.cost) < NEAR);
+}
+
+const areEqual = (a, b) => Math.abs(b / a - 1) < 0.005;
+
+/** What a panel has to show: the ends of its costs, and its scores. */
+function paretoFrame({ cost, view, papers }) {
+  const seeds = seedPoints(view, cost);
+  const scores = [...view, ...seeds].map((p) => p.score).concat(papers.map((paper) => paper.score));
+  const costs = [...view, ...seeds].map((p) => p.cost).concat(papers.map((paper) => paper.parameters));
+  const [low, high] = d3.extent(costs);
+  return { seeds, scores, only: areEqual(low, high) ? low : null, domain: padded(areEqual(low, high) ? [0.9 * low, 1.1 * high] : [low, high], state.costs) };
+}
+
+/** Places beside each other for points of equal cost, by name and not by score. */
+function dodged(points, [low, high]) {
+  return (point) => {
+    const equal = d3.sort(points.filter((p) => areEqual(p.cost, point.cost)), (p) => p.row.name);
+    const share = Math.min(equal.length === points.length ? 0.8 : 0.25, 0.05 * equal.length) * ((equal.findIndex((p) => p.row === point.row) + 0.5) / equal.length - 0.5);
+    return state.costs === "log" ? (high / low) ** share : 1 + ((high - low) * share) / point.cost;
+  };
+}
+
+function paretoChart({ cost, points, view, papers, dodges = false, short = false, frame }, width) {
+  const { seeds, scores, only, domain } = paretoFrame({ cost, view, papers });
+  const shift = dodges ? dodged(view, domain) : () => 1;
+  const placed = view.map((point) => ({ ...point, at: point.cost * shift(point) }));
+  const shifts = new Map(placed.map((point) => [point.row, point.at / point.cost]));
+  const front = frontLine(points.filter((point) => point.row.role !== "twin")).map((p) => ({ score: p.score, cost: p.cost * (shifts.get(p.row) ?? 1) }));
+  const line = front.length ? [...front, { ...front.at(-1), cost: domain[1] }] : [];
+  const height = Math.round(Math.max(300, Math.min(480, width * (short ? 0.72 : 0.5))));
+  const [bottom, top] = frame ? d3.extent(frame.scores) : [];
   const chart = plot({
     width,
     height,
-    marginLeft: 52,
+    marginLeft: 48,
     marginRight: 16,
     ariaLabel: `Score against ${COSTS[cost].label}; the table below has the numbers`,
-    x: { type: state.costs, domain, label: COSTS[cost].label, ticks: logTicks(domain, width), tickFormat: cost === "seconds" ? (v) => String(v) : tick, grid: true, labelAnchor: "center", labelArrow: "none" },
+    x: { ...costScale(cost, domain, width), ...(only && { ticks: [state.costs === "log" ? Math.log10(only) : only], tickFormat: () => COSTS[cost].text(only) }) },
     y: scoreScale(scores, height),
-    symbol: { type: "identity" },
     marks: [
-      Plot.line(line, { x: "cost", y: "score", curve: "step-after", stroke: "currentColor", strokeOpacity: 0.55, strokeDasharray: "5 4" }),
-      Plot.dot(seeds, { x: "cost", y: "score", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), fillOpacity: 0.35, r: 2.6, clip: true }),
-      Plot.ruleX(points, { x: "cost", y1: "low", y2: "high", stroke: (p) => rowColour(p.row), strokeWidth: 1.5, clip: true }),
-      Plot.dot(points, { x: "cost", y: "score", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", strokeWidth: 1, r: 6.5 }),
-      Plot.dot(points.filter((p) => p.chance > 0), { x: "cost", y: "score", r: 10.5, fill: "none", stroke: "currentColor", strokeOpacity: (p) => p.chance, strokeWidth: 1.3 }),
+      frame ? Plot.rect([frame], { x1: frame.domain[0], x2: frame.domain[1], y1: bottom, y2: top, fill: "currentColor", fillOpacity: 0.07, stroke: "currentColor", strokeOpacity: 0.35, inset: -3 }) : null,
+      Plot.line(line, { x: "cost", y: "score", curve: "step-after", stroke: "currentColor", strokeOpacity: 0.5, strokeDasharray: "5 4", clip: true }),
+      Plot.dot(seeds, { x: (p) => p.cost * shifts.get(p.row), y: "score", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), fillOpacity: 0.5, r: 3, clip: true }),
+      Plot.ruleX(placed, { x: "at", y1: "low", y2: "high", stroke: (p) => rowColour(p.row), strokeWidth: 1.5, clip: true }),
+      Plot.dot(placed, { x: "at", y: "score", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", strokeWidth: 1, r: 6 }),
+      Plot.dot(placed.filter((p) => p.chance > 0), { x: "at", y: "score", r: 10, fill: "none", stroke: "currentColor", strokeOpacity: (p) => p.chance, strokeWidth: 1.3 }),
       Plot.dot(papers, { x: "parameters", y: "score", r: 6, fill: "none", stroke: "currentColor", strokeWidth: 1.4, strokeDasharray: "2 1.5" }),
-      Plot.tip([...points, ...papers], Plot.pointer({ x: (p) => p.cost ?? p.parameters, y: "score", title: (p) => (p.row ? paretoTip(cost, p) : paperTip(p)), ...TIP })),
+      Plot.tip([...placed, ...papers], Plot.pointer({ x: (p) => p.at ?? p.parameters, y: "score", title: (p) => (p.row ? paretoTip(cost, p) : paperTip(p)), ...TIP })),
     ],
   });
-  return opening(chart);
+  return clickable(chart);
 }
 
 const TIP = { fill: "var(--paper)", stroke: "var(--line)", textPadding: 10, lineWidth: 32 };
@@ -105,7 +146,7 @@ function paretoTip(cost, point) {
   const { metric } = comparison();
   return [
     shortened(point.row.name, 60),
-    `${score(point.score, metric)} ${halfWidth(point.score, point.row.score.interval, metric)} (95 % CI)`,
+    `${score(point.score, metric)} ${spread(point.score, point.row.score.interval, metric)} (95 % CI)`,
     `${COSTS[cost].text(point.cost)} ${COSTS[cost].label}`,
     point.row.role === "twin" ? "a twin, not part of the front" : `on the front with probability ${percent(point.chance)}`,
     `${point.row.seeds_ok} of ${plural(point.row.seeds, "seed")}; click for the trials`,
@@ -115,22 +156,12 @@ function paretoTip(cost, point) {
 const paperTip = (paper) =>
   [`${oneLine(paper.method)}: ${paper.score} % (published)`, shortened(paper.paper, 90), `${paper.metric}; ${shortened(paper.setting, 160)}`, shortened(paper.notes, 160)].filter(Boolean).join("\n");
 
-/** A domain with room at both ends. */
-function padded([low, high], type) {
-  if (type === "linear") return [Math.max(0, low - 0.06 * (high - low || low)), high + 0.06 * (high - low || high)];
-  const room = Math.max(1.12, (high / low) ** 0.06);
-  return [low / room, high * room];
-}
-
-/** Few round numbers of a logarithmic axis, at least three where there are; even ones otherwise. */
-function logTicks([low, high], width) {
-  if (state.costs === "linear") return Math.max(3, width / 110);
-  const most = Math.max(3, width / 75);
-  const tries = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 7], [1, 1.2, 1.4, 1.6, 1.8, 2, 2.2, 2.5, 2.8, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9]];
-  const powers = d3.range(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high)) + 1);
-  const found = tries.map((steps) => powers.flatMap((power) => steps.map((step) => Number(`${step}e${power}`))).filter((value) => low <= value && value <= high));
-  const enough = found.find((ticks) => ticks.length >= 3) ?? found.at(-1);
-  return enough.length > most ? enough.filter((_, i) => i % Math.ceil(enough.length / most) === 0) : enough;
+/** Options of the axis of a cost. */
+function costScale(cost, domain, width) {
+  const axis = { label: COSTS[cost].label, labelAnchor: "center", labelArrow: "none", grid: true };
+  const format = cost === "seconds" ? (value) => String(value) : tick;
+  if (state.costs === "linear") return { ...axis, domain, ticks: Math.max(3, width / 110), tickFormat: format };
+  return { ...logScale(domain, width / 75, format), ...axis };
 }
 
 function published(cost, papers) {

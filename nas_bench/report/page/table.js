@@ -1,7 +1,9 @@
 // Tables: sorted, with numbers to the right, and the same as CSV.
 
+const MOST = 300; // rows that a table shows: more are not read but saved
+
 /**
- * A table of these columns.
+ * A table of these columns; numbers open the trials behind them.
  *
  * A column has a `label`, `value(row)` for CSV and sorting, and may have `text(row)` for people,
  * `cell(row)` for an element, `numeric`, `help`, `key` (sortable under that name) and `head` (the
@@ -9,7 +11,7 @@
  */
 function table(columns, rows, caption, sort = "") {
   const head = element("tr", {}, ...columns.map((column) => heading(column, sort)));
-  const body = sorted(columns, rows, sort).map((row) =>
+  const body = sorted(columns, rows, sort).slice(0, MOST).map((row) =>
     element("tr", { className: row.className ?? "" }, ...columns.map((column) => cell(column, row))),
   );
   const made = element(
@@ -19,16 +21,13 @@ function table(columns, rows, caption, sort = "") {
     element("thead", {}, head),
     element("tbody", {}, ...body),
   );
-  return element(
-    "div",
-    { className: "scroll", role: "region", tabIndex: 0, "aria-label": caption },
-    made,
-  );
+  const cut = rows.length > MOST && paragraph(`The first ${MOST} of ${rows.length} rows; the CSV has all.`, "says");
+  return element("div", { className: "scroll", role: "region", tabIndex: 0, "aria-label": caption }, cut, made);
 }
 
 function heading(column, sort) {
   const kind = column.numeric ? "numeric" : "";
-  if (!column.key) return element("th", { scope: "col", className: kind, title: column.help }, column.label);
+  if (!column.key) return element("th", { scope: "col", className: kind, title: column.help }, ...[column.label].flat());
   const falls = sort === `-${column.key}`;
   const holds = falls || sort === column.key;
   const arrow = element("span", { className: "arrow", "aria-hidden": "true" }, holds ? (falls ? "↓" : "↑") : "↕");
@@ -69,10 +68,18 @@ function sorted(columns, rows, sort) {
 }
 
 function cell(column, row) {
-  const shown = column.cell ? column.cell(row) : (column.text ?? column.value)(row) ?? "–";
+  const shown = column.cell ? column.cell(row) : opening((column.text ?? column.value)(row) ?? "–", column, row);
   const kind = [column.numeric ? "numeric" : "", column.className ?? ""].join(" ").trim();
   if (column.head) return element("th", { scope: "row", className: kind }, shown);
   return element("td", { className: kind }, shown);
+}
+
+/** A number, to be pressed where a row of the comparison or a trial is behind it. */
+function opening(shown, column, row) {
+  if (!column.numeric || shown === "–") return shown;
+  if (row.trial) return opensTrial(row.trial, String(shown));
+  const own = row.trials ? row : row.row;
+  return own ? opens([own], String(shown)) : shown;
 }
 
 /** The same rows as comma-separated values, numbers in full. */

@@ -36,11 +36,13 @@ function scoreDigits(value, metric) {
   return metric === "accuracy" ? 2 : Math.min(8, Math.max(0, 3 - magnitude(value)));
 }
 
-/** Half of a symmetric interval, with as many digits as the mean has. */
-function halfWidth(mean, interval, metric) {
+/** An interval: half of its width where the mean is in the middle, else both ends. */
+function spread(mean, interval, metric) {
   if (!interval || !isNumber(mean)) return "";
-  const half = (interval[1] - interval[0]) / 2;
-  return `± ${half.toFixed(scoreDigits(mean, metric))}`;
+  const [low, high] = interval;
+  const digits = scoreDigits(mean, metric);
+  const even = Math.abs(high + low - 2 * mean) < 0.01 * (high - low) + 10 ** -digits;
+  return even ? `± ${((high - low) / 2).toFixed(digits)}` : `${low.toFixed(digits)} to ${high.toFixed(digits)}`;
 }
 
 /** A difference with its sign: `+0.42`. */

@@ -1,7 +1,6 @@
 // The panel with the trials behind a number.
 
-const trialButton = (trial) =>
-  element("button", { type: "button", className: "opens", dataset: { key: `trial:${trial.id}` }, click: () => go({ trial: trial.id }) }, element("code", {}, trial.id.slice(0, 8)));
+const trialButton = (trial) => opensTrial(trial, element("code", {}, trial.id.slice(0, 8)));
 
 const panel = document.getElementById("trials");
 
@@ -45,7 +44,7 @@ function rowsParts(rows) {
     panelHead(`${plural(trials.length, "trial")} of ${listed(rows.map((row) => shortened(row.name, 48)))}`),
     ...rows.map((row) => rowFacts(row)),
     table(columns, several ? d3.sort(trials, (t) => t.trial.seed) : trials, "Trials"),
-    element("div", { className: "under" }, csvButton(columns, trials, "trials")),
+    under(csvButton(columns, trials, "trials")),
   ];
 }
 
@@ -54,7 +53,7 @@ function rowFacts(row) {
     row.counted_as_worst.length > 0 && `without a result, counted as the worst: seed ${seedList(row.counted_as_worst)}`,
     row.not_run.length > 0 && `not run: seed ${seedList(row.not_run)}`,
   ].filter(Boolean);
-  return element("p", { className: "says" }, rowLabel(row), ` ${row.role}, settings `, element("code", {}, row.settings), missing.length ? `; ${missing.join("; ")}` : "");
+  return element("p", { className: "says" }, rowLabel(row), ` · ${row.role} · settings `, element("code", {}, row.settings), missing.length ? `; ${missing.join("; ")}` : "");
 }
 
 function trialColumns(several) {
@@ -82,7 +81,7 @@ function trialParts(row, trial, rows) {
     trial.reason ? note(element("strong", {}, `${trial.status}: `), shortened(trial.reason, 600)) : null,
     trialFacts(trial),
     ...trialCurve(row, trial),
-    events.length > 0 && element("section", {}, element("h3", {}, "Growth events"), eventCounts(events), table(EVENTS, events, "Growth events"), element("div", { className: "under" }, csvButton(EVENTS, events, "growth events"))),
+    events.length > 0 && element("section", {}, element("h3", {}, "Growth events"), eventCounts(events), table(EVENTS, events, "Growth events"), under(csvButton(EVENTS, events, "growth events"))),
   ].filter(Boolean);
 }
 
