@@ -1,11 +1,20 @@
 """GradMax: silent neurons that will receive the largest possible gradient."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Generator
 
-from nas_bench.growth import GrowthMethod, Need, NewNeurons, Site, SiteStatistics
+from nas_bench.growth import (
+    GrowthMethod,
+    LogUniform,
+    Need,
+    NewNeurons,
+    Range,
+    Site,
+    SiteStatistics,
+)
 from nas_bench.growth import leading_directions as directions
 
 
@@ -28,6 +37,7 @@ class GradMax(GrowthMethod):
     name: ClassVar[str] = "gradmax"
     summary: ClassVar[str] = "zero fan-in, fan-out of maximal gradient"
     reference: ClassVar[str] = "Evci et al., ICLR 2022, arXiv 2201.05125"
+    search_space: ClassVar[Mapping[str, Range]] = {"scale": LogUniform(0.1, 2.0)}
 
     scale: float = 0.5
 

@@ -1,5 +1,6 @@
 """TINY: the neurons that best do what the existing weights cannot."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import ClassVar
@@ -7,9 +8,11 @@ from typing import ClassVar
 from torch import Generator
 
 from nas_bench.growth import (
+    Choice,
     GrowthMethod,
     Need,
     NewNeurons,
+    Range,
     Site,
     SiteStatistics,
     exact_neurons,
@@ -42,6 +45,7 @@ class Tiny(GrowthMethod):
     name: ClassVar[str] = "tiny"
     summary: ClassVar[str] = "neurons that best reduce the expressivity bottleneck"
     reference: ClassVar[str] = "Verbockhaven et al., TMLR 2024, arXiv 2405.19816"
+    search_space: ClassVar[Mapping[str, Range]] = {"significance": Choice((True, False))}
 
     projection: bool = True
     update: bool = True

@@ -2,7 +2,7 @@
 
 import pickle
 import random
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,14 @@ def _declares_itself(method: GrowthMethod) -> None:
     frozen = getattr(cls, "__dataclass_params__", None)
     require(frozen is not None and frozen.frozen, "decorate it with @dataclass(frozen=True)")
     require(method == cls(**_options(method)), "the same options do not make an equal method")
+
+
+def _accepts_its_search_space(method: GrowthMethod) -> None:
+    for name, values in type(method).search_space.items():
+        known = _options(method)
+        require(name in known, f"its search space names {name!r}, which is no option of it")
+        for share in (0.0, 0.5, 1.0):
+            replace(method, **{name: values.at(share)})
 
 
 def _needs_what_it_reads(method: GrowthMethod) -> None:
@@ -126,6 +134,7 @@ def _grows_a_network(method: GrowthMethod) -> None:
 
 _CHECKS = {
     "declares name, summary and options": _declares_itself,
+    "accepts the values of its search space": _accepts_its_search_space,
     "needs only the statistics it declares": _needs_what_it_reads,
     "proposes at most k neurons of the right shapes, best first": _has_the_right_shapes,
     "proposes neurons if it says that it grows": _proposes_neurons,

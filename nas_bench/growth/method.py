@@ -1,11 +1,14 @@
 """The contract between the growth engine and a growth method."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Flag, auto
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Generator, Tensor
+
+from nas_bench.growth.search import Range
 
 if TYPE_CHECKING:
     from nas_bench.growth.sites import Site
@@ -79,6 +82,8 @@ class GrowthMethod(ABC):
     """One line for tables and help."""
     reference: ClassVar[str] = ""
     """Authors, title, year, address."""
+    search_space: ClassVar[Mapping[str, Range]] = {}
+    """Options of its own that tuning may vary, whatever the task, and between which values."""
 
     @property
     def starts_from(self) -> Literal["seed", "target"] | tuple[int, ...]:
