@@ -98,6 +98,7 @@ def test_python_m_nas_bench_is_nas_bench():
         (["new", "method", "My-Method"], "cannot be a module: use lower-case letters"),
         (["new", "task", "class"], "cannot be a module"),
         (["report", "a", "--results", "b"], "give the folder once"),
+        (["report", "--figures", "png,gif"], "unknown format 'gif': give some of png, svg, pdf"),
         (["show", "3f2a"], "no trial's id begins with 3f2a"),
         (["plan", "--methods", "tni"], "unknown method 'tni': did you mean tiny?"),
         (["plan", "--seeds", "x"], "not of the form 0-9 or 0,2,5"),
@@ -123,10 +124,11 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     out, err = said(capsys)
     assert {"gradmax", "fixed", "fixed[size=seed]"} <= set(out.split())
     paths = [line for line in out.splitlines() if line.startswith(str(tmp_path))]
-    assert {path.rpartition(".")[2] for path in paths} == {"md", "csv", "png", "svg"}
+    kinds = {path.rpartition(".")[2] for path in paths}
+    assert kinds == {"md", "csv", "tex", "json", "html", "png", "svg", "pdf"}
     assert "[3/3] sine" in err
 
-    before = (tmp_path / "ledger" / "report" / "table.csv").read_text()
+    before = (tmp_path / "ledger" / "report" / "leaderboard.csv").read_text()
     assert status(["run", *QUICK, "--methods", "gradmax", "--json"]) == 0
     out, err = said(capsys)
     assert err == ""
@@ -134,12 +136,18 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     assert [trial["status"] for trial in document["trials"]] == ["ok"] * 3
     assert {row["method"] for row in document["table"]} == {"gradmax", "fixed", "fixed[size=seed]"}
     assert document["paths"] == paths
-    assert (tmp_path / "ledger" / "report" / "table.csv").read_text() == before
+    assert (tmp_path / "ledger" / "report" / "leaderboard.csv").read_text() == before
 
     assert status(["report", str(tmp_path / "ledger")]) == 0
     assert "gradmax" in said(capsys)[0]
     assert status(["report", "--json"]) == 0
-    assert json.loads(said(capsys)[0])["table"] == document["table"]
+    reported = json.loads(said(capsys)[0])
+    assert reported["table"] == document["table"]
+    assert reported["results"] == str(tmp_path / "ledger")
+    shown = json.loads((tmp_path / "ledger" / "report" / "report.json").read_text())
+    assert reported["comparisons"] == shown["comparisons"]
+    assert status(["report", "--figures", "none"]) == 0
+    assert not list((tmp_path / "ledger" / "report" / "figures").iterdir())
 
 
 def test_settings_come_from_protocol_then_config_then_set_then_flags(capsys, tmp_path):

@@ -1,5 +1,6 @@
-"""`nas-bench report`: tables and plots of a results folder."""
+"""`nas-bench report`: leaderboards and figures of a results folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,21 +24,46 @@ if TYPE_CHECKING:
 _EPILOG = examples(
     "nas-bench report",
     "nas-bench report results/published",
-    "nas-bench report results/local --json",
+    "nas-bench report results/local --figures pdf --json",
 )
+
+_FORMATS = ("png", "svg", "pdf")
+
+
+def _formats(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = () if value == "none" else tuple(dict.fromkeys(value.split(",")))
+    for name in names:
+        if name not in _FORMATS:
+            raise click.BadParameter(
+                f"unknown format {name!r}: give some of {', '.join(_FORMATS)} with commas, or none"
+            )
+    return names
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
 @results_option()
+@click.option(
+    "--figures",
+    callback=_formats,
+    metavar="png,svg,pdf|none",
+    help="Formats of the figures.  [default: all three; of more than 4 comparisons "
+    "png alone, of more than 10 none]",
+)
 @json_option()
 @verbose_option()
-def report(folder: Path | None, results: Path | None, as_json: bool) -> int:
-    """Write tables and plots of the results in FOLDER into its report/."""
+def report(
+    folder: Path | None, results: Path | None, figures: tuple[str, ...] | None, as_json: bool
+) -> int:
+    """Write leaderboards, figures and a page of the results in FOLDER into its report/."""
     if folder and results:
         raise click.UsageError("give the folder once: as an argument or with --results")
     place = results_folder(folder or results)
-    written = write_report(place, as_json)
+    written = write_report(place, as_json, figures)
     if written is None:
         click.echo(f"Nothing to report: there are no results in {place}", err=True)
         return NOTHING
@@ -45,10 +71,17 @@ def report(folder: Path | None, results: Path | None, as_json: bool) -> int:
     return OK
 
 
-def write_report(folder: Path, as_json: bool = False) -> "Report | None":
+def write_report(
+    folder: Path, as_json: bool = False, figures: Sequence[str] | None = None
+) -> "Report | None":
     """The report of a results folder, None if it has no results.
 
     A report that cannot be written is printed at once, as JSON if asked.
+
+    Args:
+        folder: of the results.
+        as_json: whether to print JSON.
+        figures: their formats; None leaves it to the report.
 
     Raises:
         CannotRunError: if it cannot be written.
@@ -57,7 +90,7 @@ def write_report(folder: Path, as_json: bool = False) -> "Report | None":
     from nas_bench.results.ledger import Ledger, LedgerError
 
     try:
-        return write(folder)
+        return write(folder, figures)
     except UnwrittenError as error:
         _show(error.report, folder, as_json)
         raise CannotRunError(str(error)) from error
@@ -68,12 +101,12 @@ def write_report(folder: Path, as_json: bool = False) -> "Report | None":
 
 
 def print_report(written: "Report") -> None:
-    """The tables and where the files are, on stdout; damage on stderr."""
+    """The tables and where the files are, on stdout; damage and what was left out on stderr."""
     import shutil
 
     from rich.console import Console
 
-    width = max(shutil.get_terminal_size((120, 24)).columns, 100)
+    width = max(shutil.get_terminal_size((120, 24)).columns, 80)
     console = Console(width=width, highlight=False)
     for table in written.tables:
         console.print(table)
@@ -81,14 +114,18 @@ def print_report(written: "Report") -> None:
         click.echo(path)
     for problem in written.problems:
         click.echo(f"Warning: {problem}", err=True)
+    if written.left_out:
+        click.echo(written.left_out, err=True)
 
 
 def report_values(written: "Report") -> dict[str, object]:
-    """The report as JSON-able values: the rows of `table.csv`, the paths, what is damaged."""
+    """What `report.json` holds, the rows of `leaderboard.csv`, the paths and what was left out."""
+    shown = {name: value for name, value in written.content.items() if name != "results"}
     return {
+        **shown,
         "table": list(written.numbers),
         "paths": [str(path) for path in written.paths],
-        "problems": list(written.problems),
+        "left_out": written.left_out,
     }
 
 

@@ -121,8 +121,8 @@ class Comparison:
     @property
     def title(self) -> str:
         """One line that tells this comparison from all others."""
-        kind = _KINDS.get(self.kind, self.kind)
-        return f"{self.task} · {self.protocol} v{self.version} · {kind} · {self.budget}"
+        where = f"{self.protocol} v{self.version} · {kind_name(self.kind)}"
+        return f"{self.task} · {where} · {self.budget}"
 
     @property
     def without_result(self) -> tuple[tuple[Row, Run], ...]:
@@ -151,6 +151,11 @@ class Comparison:
         found = {run.seed: self.score(run.result) for run in row.runs if run.result}
         known = {seed: score for seed, score in found.items() if math.isfinite(score)}
         return {seed: known.get(seed, self.worst) for seed in sorted(row.asked)}
+
+
+def kind_name(kind: str) -> str:
+    """The kind of experiment as titles say it."""
+    return _KINDS.get(kind, kind)
 
 
 def training_flops(record: Record) -> float:

@@ -1,7 +1,7 @@
-"""Learning curves: test score against training FLOPs, growth included, and against steps."""
+"""Anytime curves: test score against training FLOPs, growth included, and against steps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,53 +12,48 @@ from matplotlib.lines import Line2D
 from nas_bench.report.comparison import Comparison, Measure, Row, training_flops
 from nas_bench.report.look import (
     Look,
-    caption,
     cost_axis,
     legend_name,
     looks,
     neighbours,
     score_axis,
-    size,
     spread,
 )
+from nas_bench.report.sheet import Grid, sheet
 from nas_bench.results.run import Run
 from nas_bench.trials.messages import Record
 
 Line = tuple[np.ndarray, np.ndarray, np.ndarray]
-_CUT: dict[str, Any] = {"linestyle": ":", "linewidth": 1.0, "marker": "x", "markersize": 5}
+_CUT: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9, "marker": "x", "markersize": 4}
 _OPACITY = 0.08  # of mean ± sd: the bands of many methods lie on each other
 _MARKER_DISTANCE = 0.16  # of the axes' diagonal, along a curve
 
 
-def curves_figure(comparison: Comparison) -> Figure | None:
-    """Mean and sd over seeds; a seed without a result dotted, up to its end (×).
+def anytime_figure(comparison: Comparison) -> Figure | None:
+    """Mean and sd over seeds with a result; other seeds dotted, up to their end (×).
 
-    Twins with equal FLOPs may take many times the steps: they are left out against steps.
+    Twins are left out: what they say of growing is in the table. None without a curve.
     """
-    rows = neighbours(row for row in comparison.rows if any(run.curve for run in row.runs))
-    if not rows:
-        return None
-    looked = looks(row.name for row in comparison.rows)
-    names = [legend_name(row) for row in rows]
-    figure = Figure(figsize=size(2, names), layout="constrained")
-    against_flops, against_steps = figure.subplots(1, 2, sharey=True)
+    rows = [row for row in neighbours(comparison.rows) if row.role != "twin"]
+    rows = [row for row in rows if any(run.curve for run in row.runs)]
     records = [record for row in rows for run in row.runs for record in run.curve]
     costs = [cost for record in records if (cost := training_flops(record)) > 0]
     scores = [score for record in records if math.isfinite(score := comparison.score(record))]
     if not costs or not scores:
         return None
+    looked = looks(row.name for row in comparison.rows)
+    figure, (against_flops, against_steps) = sheet(
+        comparison.title, Grid(2), _entries(rows, looked), "mean ± sd over seeds"
+    )
     cost_axis(against_flops, "training FLOPs, growth included", costs)
-    left_out = " (FLOP twins left out)" if any(map(_matches_flops, rows)) else ""
-    against_steps.set_xlabel(f"training steps{left_out}")
-    against_steps.tick_params(left=False)
+    score_axis(against_flops, comparison.metric, scores)
+    score_axis(against_steps, comparison.metric, scores)
+    against_steps.set(xlabel="training steps", ylabel="")
+    against_steps.tick_params(left=False, labelleft=False)
     for index, row in enumerate(rows):
         offset = _MARKER_DISTANCE * index / len(rows)
         _draw(against_flops, comparison, row, training_flops, looked[row.name], offset)
-        if not _matches_flops(row):
-            _draw(against_steps, comparison, row, _steps, looked[row.name], offset)
-    score_axis(against_flops, comparison.metric, scores)
-    figure.suptitle(caption(comparison.title, 100), x=0.01, ha="left", fontsize=9)
-    _legend(figure, rows, names, [looked[row.name] for row in rows])
+        _draw(against_steps, comparison, row, _steps, looked[row.name], offset)
     return figure
 
 
@@ -89,7 +84,7 @@ def _draw(
         axes.fill_between(x, low, high, color=look.colour, alpha=_OPACITY, linewidth=0)
         every = (offset, _MARKER_DISTANCE) if len(x) > 8 else 1
         axes.plot(x, mean, markevery=every, **_style(look))
-        axes.plot(x[-1:], mean[-1:], zorder=3, **_style(look, size=6.5))
+        axes.plot(x[-1:], mean[-1:], zorder=3, **_style(look, size=5.5))
     for _, *line in cut:
         x, y = _shown(axes, *line)
         axes.plot(x, y, color=look.colour, markevery=[-1] if len(x) else None, **_CUT)
@@ -99,11 +94,6 @@ def _shown(axes: Axes, x: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     """The positions that the axes can show, and the values there."""
     possible = x > 0 if axes.get_xscale() == "log" else np.isfinite(x)
     return [values[possible] for values in (x, *others)]
-
-
-def _matches_flops(row: Row) -> bool:
-    config = row.runs[0].config
-    return bool(config and config.twin and config.twin.match == "flops")
 
 
 def _steps(record: Record) -> float:
@@ -119,31 +109,20 @@ def _line(run: Run, measure: Measure, score: Measure) -> Line:
     return progress, x, y
 
 
-def _style(look: Look, size: float = 4.5) -> dict[str, Any]:
+def _style(look: Look, size: float = 3.6) -> dict[str, Any]:
     return {
         "color": look.colour,
         "linestyle": look.dash,
         "marker": look.marker,
         "markersize": size * look.size,
         "markeredgecolor": "white",
-        "markeredgewidth": 0.5,
+        "markeredgewidth": 0.4,
     }
 
 
-def _legend(
-    figure: Figure, rows: Sequence[Row], names: Sequence[str], looked: Sequence[Look]
-) -> None:
-    handles = [Line2D([], [], **_style(look)) for look in looked]
-    labels = list(names)
+def _entries(rows: Sequence[Row], looked: Mapping[str, Look]) -> list[Line2D]:
+    """The legend."""
+    lines = [Line2D([], [], label=legend_name(row), **_style(looked[row.name])) for row in rows]
     if any(run.curve and run.status != "ok" for row in rows for run in row.runs):
-        handles.append(Line2D([], [], color="#777777", **_CUT))
-        labels.append("seed without a result")
-    figure.legend(
-        handles,
-        labels,
-        loc="outside right upper",
-        title="mean ± sd over seeds",
-        title_fontsize=8,
-        alignment="left",
-        handlelength=2.8,
-    )
+        lines.append(Line2D([], [], color="#777777", label="seed without a result", **_CUT))
+    return lines

@@ -1,7 +1,6 @@
 """How figures look: a colour and marker for each method, axes, fonts."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,13 +18,16 @@ from nas_bench.report.text import human, shortened
 
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.labelsize": 9,
-    "axes.titlesize": 9,
+    "font.size": 7.5,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "axes.titlelocation": "left",
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#666666",
-    "axes.linewidth": 0.8,
+    "axes.linewidth": 0.7,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e6e6e6",
@@ -33,10 +35,12 @@ _STYLE: dict[str, Any] = {
     "xtick.color": "#444444",
     "ytick.color": "#444444",
     "legend.frameon": False,
-    "legend.fontsize": 8,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 6,
+    "legend.fontsize": 7.5,
+    "legend.title_fontsize": 7.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 5,
     "savefig.dpi": 200,
+    "pdf.fonttype": 42,
     "svg.hashsalt": "nas-bench",
     "text.parse_math": False,
 }
@@ -52,7 +56,6 @@ _METHODS = {
 _OTHER_COLOURS = ("#56B4E9", "#882255", "#999933", "#332288")
 _MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "*", "P", "X", "d", "h")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
-_BREAKS = re.compile(r"(?<=,)|(?= twin )|(?= \{)|(?=\[)")
 _MANTISSAS = (
     (1,),
     (1, 3),
@@ -88,7 +91,7 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     """A look for each row's name: the colour follows the method, marker and line the variant.
 
     No marker serves twice while there are unused ones. The methods named here look the same in
-    every figure; variants (options, twins, settings) and other methods take what is left.
+    every figure; variants (options, settings) and other methods take what is left, twins last.
     """
     found: dict[str, Look] = {}
     for name in sorted(set(names), key=lambda name: (*_place(name), name)):
@@ -127,10 +130,10 @@ def _base(name: str) -> str:
     return name.partition("[")[0].partition(" ")[0]
 
 
-def _place(name: str) -> tuple[bool, bool]:
-    """Sorts methods before variants and those named here before others."""
+def _place(name: str) -> tuple[bool, bool, bool]:
+    """Sorts methods before variants before twins, and those named here before others."""
     base = _base(name)
-    return name != base, base not in _METHODS
+    return " twin (" in name, name != base, base not in _METHODS
 
 
 def _unused(options: Sequence[str], preferred: str, used: Set[str]) -> str:
@@ -148,29 +151,12 @@ def caption(text: str, length: int = 40) -> str:
 
 
 def legend_name(row: Row) -> str:
-    """What a legend calls a row: a long name on several lines, with its seeds if some lack."""
-    lines = [""]
-    for part in re.split(_BREAKS, caption(row.name, 120)):
-        if lines[-1] and len(lines[-1]) + len(part) > 34:
-            lines.append("   ")
-            part = part.lstrip()
-        lines[-1] += part if len(part) <= 40 else shortened(part, 40)
-    return "\n".join(lines) + ("" if row.complete else f" ({row.seeds} seeds)")
-
-
-def size(panels: int, names: Sequence[str]) -> tuple[float, float]:
-    """Width and height in inches of a figure with room for its legend."""
-    lines = [line for name in names for line in name.split("\n")]
-    longest = max(map(len, lines))
-    return 1.9 + 3.2 * panels + 0.065 * longest, max(3.8, 0.18 * (len(lines) + 4))
+    """What a legend calls a row: its name in one line, with its seeds if some lack."""
+    return caption(row.name, 44) + ("" if row.complete else f" ({row.seeds} seeds)")
 
 
 def spread(mean: Any, sd: Any, metric: str) -> tuple[Any, Any]:
-    """The ends of mean ± sd, as far as it can be: accuracies in [0, 100] %, others from 0.
-
-    An sd of NaN is none: both are the mean.
-    """
-    sd = np.nan_to_num(sd)
+    """The ends of mean ± sd, as far as it can be: accuracies in [0, 100] %, others from 0."""
     low = np.maximum(mean - sd, np.minimum(mean, 0.0))
     return low, np.minimum(mean + sd, 100.0) if metric == "accuracy" else mean + sd
 
@@ -178,7 +164,7 @@ def spread(mean: Any, sd: Any, metric: str) -> tuple[Any, Any]:
 def cost_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
     """A logarithmic x axis with k, M, G, around these values."""
     low, high = math.log10(min(values)), math.log10(max(values))
-    margin = max(0.1 * (high - low), 0.08)
+    margin = max(0.1 * (high - low), 0.04)
     axes.set_xscale("log")
     axes.set_xlim(10 ** (low - margin), 10 ** (high + margin))
     _log_ticks(axes.xaxis, low - margin, high + margin)
@@ -228,7 +214,7 @@ def _tick(value: float) -> str:
 
 def _error_scale(axes: Axes, low: float, high: float) -> None:
     """Accuracies in percent, the distance to 100.3 % logarithmic: 90, 99 and 100 apart."""
-    axes.set_ylabel("test accuracy (%), log scale of the error")
+    axes.set_ylabel("test accuracy (%), log error")
     axes.set_yscale("function", functions=(_depth, _accuracy))
     bottom, top = _depth(np.array([low, high]))
     margin = 0.06 * (top - bottom)

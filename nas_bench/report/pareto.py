@@ -4,91 +4,128 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nas_bench.report.comparison import Comparison, Estimate, Measure, Row
+from nas_bench.report.comparison import Comparison, Row
 from nas_bench.report.look import (
     Look,
-    caption,
     cost_axis,
     legend_name,
     looks,
     neighbours,
     score_axis,
-    size,
-    spread,
 )
+from nas_bench.report.sheet import Grid, sheet
+from nas_bench.report.standing import COSTS, Standing, twin_of
 
 _EQUAL = 1.005  # costs whose ratio is below this are called equal
 _NEAR = 3.0  # costs and errors within this factor of the best method's are shown in detail
-_FRONT: dict[str, Any] = {"color": "#999999", "linestyle": (0, (4, 2)), "linewidth": 1.1}
+_FRONT: dict[str, Any] = {"color": "#999999", "linestyle": (0, (4, 2)), "linewidth": 1.0}
+_TWINS = {"steps": "-", "flops": (0, (1, 1))}
+_HOLLOW: dict[str, Any] = {
+    "linestyle": "none", "marker": "o", "markersize": 4.5, "markerfacecolor": "none",
+    "color": "#555555", "markeredgewidth": 0.9,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Point:
-    """One method: its row, its cost and its score."""
+    """One method.
+
+    Attributes:
+        row: with its runs.
+        cost: mean of the seeds with a result.
+        score: mean of the seeds asked.
+        low, high: ends of the score's 95 % confidence interval; the score for one seed.
+    """
 
     row: Row
-    cost: Estimate
-    score: Estimate
+    cost: float
+    score: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Plot:
-    """What a figure shows: the methods of a comparison against one cost."""
+    """What a figure shows: the methods of a comparison against one cost.
 
-    comparison: Comparison
-    measure: Measure
+    Attributes:
+        found: the comparison with its scores.
+        cost: name of the cost.
+        label: of its axis.
+        points: the methods, in the order of the legend.
+        twins: by method and match, the same networks trained from scratch.
+        published: cost and score of what papers report.
+    """
+
+    found: Standing
+    cost: str
     label: str
     points: tuple[Point, ...]
+    twins: Mapping[tuple[str, str], Point]
+    published: tuple[tuple[float, float], ...]
 
-    def bar(self, point: Point) -> tuple[float, float]:
-        """The ends of a point's error bar."""
-        return spread(point.score.mean, point.score.sd, self.comparison.metric)
+    @property
+    def comparison(self) -> Comparison:
+        """The comparison shown."""
+        return self.found.comparison
 
-    def costs(self, view: Sequence[Point], near: Sequence[Point]) -> list[float]:
-        """Costs of the view's seeds and ends of the near points' bars."""
-        ends = [end for p in near for end in spread(p.cost.mean, p.cost.sd, "cost") if end > 0]
-        return [self.measure(record) for p in view for record in p.row.results] + ends
+    def costs(self, view: Sequence[Point]) -> list[float]:
+        """Costs of the view's seeds and of their twins."""
+        means = [point.cost for point in self.with_twins(view)]
+        return [COSTS[self.cost](r) for p in view for r in p.row.results] + means
 
     def scores(self, view: Sequence[Point], near: Sequence[Point]) -> list[float]:
         """Scores of the view's seeds and ends of the near points' bars."""
         logarithmic = self.comparison.metric == "loss"
-        ends = [end for p in near for end in self.bar(p) if end > 0 or not logarithmic]
-        return [self.comparison.score(record) for p in view for record in p.row.results] + ends
+        ends = [end for p in near for end in (p.low, p.high) if end > 0 or not logarithmic]
+        means = [point.score for point in self.with_twins(view)]
+        return [self.comparison.score(r) for p in view for r in p.row.results] + means + ends
+
+    def with_twins(self, view: Sequence[Point]) -> list[Point]:
+        """The points and their twins."""
+        names = {point.row.name for point in view}
+        return [*view, *(twin for (name, _), twin in self.twins.items() if name in names)]
 
 
-def pareto_figure(comparison: Comparison, measure: Measure, label: str) -> Figure | None:
-    """Score against a cost: seeds faint, mean ± sd, the front; None without results.
+def pareto_figure(
+    found: Standing, cost: str, label: str, published: Sequence[Mapping[str, Any]] = ()
+) -> Figure | None:
+    """Score against a cost: seeds faint, means with intervals, the front; None without results.
 
     A second panel shows the surroundings of the best method where others are far from it.
+
+    Args:
+        found: what the scores of a comparison say.
+        cost: of COSTS.
+        label: of its axis.
+        published: what papers report; shown hollow where it says the cost.
     """
-    points = _points(comparison, measure)
-    if not points:
+    plot = _plot(found, cost, label, published)
+    if not plot.points:
         return None
-    plot = Plot(comparison, measure, label, points)
-    names = [legend_name(point.row) for point in points]
-    near = _near(points, comparison.metric)
-    has_detail = 1 < len(near) < len(points)
-    figure = Figure(figsize=size(1 + has_detail, names), layout="constrained")
-    overview, *detail = figure.subplots(1, 1 + has_detail, squeeze=False)[0]
-    markers = _panel(overview, plot, points, near, dodges=not has_detail)
-    for axes in detail:
-        _panel(axes, plot, near, near, dodges=True)
-        _frame_detail(overview, axes)
-    figure.suptitle(caption(comparison.title, 80), x=0.01, ha="left", fontsize=9)
-    figure.legend(
-        [*markers, Line2D([], [], **_FRONT)],
-        [*names, "not dominated"],
-        loc="outside right upper",
-        title="mean ± sd, seeds faint;\nequal costs side by side",
-        title_fontsize=8,
-        alignment="left",
+    near = _near(plot.points, plot.comparison.metric)
+    has_detail = 1 < len(near) < len(plot.points)
+    looked = looks(row.name for row in found.comparison.rows)
+    figure, (overview, *detail) = sheet(
+        found.comparison.title,
+        Grid(1 + has_detail, across=0.5, titled=has_detail),
+        _entries(plot, looked),
+        "mean score with 95 % interval, seeds faint;"
+        + ("\n" if not has_detail else " ")
+        + "equal costs side by side",
     )
+    _panel(overview, plot, looked, plot.points, near, dodges=not has_detail)
+    for axes in detail:
+        _panel(axes, plot, looked, near, near, dodges=True)
+        _frame_detail(overview, axes)
     return figure
 
 
@@ -96,64 +133,123 @@ def front(points: Sequence[Point], metric: str) -> list[Point]:
     """The points that no other is at least as cheap as and better than, cheapest first."""
     sign = 1 if metric == "loss" else -1
     kept: list[Point] = []
-    for point in sorted(points, key=lambda point: (point.cost.mean, sign * point.score.mean)):
-        if not kept or sign * point.score.mean < sign * kept[-1].score.mean:
+    for point in sorted(points, key=lambda point: (point.cost, sign * point.score)):
+        if not kept or sign * point.score < sign * kept[-1].score:
             kept.append(point)
     return kept
 
 
-def _points(comparison: Comparison, measure: Measure) -> tuple[Point, ...]:
-    scored = (
-        Point(row, row.estimate(measure), row.estimate(comparison.score))
-        for row in neighbours(comparison.rows)
-    )
-    return tuple(p for p in scored if math.isfinite(p.score.mean) and p.cost.mean > 0)
+def _plot(found: Standing, cost: str, label: str, published: Sequence[Mapping[str, Any]]) -> Plot:
+    rows = [row for row in neighbours(found.comparison.rows) if row.role != "twin"]
+    points = tuple(point for row in rows if (point := _point(found, row, cost)))
+    twins = {
+        (p.row.name, match): point
+        for p in points
+        for match in _TWINS
+        if (point := _twin(found, p.row, match, cost))
+    }
+    known = tuple((p[cost], p["score"]) for p in published if p.get(cost))
+    return Plot(found, cost, label, points, twins, known)
+
+
+def _point(found: Standing, row: Row, cost: str) -> Point | None:
+    """None where there is no result, or nothing that a logarithmic axis can show."""
+    costs = [COSTS[cost](record) for record in row.results]
+    score = found.scores[row.name]
+    mean, interval = score.estimate.mean, score.interval
+    if not costs or min(costs) <= 0 or not math.isfinite(mean):
+        return None
+    low, high = (interval.low, interval.high) if interval else (mean, mean)
+    return Point(row, fmean(costs), mean, low, high)
+
+
+def _twin(found: Standing, row: Row, match: str, cost: str) -> Point | None:
+    """Where the row's twin is; a baseline that serves as one is a point of its own."""
+    twin = twin_of(found.comparison, row, match)
+    return _point(found, twin, cost) if twin and twin.role == "twin" else None
+
+
+def _entries(plot: Plot, looked: Mapping[str, Look]) -> list[Line2D]:
+    """The legend: every method, then what the other signs mean."""
+    marks = [
+        Line2D([], [], label=legend_name(point.row), **_mark(looked[point.row.name]))
+        for point in plot.points
+    ]
+    marks.append(Line2D([], [], label="not dominated", **_FRONT))
+    for match, dash in _TWINS.items():
+        if any(key[1] == match for key in plot.twins):
+            label = f"the same from scratch, equal {'FLOPs' if match == 'flops' else match}"
+            marks.append(
+                Line2D([], [], color="#777777", linestyle=dash, linewidth=0.9, label=label)
+            )
+    if plot.published:
+        marks.append(Line2D([], [], label="published, other protocols", **_HOLLOW))
+    return marks
+
+
+def _mark(look: Look, size: float = 5.5) -> dict[str, Any]:
+    return {
+        "linestyle": "none",
+        "marker": look.marker,
+        "color": look.colour,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.5,
+        "markersize": size * look.size,
+    }
 
 
 def _near(points: Sequence[Point], metric: str) -> tuple[Point, ...]:
-    """The best point and those whose cost and error, with its sd, are similar to its own."""
-    errors = [p.score.mean if metric == "loss" else 100.3 - p.score.mean for p in points]
+    """The best point and those whose cost and error, with its interval, are similar to its own."""
+    errors = [p.score if metric == "loss" else 100.3 - p.score for p in points]
     least = min(errors)
     best = points[errors.index(least)]
 
     def is_near(point: Point, error: float) -> bool:
-        ratio = max(point.cost.mean, best.cost.mean) / min(point.cost.mean, best.cost.mean)
-        return ratio < _NEAR and error + _finite(point.score.sd) <= _NEAR * least
+        ratio = max(point.cost, best.cost) / min(point.cost, best.cost)
+        half = (point.high - point.low) / 2
+        return ratio < _NEAR and error + half <= _NEAR * least
 
     paired = zip(points, errors, strict=True)
     return tuple(point for point, error in paired if point is best or is_near(point, error))
 
 
 def _panel(
-    axes: Axes, plot: Plot, view: Sequence[Point], near: Sequence[Point], dodges: bool
-) -> list[Line2D]:
-    """Draws the points inside axes that fit all of the view; their markers, for the legend.
+    axes: Axes,
+    plot: Plot,
+    looked: Mapping[str, Look],
+    view: Sequence[Point],
+    near: Sequence[Point],
+    dodges: bool,
+) -> None:
+    """Draws the points inside axes that fit all of the view.
 
     The axes show every seed of the view and the error bars of the near points. A bar that is
     much longer, such as that of a method with a dead seed, ends at the edge.
     """
-    cost_axis(axes, plot.label, plot.costs(view, near))
-    score_axis(axes, plot.comparison.metric, plot.scores(view, near))
+    apart = plot.published if view is plot.points else ()
+    cost_axis(axes, plot.label, plot.costs(view) + [cost for cost, _ in apart])
+    scores = plot.scores(view, near) + [score for _, score in apart]
+    score_axis(axes, plot.comparison.metric, scores)
     axes.autoscale(enable=False)
     shown = [point for point in plot.points if _inside(axes, point)]
     shifts = _shifts(axes, shown) if dodges else {}
-    looked = looks(row.name for row in plot.comparison.rows)
     _draw_front(axes, plot, shifts)
-    return [
-        _draw(axes, plot, point, looked[point.row.name], shifts.get(point.row.name, 1.0))
-        for point in shown
-    ]
+    for point in shown:
+        name = point.row.name
+        _draw(axes, plot, point, looked[name], shifts.get(name, 1.0))
+    for cost, score in plot.published:
+        axes.plot(cost, score, **_HOLLOW)
 
 
 def _inside(axes: Axes, point: Point) -> bool:
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    return left <= point.cost.mean <= right and bottom <= point.score.mean <= top
+    return left <= point.cost <= right and bottom <= point.score <= top
 
 
 def _frame_detail(overview: Axes, detail: Axes) -> None:
     (left, right), (bottom, top) = detail.get_xlim(), detail.get_ylim()
     detail.set_ylabel("")
-    detail.set_title("the shaded part", loc="left", fontsize=8, color="#555555")
+    detail.set_title("the shaded part", fontsize=7.5, color="#555555", pad=3)
     overview.fill_between([left, right], bottom, top, color="#f0f0f0", zorder=0, linewidth=0)
     detail.set_facecolor("#f7f7f7")
 
@@ -163,52 +259,38 @@ def _shifts(axes: Axes, points: Sequence[Point]) -> dict[str, float]:
     low, high = axes.get_xlim()
     shifts = {}
     for point in points:
-        ratios = {p.row.name: p.cost.mean / point.cost.mean for p in points}
+        ratios = {p.row.name: p.cost / point.cost for p in points}
         equal = sorted(name for name, r in ratios.items() if 1 / _EQUAL < r < _EQUAL)
-        width = min(0.25, 0.03 * len(equal))
+        width = min(0.7, 0.05 * len(equal))
         place = (equal.index(point.row.name) + 0.5) / len(equal) - 0.5
         shifts[point.row.name] = (high / low) ** (width * place)
     return shifts
 
 
-def _draw(axes: Axes, plot: Plot, point: Point, look: Look, shift: float) -> Line2D:
+def _draw(axes: Axes, plot: Plot, point: Point, look: Look, shift: float) -> None:
     results, score = point.row.results, plot.comparison.score
-    low, high = plot.bar(point)
-    axes.plot(
-        [plot.measure(record) * shift for record in results],
-        [score(record) for record in results],
-        look.marker,
-        color=look.colour,
-        alpha=0.3,
-        markersize=4 * look.size,
-        markeredgewidth=0,
-    )
-    cost, mean, across = point.cost.mean * shift, point.score.mean, _finite(point.cost.sd) * shift
-    bars = axes.errorbar(
-        cost,
-        mean,
-        xerr=[[min(across, 0.999 * cost)], [across]] if across else None,
-        yerr=[[mean - low], [high - mean]] if high > low else None,
-        fmt=look.marker,
-        color=look.colour,
-        markeredgecolor="white",
-        markeredgewidth=0.7,
-        markersize=7 * look.size,
-        elinewidth=1.1,
-        zorder=3,
-    )
-    return bars.lines[0]
+    seeds = {**_mark(look, 3.0), "markeredgewidth": 0, "alpha": 0.3}
+    axes.plot([COSTS[plot.cost](r) * shift for r in results], [score(r) for r in results], **seeds)
+    for match, dash in _TWINS.items():
+        if twin := plot.twins.get((point.row.name, match)):
+            ends = [point.cost * shift, twin.cost * shift], [point.score, twin.score]
+            axes.plot(*ends, color=look.colour, linestyle=dash, linewidth=0.9, zorder=2)
+            pale = _mark(look, 4.0) | {"color": _pale(look.colour), "markeredgecolor": look.colour}
+            axes.plot(ends[0][1], ends[1][1], zorder=2.5, **pale)
+    x = point.cost * shift
+    axes.plot([x, x], [point.low, point.high], color=look.colour, linewidth=1.0, zorder=3)
+    axes.plot(x, point.score, zorder=4, **_mark(look))
 
 
-def _finite(sd: float) -> float:
-    return 0.0 if math.isnan(sd) else sd
+def _pale(colour: str) -> tuple[float, ...]:
+    return tuple(0.45 * part + 0.55 for part in to_rgb(colour))
 
 
 def _draw_front(axes: Axes, plot: Plot, shifts: Mapping[str, float]) -> None:
     """A staircase through the front, from marker to marker, that ends at the right edge."""
     best = front(plot.points, plot.comparison.metric)
-    placed = [point.cost.mean * shifts.get(point.row.name, 1.0) for point in best]
+    placed = [point.cost * shifts.get(point.row.name, 1.0) for point in best]
     costs = list(accumulate(placed, max))
-    scores = [point.score.mean for point in best]
+    scores = [point.score for point in best]
     right = max(axes.get_xlim()[1], *costs)
     axes.step([*costs, right], [*scores, scores[-1]], where="post", zorder=2, **_FRONT)

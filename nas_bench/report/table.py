@@ -1,158 +1,173 @@
-"""Comparison tables: numbers as CSV, text as Markdown and on the terminal."""
+"""The leaderboard of a comparison as text, before it becomes Markdown, LaTeX or a terminal's."""
 
-from collections.abc import Iterable, Sequence
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from nas_bench.report import text
-from nas_bench.report.comparison import (
-    Comparison,
-    Measure,
-    Row,
-    growth_share,
-    seconds,
-    training_flops,
-)
-from nas_bench.results.run import Run
-
-_MEASURES: dict[str, Measure] = {
-    "parameters": lambda record: record.parameters,
-    "flops": lambda record: record.flops,
-    "training_flops": training_flops,
-    "growth_share": growth_share,
-    "seconds": seconds,
-}
-
+from nas_bench.report.comparison import Comparison, Row, growth_share, kind_name
+from nas_bench.report.remarks import Remark, margin, remarks
+from nas_bench.report.standing import COSTS, Contrast, Standing, twin_of
+from nas_bench.report.statistics import t_interval
 
 NOTE = (
-    "Test accuracy or loss: mean ± sd over seeds with a result, at the end of the budget, "
-    "never the best of the curve. Seeds: with a result / asked of any method of the table. "
-    "One multiply-add is one FLOP (fvcore). FLOPs: one sample at inference. "
-    "Training FLOPs: training and growth (growth's share). "
-    "Seconds: training and growth, without evaluation; * where trials shared a device, so that "
-    "they cannot be compared."
+    "Test accuracy or loss: mean ± half of the 95 % confidence interval (Student's t) over all "
+    "seeds asked, at the end of the budget, never the best of the curve; † where seeds have no "
+    "result and count as the worst result of the table. Rank: shared by rows that cannot be told "
+    "from the best of their group (paired sign-flip test, Holm's correction, 5 %); – for "
+    "controls, which only explain, and for all rows where nothing is testable. Seeds: with a "
+    "result / asked of any row of the table. Grown − scratch: paired difference between the grown "
+    "networks and the same ones trained from scratch, for as many steps or as many training "
+    "FLOPs; * where it is significant (5 %, Holm). One multiply-add is one FLOP (fvcore). FLOPs: "
+    "one sample at inference. Training FLOPs: training and growth (growth's share). Seconds: "
+    "training and growth, without evaluation; ‡ where trials shared a device, so that they cannot "
+    "be compared."
 )
-"""What the numbers of every table are."""
+"""What the numbers of every leaderboard are."""
+ACROSS_NOTE = (
+    "Mean rank: over tasks, of the rank by mean score within each, with its 95 % interval "
+    "(bootstrap over seeds, stratified by task)."
+)
+_MATCHES = {"steps": "equal steps", "flops": "equal FLOPs"}
 
 
-def numbers(comparisons: Iterable[Comparison]) -> list[dict[str, str | float]]:
-    """Every row of every comparison in plain numbers: accuracies in percent, shares in [0, 1]."""
-    return [_numbers(comparison, row) for comparison in comparisons for row in comparison.rows]
+@dataclass(frozen=True)
+class Column:
+    """A column of text.
+
+    Attributes:
+        title: what its cells are.
+        cells: one for each row of the table, in one line, not escaped.
+        worth: columns with less go first where there is no room; infinite: it always stays.
+        left: whether it is set flush left, as text is.
+    """
+
+    title: str
+    cells: tuple[str, ...]
+    worth: float = float("inf")
+    left: bool = False
 
 
-def markdown(comparison: Comparison) -> str:
-    """The comparison as a section of Markdown, with its failures and warnings."""
-    header = _header(comparison)
-    lines = [
-        f"## {text.markdown(comparison.title)}",
-        "",
-        _markdown_row(header),
-        _markdown_row([":--"] + ["--:"] * (len(header) - 1)),
-        *(
-            _markdown_row([text.markdown(c) for c in _cells(comparison, row)])
-            for row in comparison.rows
+@dataclass(frozen=True)
+class Table:
+    """A table and what is to be said under it.
+
+    Attributes:
+        title: one line.
+        columns: all of the same length.
+        best: by row, whether it leads or is tied with the leader.
+        incomplete: by row, whether seeds lack.
+        remarks: in order.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    best: tuple[bool, ...]
+    incomplete: tuple[bool, ...]
+    remarks: tuple[Remark, ...] = ()
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The cells row by row."""
+        return list(zip(*(column.cells for column in self.columns), strict=True))
+
+
+def leaderboard(found: Standing) -> Table:
+    """The rows of a comparison, best first; twins are columns beside what they are twins of."""
+    comparison = found.comparison
+    rows = shown_rows(comparison)
+    metric = "test accuracy (%)" if comparison.metric == "accuracy" else "test loss"
+
+    def column(title: str, cell: Callable[[Row], str], *more: Any) -> Column:
+        return Column(title, tuple(map(cell, rows)), *more)
+
+    return Table(
+        comparison.title,
+        (
+            column("rank", lambda row: str(found.ranks.get(row.name) or "–")),
+            column("method", lambda row: text.one_line(row.name), float("inf"), True),
+            column(metric, lambda row: _score(found, row)),
+            column("seeds", lambda row: row.seeds),
+            column("parameters", lambda row: _cost(row, "parameters"), 5),
+            column("FLOPs", lambda row: _cost(row, "flops"), 2),
+            column("training FLOPs (growth)", _training, 4),
+            column("seconds", _seconds, 1),
+            *_growing(found, rows),
         ),
-        "",
-    ]
-    failures = [f"- {text.markdown(line)}" for line in _failures(comparison)]
-    if failures:
-        lines += ["Without a result:", "", *failures, ""]
-    lines += [line for warning in _warnings(comparison) for line in (text.markdown(warning), "")]
-    return "\n".join(lines)
+        best=tuple(found.ranks.get(row.name) == 1 for row in rows),
+        incomplete=tuple(not row.complete for row in rows),
+        remarks=remarks(found),
+    )
 
 
-def terminal(comparison: Comparison) -> Group:
-    """The comparison for a rich console."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    method, *numbers = _header(comparison)
-    table.add_column(method, overflow="fold", min_width=10)
-    for name in numbers:
-        table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
-    for row in comparison.rows:
-        table.add_row(*map(Text, _cells(comparison, row)), style="" if row.complete else "yellow")
-    remarks = [
-        Text(line, style="yellow") for line in _failures(comparison) + _warnings(comparison)
-    ]
-    return Group(Text(comparison.title, style="bold"), table, *remarks, *([""] if remarks else []))
+def across_tables(content: Mapping[str, Any]) -> list[Table]:
+    """Mean ranks across tasks, one table for each protocol that has several tasks."""
+    return [_across(group) for group in content["across"] if group["ranks"]]
 
 
-def problems(runs: Iterable[Run]) -> list[str]:
-    """What is wrong with the ledger's files, one line each."""
-    places = ((run, "/".join(run.folder.parts[-5:])) for run in runs)
-    return [f"{place}: {problem}" for run, place in places for problem in run.problems]
+def shown_rows(comparison: Comparison) -> list[Row]:
+    """The rows that are no twins, and twins whose originals are not there."""
+    found = (twin_of(comparison, row, match) for row in comparison.rows for match in _MATCHES)
+    hidden = {twin.name for twin in found if twin and twin.role == "twin"}
+    return [row for row in comparison.rows if row.name not in hidden]
 
 
-def _header(comparison: Comparison) -> list[str]:
-    score = "test accuracy (%)" if comparison.metric == "accuracy" else "test loss"
-    return [
-        "method",
-        score,
-        "seeds",
-        "parameters",
-        "FLOPs",
-        "training FLOPs (growth)",
-        "seconds",
-    ]
+def _score(found: Standing, row: Row) -> str:
+    score = found.scores[row.name]
+    known = [value for value in score.values.values() if math.isfinite(value)]
+    shown = text.score(score.estimate.mean, margin(t_interval(known)), found.comparison.metric)
+    return f"{shown} †" if score.missing and shown != "–" else shown
 
 
-def _cells(comparison: Comparison, row: Row) -> list[str]:
-    means = {name: row.estimate(measure).mean for name, measure in _MEASURES.items()}
-    share = f" ({text.percent(means['growth_share'])})" if row.results else ""
-    return [
-        text.one_line(row.name),
-        text.score(row.estimate(comparison.score), comparison.metric),
-        row.seeds,
-        text.human(means["parameters"]),
-        text.human(means["flops"]),
-        f"{text.human(means['training_flops'])}{share}",
-        text.duration(means["seconds"]) + "*" * row.shared,
-    ]
+def _cost(row: Row, name: str) -> str:
+    return text.human(row.estimate(COSTS[name]).mean)
 
 
-def _numbers(comparison: Comparison, row: Row) -> dict[str, str | float]:
-    numbers: dict[str, str | float] = {
-        "protocol": comparison.protocol,
-        "version": comparison.version,
-        "kind": comparison.kind,
-        "task": comparison.task,
-        "budget": comparison.budget,
-        "method": row.name,
-        "settings_id": row.runs[0].settings_id,
-        "metric": comparison.metric,
-        "seeds_ok": len(row.results),
-        "seeds": len(row.asked),
-        "shared_device": row.shared,
-    }
-    for name, measure in {"test_score": comparison.score, **_MEASURES}.items():
-        value = row.estimate(measure)
-        numbers |= {name: value.mean, f"{name}_sd": value.sd}
-    return numbers
+def _training(row: Row) -> str:
+    share = row.estimate(growth_share).mean
+    return _cost(row, "training_flops") + (f" ({text.percent(share)})" if row.results else "")
 
 
-def _failures(comparison: Comparison) -> list[str]:
-    """One line for each trial without a result, and for each row that lacks seeds of others."""
-    failed = [_failure(row, run) for row, run in comparison.without_result]
-    return failed + [_missing(row) for row in comparison.rows if row.not_run]
+def _seconds(row: Row) -> str:
+    return text.duration(row.estimate(COSTS["seconds"]).mean) + " ‡" * row.shared
 
 
-def _missing(row: Row) -> str:
-    seeds = f"seed{'s' * (len(row.not_run) > 1)} {', '.join(map(str, row.not_run))}"
-    return text.one_line(f"{row.name}, {seeds}: not run")
+def _growing(found: Standing, rows: Sequence[Row]) -> list[Column]:
+    """For each way of matching that was run, the differences between grown and scratch."""
+    columns = []
+    for match, worth in (("steps", 6), ("flops", 3)):
+        contrasts = {c.first: c for c in found.growing if c.question == f"equal {match}"}
+        cells = (_difference(contrasts.get(row.name), found) for row in rows)
+        if contrasts:
+            columns.append(Column(f"grown − scratch, {_MATCHES[match]}", tuple(cells), worth))
+    return columns
 
 
-def _warnings(comparison: Comparison) -> list[str]:
-    """What makes the numbers of a table hard to compare, one line each."""
-    mixed = ", ".join(text.one_line(row.name) for row in comparison.rows if row.mixed)
-    return [f"Seeds from different versions of the code or the data: {mixed}."] if mixed else []
+def _difference(contrast: Contrast | None, found: Standing) -> str:
+    if contrast is None:
+        return ""
+    gap = contrast.difference
+    shown = text.difference(gap.mean, margin(gap.interval), found.comparison.metric)
+    return f"{shown} *" if contrast.adjusted is not None and contrast.adjusted <= 0.05 else shown
 
 
-def _failure(row: Row, run: Run) -> str:
-    reason = f": {run.reason}" if run.reason else ""
-    return text.one_line(f"{row.name}, seed {run.seed}: {run.state}{reason}")
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _across(group: Mapping[str, Any]) -> Table:
+    ranks = group["ranks"]
+    least = ranks[0]["mean"]
+    kind = kind_name(group["kind"])
+    where = f"{group['protocol']} v{group['version']} · {kind} · {group['budget']}"
+    lacking = ", ".join(map(text.one_line, group["not_everywhere"]))
+    return Table(
+        f"Mean ranks across {len(group['tasks'])} tasks · {where}",
+        (
+            Column("mean rank", tuple(f"{rank['mean']:.2f}" for rank in ranks)),
+            Column("method", tuple(text.one_line(rank["name"]) for rank in ranks), left=True),
+            Column(
+                "95 % interval", tuple("{:.2f} – {:.2f}".format(*r["interval"]) for r in ranks)
+            ),
+        ),
+        best=tuple(rank["mean"] == least for rank in ranks),
+        incomplete=(False,) * len(ranks),
+        remarks=(Remark(f"Not on every task: {lacking}."),) if lacking else (),
+    )

@@ -3,8 +3,6 @@
 import math
 import re
 
-from nas_bench.report.comparison import Estimate
-
 _UNITS = ("", " k", " M", " G", " T", " P", " E")
 _ENTITIES = str.maketrans({c: f"&#{ord(c)};" for c in "|`*<>&~\\"})
 
@@ -21,16 +19,27 @@ def human(value: float) -> str:
     return f"{value:.{digits}f}{_UNITS[power]}"
 
 
-def score(value: Estimate, metric: str) -> str:
+def score(mean: float, margin: float | None, metric: str) -> str:
     """`97.31 ± 0.12` for accuracies in percent, four significant digits for losses.
 
-    A single seed has no spread: `97.31`.
+    Without a margin, as of a single seed: `97.31`.
     """
-    if math.isnan(value.mean):
+    if not math.isfinite(mean):
         return "–"
-    digits = 2 if metric == "accuracy" else min(8, max(0, 3 - _magnitude(value.mean)))
-    spread = "" if math.isnan(value.sd) else f" ± {value.sd:.{digits}f}"
-    return f"{value.mean:.{digits}f}{spread}"
+    digits = _digits(mean, metric)
+    spread = "" if margin is None else f" ± {margin:.{digits}f}"
+    return f"{mean:.{digits}f}{spread}".replace("-", "−")
+
+
+def difference(mean: float, margin: float | None, metric: str) -> str:
+    """The same with a sign: `+0.31 ± 0.12`."""
+    shown = score(mean, margin, metric)
+    return f"+{shown}" if mean > 0 else shown
+
+
+def p_value(p: float) -> str:
+    """Two significant digits: `0.031`."""
+    return "< 0.0001" if p < 1e-4 else f"{float(f'{p:.2g}'):g}"
 
 
 def percent(share: float) -> str:
@@ -64,6 +73,10 @@ def shortened(text: str, length: int) -> str:
     text = one_line(text)
     end = length // 3
     return text if len(text) <= length else f"{text[: length - end - 1]}…{text[-end:]}"
+
+
+def _digits(value: float, metric: str) -> int:
+    return 2 if metric == "accuracy" else min(8, max(0, 3 - _magnitude(value)))
 
 
 def _magnitude(value: float) -> int:

@@ -1,27 +1,29 @@
-"""The report of a results folder: one table and three figures for each comparison."""
+"""The report of a results folder: leaderboards, figures, the page and what they show as JSON."""
 
-import io
-from collections import Counter
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from nas_bench.report import table, text
-from nas_bench.report.comparison import Comparison, comparisons
+from nas_bench.report import latex, markdown
+from nas_bench.report.comparison import comparisons
+from nas_bench.report.content import content
+from nas_bench.report.figures import FORMATS, STEMS, figures
+from nas_bench.report.numbers import Value, numbers
+from nas_bench.report.standing import Standing, standing
+from nas_bench.report.table import ACROSS_NOTE, NOTE, Table, across_tables, leaderboard
+from nas_bench.report.terminal import Shown
 from nas_bench.results import files
 from nas_bench.results.files import LedgerError
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.paths import path_part
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_FIGURES = ("pareto_flops", "pareto_parameters", "learning_curves")
+_FORMER = ("table", "pareto_flops", "pareto_parameters", "learning_curves")
+"""What names of files in `report/` began with in earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,22 @@ class Report:
     """What was written.
 
     Attributes:
-        markdown: the content of `table.md`.
+        markdown: the content of `leaderboard.md`.
         tables: the same for a rich console, one for each comparison, then the note on them.
-        numbers: the rows of `table.csv`.
+        numbers: the rows of `leaderboard.csv`.
+        content: what `report.json` and the page hold.
         paths: every file, tables first.
         problems: damage found in the ledger, one line each.
+        left_out: what was not drawn and how to get it; empty if nothing.
     """
 
     markdown: str
     tables: tuple[RenderableType, ...]
-    numbers: tuple[dict[str, str | float], ...]
+    numbers: tuple[dict[str, Value], ...]
+    content: dict[str, Any]
     paths: tuple[Path, ...]
     problems: tuple[str, ...]
+    left_out: str = ""
 
 
 class UnwrittenError(LedgerError):
@@ -55,109 +61,113 @@ class UnwrittenError(LedgerError):
         self.report = report
 
 
-def write(folder: Path) -> Report:
-    """Writes `table.md`, `table.csv` and the figures into the folder's `report/`.
+def write(folder: Path, formats: Sequence[str] | None = None) -> Report:
+    """Writes tables, figures, the page and `report.json` into the folder's `report/`.
 
-    The same ledger gives the same bytes. Figures of comparisons that are gone are removed.
+    The same ledger gives the same bytes. Files of earlier reports are removed.
+
+    Args:
+        folder: of the results.
+        formats: of the figures, any of `FORMATS`; None: as many as take seconds, see `unasked`.
 
     Raises:
         LedgerError: if there is nothing to report.
         UnwrittenError: if the report cannot be written; it holds the report.
     """
     runs = Ledger(folder).runs()
-    compared = comparisons(runs)
-    problems = tuple(table.problems(runs))
-    if not compared:
+    standings = [standing(comparison) for comparison in comparisons(runs)]
+    shown = content(runs, Path(folder).name, standings)
+    if not standings:
+        problems = shown["problems"]
         detail = (
             f"none of its trials can be read; {problems[0]}" if problems else "it has no trials"
         )
         raise LedgerError(f"nothing to report in {folder}: {detail}")
-    report = Report(
-        markdown=_markdown(compared, problems),
-        tables=(*map(table.terminal, compared), Text(table.NOTE, style="dim")),
-        numbers=tuple(table.numbers(compared)),
-        paths=(),
-        problems=problems,
-    )
+    tables = [*map(leaderboard, standings), *across_tables(shown)]
+    report = _report(tables, standings, shown)
+    drawn = unasked(len(standings)) if formats is None else formats
+    if formats is None and drawn != FORMATS:
+        report = replace(report, left_out=_left_out(len(standings), drawn))
     paths: list[Path] = []
     try:
-        for path in _store(Path(folder) / "report", report, compared):
+        for path in _store(Path(folder) / "report", report, tables, standings, drawn):
             paths.append(path)
     except LedgerError as error:
         raise UnwrittenError(str(error), replace(report, paths=tuple(paths))) from error
     return replace(report, paths=tuple(paths))
 
 
-def _store(target: Path, report: Report, compared: Sequence[Comparison]) -> Iterator[Path]:
+def unasked(comparisons: int) -> tuple[str, ...]:
+    """The formats of figures that nobody asked for: fewer of more comparisons, for speed."""
+    return FORMATS if comparisons <= 4 else ("png",) if comparisons <= 10 else ()
+
+
+def _left_out(comparisons: int, drawn: Sequence[str]) -> str:
+    formats = " and ".join(kind for kind in FORMATS if kind not in drawn)
+    what = f"written as {formats}" if drawn else "drawn"
+    cure = f"nas-bench report --figures {','.join(FORMATS)} does it"
+    return f"Figures of {comparisons} comparisons are not {what} unasked; {cure}"
+
+
+def _report(
+    tables: Sequence[Table], standings: Sequence[Standing], shown: dict[str, Any]
+) -> Report:
+    problems = tuple(shown["problems"])
+    sections = ["# Results\n", *map(markdown.section, tables), *(f"{n}\n" for n in _notes(tables))]
+    if problems:
+        sections.append(markdown.listed("Problems in the ledger", problems))
+    return Report(
+        markdown="\n".join(sections),
+        tables=(*map(Shown, tables), *(Text(note, style="dim") for note in _notes(tables))),
+        numbers=tuple(numbers(standings)),
+        content=shown,
+        paths=(),
+        problems=problems,
+    )
+
+
+def _notes(tables: Sequence[Table]) -> list[str]:
+    ranked = any(table.columns[0].title == "mean rank" for table in tables)
+    return [NOTE, ACROSS_NOTE] if ranked else [NOTE]
+
+
+def _store(
+    target: Path,
+    report: Report,
+    tables: Sequence[Table],
+    standings: Sequence[Standing],
+    formats: Sequence[str],
+) -> Iterator[Path]:
     """Writes the files, tables first; each path after its file is there."""
     with files.writing(target):
-        target.mkdir(exist_ok=True)
-        _remove_figures(target)
-        for name, content in chain(_tables(report), _figures(compared)):
-            files.replace(target / name, content)
+        (target / "figures").mkdir(parents=True, exist_ok=True)
+        _remove_earlier(target)
+        drawn = figures(standings, report.content, formats)
+        named = ((f"figures/{name}", image) for name, image in drawn)
+        for name, image in chain(_files(report, tables), named):
+            files.replace(target / name, image)
             yield target / name
 
 
-def _tables(report: Report) -> Iterator[tuple[str, bytes]]:
-    """Names and contents; pandas is imported only here."""
+def _files(report: Report, tables: Sequence[Table]) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of all but the figures; pandas and jinja2 are imported only here."""
     import pandas as pd
 
-    yield "table.md", report.markdown.encode()
+    from nas_bench.report.html import page
+
+    yield "leaderboard.md", report.markdown.encode()
     csv = pd.DataFrame(list(report.numbers)).to_csv(index=False, lineterminator="\n")
-    yield "table.csv", csv.encode()
+    yield "leaderboard.csv", csv.encode()
+    yield "leaderboard.tex", latex.document(tables, _notes(tables)).encode()
+    compact = json.dumps(report.content, separators=(",", ":"), allow_nan=False)
+    yield "report.json", compact.encode()
+    yield "report.html", page(report.content)
 
 
-def _markdown(compared: Sequence[Comparison], problems: Sequence[str]) -> str:
-    sections = ["# Results\n", *map(table.markdown, compared), f"{table.NOTE}\n"]
-    if problems:
-        lines = "\n".join(f"- {text.markdown(line)}" for line in problems)
-        sections.append(f"## Problems in the ledger\n\n{lines}\n")
-    return "\n".join(sections)
-
-
-def _remove_figures(target: Path) -> None:
-    for name in _FIGURES:
-        for suffix in ("png", "svg"):
-            for path in (target / f"{name}.{suffix}", *target.glob(f"{name}--*.{suffix}")):
-                path.unlink(missing_ok=True)
-
-
-def _figures(compared: Sequence[Comparison]) -> Iterator[tuple[str, bytes]]:
-    """Names and contents; matplotlib is imported only here."""
-    from nas_bench.report.curves import curves_figure
-    from nas_bench.report.look import style
-    from nas_bench.report.pareto import pareto_figure
-
-    for comparison, suffix in zip(compared, _suffixes(compared), strict=True):
-        with style():
-            drawn = (
-                pareto_figure(comparison, lambda record: record.flops, "FLOPs per sample"),
-                pareto_figure(comparison, lambda record: record.parameters, "parameters"),
-                curves_figure(comparison),
-            )
-            for name, figure in zip(_FIGURES, drawn, strict=True):
-                if figure:
-                    yield f"{name}{suffix}.png", _image(figure, "png")
-                    yield f"{name}{suffix}.svg", _image(figure, "svg")
-
-
-def _suffixes(compared: Sequence[Comparison]) -> list[str]:
-    """What figures of several comparisons add to their names; nothing for a single one."""
-    if len(compared) == 1:
-        return [""]
-    names = [(c.protocol, c.kind, c.task) for c in compared]
-    shared = Counter(names)
-    more = [
-        (f"v{c.version}", c.budget.replace(" ", "-")) if shared[name] > 1 else ()
-        for c, name in zip(compared, names, strict=True)
-    ]
-    parts = [(*name, *extra) for name, extra in zip(names, more, strict=True)]
-    return ["".join(f"--{path_part(part)}" for part in name) for name in parts]
-
-
-def _image(figure: "Figure", kind: str) -> bytes:
-    """The figure's file, without anything that changes from day to day."""
-    buffer = io.BytesIO()
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    figure.savefig(buffer, format=kind, metadata=metadata)
-    return buffer.getvalue()
+def _remove_earlier(target: Path) -> None:
+    """Removes what earlier reports have left, and nothing else."""
+    for path in (*target.iterdir(), *(target / "figures").iterdir()):
+        stems = STEMS if path.parent.name == "figures" else _FORMER
+        stem, _, kind = path.name.rpartition(".")
+        if stem.partition("--")[0] in stems and kind in (*FORMATS, "md", "csv"):
+            path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +8,31 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from synthetic import trial
 
-from nas_bench.report.comparison import Estimate, Row, comparisons, training_flops
-from nas_bench.report.curves import curves_figure, mean_curve
+from nas_bench.report.comparison import Comparison, Row, comparisons, training_flops
+from nas_bench.report.curves import anytime_figure, mean_curve
+from nas_bench.report.growth_figure import growth_figure, mean_widths
 from nas_bench.report.look import caption, legend_name, looks, neighbours, spread, style
 from nas_bench.report.pareto import Point, front, pareto_figure
+from nas_bench.report.ranks_figure import Scale, ranks_figure
+from nas_bench.report.standing import Standing, standing
 from nas_bench.results.ledger import Ledger
+from nas_bench.results.run import Run
 from nas_bench.trials.config import Twin
 
 
 def points(*values: tuple[float, float]) -> list[Point]:
-    return [Point(Row(str(value), ()), *(Estimate(v, 0.0) for v in value)) for value in values]
+    return [Point(Row(str(value), ()), *value, value[1], value[1]) for value in values]
+
+
+def found(ledger: Ledger) -> Standing:
+    (comparison,) = comparisons(ledger.runs())
+    return standing(comparison)
+
+
+def marked(axes: Axes) -> dict[tuple[float, float], Line2D]:
+    """The lines of some axes that are a single point."""
+    single = [line for line in axes.get_lines() if len(np.atleast_1d(line.get_xdata())) == 1]
+    return {tuple(np.asarray(line.get_xydata())[0]): line for line in single}
 
 
 def lines(axes: Axes) -> dict[str, list[Line2D]]:
@@ -29,13 +44,13 @@ def lines(axes: Axes) -> dict[str, list[Line2D]]:
 
 
 def test_the_front_holds_what_nothing_cheaper_or_equal_beats() -> None:
-    found = front(points((1, 50), (2, 40), (3, 90), (3, 95), (4, 95), (5, 96)), "accuracy")
-    assert [(point.cost.mean, point.score.mean) for point in found] == [(1, 50), (3, 95), (5, 96)]
+    kept = front(points((1, 50), (2, 40), (3, 90), (3, 95), (4, 95), (5, 96)), "accuracy")
+    assert [(point.cost, point.score) for point in kept] == [(1, 50), (3, 95), (5, 96)]
 
 
 def test_for_losses_lower_is_better() -> None:
-    found = front(points((1, 5), (2, 6), (3, 1)), "loss")
-    assert [point.cost.mean for point in found] == [1, 3]
+    kept = front(points((1, 5), (2, 6), (3, 1)), "loss")
+    assert [point.cost for point in kept] == [1, 3]
 
 
 def test_a_method_looks_the_same_and_its_variants_keep_its_colour() -> None:
@@ -64,13 +79,15 @@ def test_variants_and_twins_are_neighbours_in_the_legend() -> None:
     ]
 
 
-def test_long_names_take_several_lines_of_the_legend() -> None:
-    name = "random_growth[zero_fan_out=true,update=true] twin (flops)"
-    shown = legend_name(Row(name, ()))
-    assert shown.split("\n") == [
-        "random_growth[zero_fan_out=true,",
-        "   update=true] twin (flops)",
-    ]
+def test_long_names_lose_their_middle_in_the_legend_and_keep_their_seeds() -> None:
+    shown = legend_name(Row("a" * 60, (), frozenset({0, 1})))
+    assert shown == f"{'a' * 29}…{'a' * 14} (0/2 seeds)"
+
+
+def test_twins_do_not_change_how_others_look() -> None:
+    names = [*synthetic.SETTINGS, "tiny[k=3]"]
+    with_twins = looks([*names, *(f"{name} twin (steps)" for name in names)])
+    assert {name: with_twins[name] for name in names} == looks(names)
 
 
 def test_no_two_methods_of_a_figure_look_the_same() -> None:
@@ -88,10 +105,10 @@ def test_mean_curves_end_at_the_mean_of_the_ends() -> None:
     assert sd == pytest.approx([2**0.5] * 3)
 
 
-def test_every_curve_ends_where_the_table_says(tmp_path: Path) -> None:
+def test_every_curve_ends_at_the_mean_of_its_results(tmp_path: Path) -> None:
     (comparison,) = comparisons(synthetic.sweep(tmp_path, kind="free").runs())
     with style():
-        figure = curves_figure(comparison)
+        figure = anytime_figure(comparison)
     assert figure
     ends = [np.asarray(line.get_xydata())[-1] for line in figure.axes[0].get_lines()]
     for row in comparison.rows:
@@ -99,49 +116,116 @@ def test_every_curve_ends_where_the_table_says(tmp_path: Path) -> None:
         assert any(end == pytest.approx([cost, score]) for end in ends)
 
 
-def test_flop_twins_are_left_out_of_the_steps(tmp_path: Path) -> None:
+def test_twins_have_no_curves(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     synthetic.run(ledger, trial())
-    twin = trial(twin=Twin(of=trial().id, match="flops"))
-    synthetic.run(ledger, twin, points=90)
+    synthetic.run(ledger, trial(twin=Twin(of=trial().id, match="flops")), points=90)
     (comparison,) = comparisons(ledger.runs())
     with style():
-        figure = curves_figure(comparison)
+        figure = anytime_figure(comparison)
     assert figure
-    _, against_steps = figure.axes
-    assert against_steps.get_xlabel() == "training steps (FLOP twins left out)"
-    assert max(np.max(line.get_xdata()) for line in against_steps.get_lines()) == 15 * 12
+    assert max(np.max(line.get_xdata()) for line in figure.axes[1].get_lines()) == 15 * 12
+    assert [entry.get_text() for entry in figure.legends[0].get_texts()] == ["tiny"]
 
 
 def test_a_spread_ends_where_scores_end() -> None:
     assert spread(67.0, 49.0, "accuracy") == (18.0, 100.0)
     assert spread(20.0, 49.0, "accuracy") == (0.0, 69.0)
     assert spread(2.0, 3.0, "loss") == (0.0, 5.0)
-    assert spread(97.0, math.nan, "accuracy") == (97.0, 97.0)
 
 
 def test_the_detail_shows_whole_bars_and_no_method_from_outside(tmp_path: Path) -> None:
     ledger = synthetic.sweep(tmp_path)
     for seed in range(3):
         synthetic.run(ledger, trial("net2net", seed), spread=45)
-    (comparison,) = comparisons(ledger.runs())
+    standings = found(ledger)
     with style():
-        figure = pareto_figure(comparison, lambda record: record.parameters, "parameters")
+        figure = pareto_figure(standings, "parameters", "parameters")
     assert figure
     overview, detail = figure.axes
-    outlier = looks(row.name for row in comparison.rows)["net2net"].colour
+    outlier = looks(row.name for row in standings.comparison.rows)["net2net"].colour
     assert outlier in lines(overview)
     assert outlier not in lines(detail)
     bottom, top = detail.get_ylim()
-    bars = [path for found in detail.collections for path in found.get_paths()]
-    assert all(bottom <= y <= top for path in bars for y in np.asarray(path.vertices)[:, 1])
-    assert len(bars) >= len(synthetic.SETTINGS) - 1
+    ends = {len(np.atleast_1d(line.get_xdata())): line for line in detail.get_lines()}
+    assert {1, 2, 3} <= ends.keys()
+    bars = [line for line in detail.get_lines() if len(set(np.atleast_1d(line.get_xdata()))) == 1]
+    assert all(bottom <= y <= top for line in bars for y in np.atleast_1d(line.get_ydata()))
+
+
+def test_points_are_where_the_table_says(tmp_path: Path) -> None:
+    standings = found(synthetic.sweep(tmp_path))
+    with style():
+        figure = pareto_figure(standings, "training_flops", "training FLOPs")
+    assert figure
+    drawn = marked(figure.axes[0])
+    for row in standings.comparison.rows:
+        cost, score = row.estimate(training_flops).mean, standings.scores[row.name].estimate.mean
+        assert any(place == pytest.approx((cost, score)) for place in drawn), row.name
+
+
+def test_twins_are_joined_to_what_they_are_twins_of_and_not_on_the_front(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for method in ("tiny", "fixed[size=seed]"):
+        synthetic.run(ledger, trial(method, kind="free"))
+    twin = trial(kind="free", twin=Twin(of=trial(kind="free").id, match="steps"))
+    synthetic.begin(ledger, twin)
+    for record in synthetic.records(trial("fixed", kind="free")):
+        ledger.write(twin, synthetic.as_dict(record))
+    ledger.finish(twin)
+    with style():
+        figure = pareto_figure(found(ledger), "parameters", "parameters")
+    assert figure
+    labels = [entry.get_text() for entry in figure.legends[0].get_texts()]
+    assert labels == [
+        "tiny", "fixed[size=seed]", "not dominated", "the same from scratch, equal steps",
+    ]  # fmt: skip
+    (record,) = [r for r in synthetic.records(trial("tiny", kind="free")) if r.final]
+    (scratch,) = [r for r in synthetic.records(trial("fixed", kind="free")) if r.final]
+    paths = [np.asarray(line.get_xydata()).tolist() for line in figure.axes[0].get_lines()]
+    places = [[r.parameters, 100 * (r.test_accuracy or 0)] for r in (record, scratch)]
+    assert any(path == pytest.approx(np.array(places)) for path in paths)
+    assert "#999999" in lines(figure.axes[0])
+    (front_line,) = lines(figure.axes[0])["#999999"]
+    assert 100 * (scratch.test_accuracy or 0) not in np.asarray(front_line.get_ydata())
+
+
+def test_published_numbers_are_hollow(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.run(ledger, trial())
+    published = [{"parameters": 5000.0, "score": 99.0}, {"parameters": None, "score": 98.0}]
+    with style():
+        figure = pareto_figure(found(ledger), "parameters", "parameters", published)
+    assert figure
+    drawn = marked(figure.axes[0])
+    assert drawn[5000.0, 99.0].get_markerfacecolor() == "none"
+    assert not any(score == 98.0 for _, score in drawn)
+    (left, right), (bottom, top) = figure.axes[0].get_xlim(), figure.axes[0].get_ylim()
+    assert left < 5000 < right
+    assert bottom < 99 < top
+
+
+def test_nothing_of_a_figure_leaves_its_page_or_lies_on_the_panels(tmp_path: Path) -> None:
+    standings = found(synthetic.sweep(tmp_path))
+    with style():
+        figure = pareto_figure(standings, "flops", "FLOPs")
+        assert figure
+        figure.canvas.draw()
+        page = figure.bbox
+        legend = figure.legends[0].get_window_extent()
+        for axes in figure.axes:
+            box = axes.get_tightbbox()
+            assert box
+            assert page.x0 <= box.x0 < box.x1 <= page.x1
+            assert legend.y1 <= box.y0
+            assert box.y1 <= figure.texts[0].get_window_extent().y0
+    assert page.x0 <= legend.x0 < legend.x1 <= page.x1
 
 
 def test_a_failed_seed_is_drawn_apart_and_counted_in_the_legend(tmp_path: Path) -> None:
     (comparison,) = comparisons(synthetic.sweep(tmp_path).runs())
     with style():
-        figure = curves_figure(comparison)
+        figure = anytime_figure(comparison)
     assert figure
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "gradmax (2/3 seeds)" in labels
@@ -152,19 +236,88 @@ def test_a_figure_without_results_is_not_drawn(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.begin(trial())
     ledger.finish(trial())
-    (comparison,) = comparisons(ledger.runs())
-    assert pareto_figure(comparison, training_flops, "FLOPs") is None
-    assert curves_figure(comparison) is None
+    standings = found(ledger)
+    assert pareto_figure(standings, "flops", "FLOPs") is None
+    assert anytime_figure(standings.comparison) is None
+    assert growth_figure(standings.comparison) is None
 
 
 @pytest.mark.parametrize("name", ["$x^{", "_hidden", "文字", "a" * 200, "<b>&\n"])
 def test_any_name_can_be_drawn(name: str, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     synthetic.run(ledger, trial(name, task=name))
-    (comparison,) = comparisons(ledger.runs())
+    standings = found(ledger)
     with style():
-        figure = pareto_figure(comparison, training_flops, "training FLOPs")
-        assert figure
-        figure.savefig(tmp_path / "figure.png")
-        figure.savefig(tmp_path / "figure.svg")
+        drawn = pareto_figure(standings, "flops", "F"), growth_figure(standings.comparison)
+        for figure in drawn:
+            assert figure
+            for kind in ("png", "svg", "pdf"):
+                figure.savefig(tmp_path / f"figure.{kind}")
     assert len(caption(name)) <= 41
+
+
+def grown(seed: int, changes: dict[int, tuple[int, int]]) -> Run:
+    """A trial that grows at these steps to these widths."""
+    records = [replace(record, widths=(1, 1)) for record in synthetic.records(trial(seed=seed))]
+    events = [replace(synthetic.growth(step), widths=w) for step, w in changes.items()]
+    last = replace(records[-1], widths=list(changes.values())[-1])
+    return replace(
+        run_of(seed), curve=(*records[:-1], last), growth=tuple(events), result=last, status="ok"
+    )
+
+
+def run_of(seed: int) -> Run:
+    config = trial(seed=seed)
+    return Run(
+        method="tiny", task="digits", protocol="smoke", seed=seed, status="ok", id=config.id,
+        settings_id="", label="tiny", kind=config.kind, config=config, folder=Path(),
+    )  # fmt: skip
+
+
+def test_mean_widths_change_where_any_seed_grows() -> None:
+    runs = [grown(0, {30: (3, 1), 60: (3, 5)}), grown(1, {45: (5, 1), 60: (5, 5)})]
+    steps, widths = mean_widths(runs, 0)
+    assert dict(zip(steps.tolist(), widths.tolist(), strict=True)) == {
+        0: 1.0, 30: 2.0, 45: 4.0, 60: 4.0, 180: 4.0,
+    }  # fmt: skip
+
+
+def test_growths_and_refusals_are_marked_on_their_site(tmp_path: Path) -> None:
+    run = grown(0, {30: (3, 1), 60: (3, 5)})
+    refused = replace(synthetic.growth(90, 0), status="rejected", site="layers.1", widths=(3, 5))
+    other = replace(synthetic.growth(60), site="layers.3", widths=(3, 5))
+    run = replace(run, growth=(run.growth[0], other, refused))
+    row = Row("tiny", (run,), frozenset({0}))
+    comparison = Comparison("smoke", 1, "same_target", "digits", "12 epochs", "accuracy", (row,))
+    with style():
+        figure = growth_figure(comparison)
+    assert figure
+    found = {place: line.get_marker() for place, line in marked(figure.axes[0]).items()}
+    assert found == {(30.0, 3.0): "o", (60.0, 5.0): "o", (90.0, 3.0): "x"}
+    labels = [entry.get_text() for entry in figure.legends[0].get_texts()]
+    assert labels == ["site layers.1", "site layers.3", "grown", "refused"]
+
+
+def test_critical_differences_join_what_is_not_told_apart() -> None:
+    names = ["a", "b", "c", "d"]
+    group = {
+        "protocol": "lite", "version": 1, "kind": "free", "budget": "9 steps",
+        "tasks": ["1", "2", "3", "4", "5"],
+        "ranks": [{"name": n, "mean": 1.0 + i, "interval": [1, 4]} for i, n in enumerate(names)],
+        "critical_difference": {
+            "friedman_p": 0.01, "distance": 1.5, "groups": [["a", "b"], ["b", "c", "d"]],
+        },
+    }  # fmt: skip
+    with style():
+        figure = ranks_figure(group)
+    scale = Scale(4)
+    (axes,) = figure.axes
+    bars = [line for line in axes.get_lines() if line.get_linewidth() == 2.6]
+    ends = [np.asarray(line.get_xdata()).tolist() for line in bars]
+    assert ends == [
+        pytest.approx([scale(1) - 0.04, scale(2) + 0.04]),
+        pytest.approx([scale(2) - 0.04, scale(4) + 0.04]),
+    ]
+    shown = [text.get_text() for text in axes.texts]
+    assert {"a  1.00", "b  2.00", "3.00  c", "4.00  d", "critical difference 1.50"} <= set(shown)
+    assert "lite v1 · free growth · 9 steps · 5 tasks · Friedman p = 0.010" in shown

@@ -3,7 +3,6 @@ import math
 import pytest
 
 from nas_bench.report import text
-from nas_bench.report.comparison import Estimate, estimate
 
 
 @pytest.mark.parametrize(
@@ -23,15 +22,26 @@ def test_sizes_have_three_digits_and_a_unit(value: float, shown: str) -> None:
     assert text.human(value) == shown
 
 
-def test_one_seed_has_no_spread() -> None:
-    assert text.score(estimate([97.314]), "accuracy") == "97.31"
-    assert text.score(estimate([97.0, 98.0]), "accuracy") == "97.50 ± 0.71"
-    assert text.score(estimate([]), "accuracy") == "–"
+def test_one_seed_has_no_margin() -> None:
+    assert text.score(97.314, None, "accuracy") == "97.31"
+    assert text.score(97.5, 0.7071, "accuracy") == "97.50 ± 0.71"
+    assert text.score(math.nan, None, "accuracy") == "–"
 
 
 def test_losses_have_four_digits() -> None:
-    assert text.score(Estimate(0.0123449, 0.001), "loss") == "0.01234 ± 0.00100"
-    assert text.score(Estimate(12.3456, 0.1), "loss") == "12.35 ± 0.10"
+    assert text.score(0.0123449, 0.001, "loss") == "0.01234 ± 0.00100"
+    assert text.score(12.3456, 0.1, "loss") == "12.35 ± 0.10"
+
+
+def test_differences_have_a_sign() -> None:
+    assert text.difference(0.314, 0.1, "accuracy") == "+0.31 ± 0.10"
+    assert text.difference(-0.314, None, "accuracy") == "−0.31"
+
+
+def test_p_values_have_two_digits() -> None:
+    assert [text.p_value(p) for p in (1e-5, 0.001953, 0.0313, 1.0)] == [
+        "< 0.0001", "0.002", "0.031", "1",
+    ]  # fmt: skip
 
 
 def test_shares_that_are_small_are_not_shown_as_zero() -> None:

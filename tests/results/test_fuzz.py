@@ -14,8 +14,12 @@ import synthetic
 
 from nas_bench.cli import status
 from nas_bench.execution.earlier import missing
-from nas_bench.report import table
 from nas_bench.report.comparison import comparisons
+from nas_bench.report.content import content
+from nas_bench.report.markdown import section
+from nas_bench.report.numbers import numbers
+from nas_bench.report.standing import standing
+from nas_bench.report.table import leaderboard
 from nas_bench.results.checks import findings
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.merge import merge
@@ -215,15 +219,16 @@ def check(base: Path, folder: Path, seed: int) -> int:
     shown = overview(folder)
     found = [f"{finding.place}: {finding.message}" for finding in findings(runs)]
     compared = comparisons(runs)
-    table.numbers(compared)
-    assert all(map(table.markdown, compared)), how
+    standings = [standing(comparison) for comparison in compared]
+    numbers(standings)
+    assert all(section(leaderboard(found)) for found in standings), how
     missing(configs(), Ledger(folder), "none")
     list(merge([folder], folder.with_name("merged"), dry=True))
     gone = lost(base, folder)
     for place in gone:
         for who, lines in (
             ("status", shown.problems),
-            ("report", table.problems(runs)),
+            ("report", content(runs, "", standings)["problems"]),
             ("verify", found),
         ):
             assert names(lines, place), f"{how}: {who} is silent about {place}: {lines}"

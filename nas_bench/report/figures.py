@@ -1,0 +1,104 @@
+"""The files of all figures: what is drawn of a ledger, under which names."""
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nas_bench.report.comparison import Comparison
+from nas_bench.report.standing import Standing
+from nas_bench.results.paths import path_part
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg", "pdf")
+AXES = {
+    "flops": "FLOPs per sample",
+    "parameters": "parameters",
+    "training_flops": "training FLOPs, growth included",
+    "seconds": "seconds of training and growth",
+}
+"""Costs that scores are shown against, and what the axis says."""
+STEMS = (*(f"pareto_{name}" for name in AXES), "anytime", "growth", "critical_differences")
+"""What names of figures begin with."""
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""What would change from day to day or between versions."""
+
+
+def figures(
+    standings: Sequence[Standing], content: Mapping[str, Any], formats: Sequence[str]
+) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files; matplotlib is imported only here.
+
+    Args:
+        standings: one for each comparison.
+        content: what the report shows.
+        formats: of FORMATS.
+    """
+    if not formats:
+        return
+    from nas_bench.report.look import style
+
+    with style():
+        for name, figure in _drawn(standings, content):
+            for kind in formats:
+                yield f"{name}.{kind}", _image(figure, kind)
+
+
+def _drawn(
+    standings: Sequence[Standing], content: Mapping[str, Any]
+) -> Iterator[tuple[str, "Figure"]]:
+    from nas_bench.report.curves import anytime_figure
+    from nas_bench.report.growth_figure import growth_figure
+    from nas_bench.report.pareto import pareto_figure
+    from nas_bench.report.ranks_figure import ranks_figure
+
+    suffixes = _suffixes([found.comparison for found in standings])
+    shown = zip(standings, content["comparisons"], suffixes, strict=True)
+    for found, described, suffix in shown:
+        for cost, label in AXES.items():
+            published = described["published"] if cost == "parameters" else ()
+            if figure := pareto_figure(found, cost, label, published):
+                yield f"pareto_{cost}{suffix}", figure
+        if figure := anytime_figure(found.comparison):
+            yield f"anytime{suffix}", figure
+        if figure := growth_figure(found.comparison):
+            yield f"growth{suffix}", figure
+    groups = [group for group in content["across"] if group["critical_difference"]]
+    for group, suffix in zip(groups, _unique(map(_place, groups)), strict=True):
+        yield f"critical_differences{suffix}", ranks_figure(group)
+
+
+def _suffixes(compared: Sequence[Comparison]) -> list[str]:
+    """What figures of several comparisons add to their names; nothing for a single one."""
+    return _unique((*_place(vars(c)), c.task) for c in compared)
+
+
+def _place(values: Mapping[str, Any]) -> tuple[str, ...]:
+    return values["protocol"], values["kind"], f"v{values['version']}", values["budget"]
+
+
+def _unique(places: Iterable[tuple[str, ...]]) -> list[str]:
+    """Suffixes of the parts in which the places differ; without version and budget if they can."""
+    full = list(places)
+    if len(full) == 1:
+        return [""]
+    short = [(*place[:2], *place[4:]) for place in full]
+    shared = Counter(short)
+    parts = [
+        (*brief, *place[2:4]) if shared[brief] > 1 else brief
+        for place, brief in zip(full, short, strict=True)
+    ]
+    return ["".join(f"--{path_part(part.replace(' ', '-'))}" for part in name) for name in parts]
+
+
+def _image(figure: "Figure", kind: str) -> bytes:
+    """The figure's file, without anything that changes from day to day."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, metadata=_METADATA[kind])
+    return buffer.getvalue()

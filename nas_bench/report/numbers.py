@@ -1,0 +1,72 @@
+"""Every row of every comparison in plain numbers: `leaderboard.csv`."""
+
+import math
+from collections.abc import Iterable
+
+from nas_bench.report.comparison import Measure, Row, growth_share
+from nas_bench.report.standing import COSTS, Contrast, Standing
+from nas_bench.report.statistics import Interval
+
+Value = str | float | None
+_MEASURES: dict[str, Measure] = {**COSTS, "growth_share": growth_share}
+
+
+def numbers(standings: Iterable[Standing]) -> list[dict[str, Value]]:
+    """One dictionary for each row, twins too: accuracies in percent, shares in [0, 1].
+
+    `test_score` counts seeds without a result as the worst, `test_score_of_results` leaves them
+    out; costs are of those with a result. What is not known is None.
+    """
+    return [_numbers(found, row) for found in standings for row in found.comparison.rows]
+
+
+def _numbers(found: Standing, row: Row) -> dict[str, Value]:
+    comparison, score = found.comparison, found.scores[row.name]
+    twin = row.config.twin if row.config else None
+    values: dict[str, Value] = {
+        "protocol": comparison.protocol,
+        "version": comparison.version,
+        "kind": comparison.kind,
+        "task": comparison.task,
+        "budget": comparison.budget,
+        "method": row.name,
+        "role": row.role,
+        "twin": twin.match if twin else None,
+        "settings_id": row.runs[0].settings_id,
+        "rank": found.ranks.get(row.name),
+        "metric": comparison.metric,
+        "test_score": _known(score.estimate.mean),
+        "test_score_sd": _known(score.estimate.sd),
+        **_ends("test_score", score.interval),
+        "test_score_of_results": _known(row.estimate(comparison.score).mean),
+        "seeds_ok": len(row.results),
+        "seeds": len(row.asked),
+        "seeds_counted_as_worst": len(score.missing),
+        "shared_device": row.shared,
+    }
+    for name, measure in _MEASURES.items():
+        value = row.estimate(measure)
+        values |= {name: _known(value.mean), f"{name}_sd": _known(value.sd)}
+    for match in ("steps", "flops"):
+        asked = f"equal {match}", row.name
+        contrasts = (c for c in found.growing if (c.question, c.first) == asked)
+        values |= _growing(f"grown_minus_scratch_{match}", next(contrasts, None))
+    return values
+
+
+def _growing(name: str, contrast: Contrast | None) -> dict[str, Value]:
+    gap = contrast.difference if contrast else None
+    return {
+        name: _known(gap.mean) if gap else None,
+        **_ends(name, gap.interval if gap else None),
+        f"{name}_p_holm": contrast.adjusted if contrast else None,
+    }
+
+
+def _ends(name: str, interval: Interval | None) -> dict[str, Value]:
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return {f"{name}_ci_low": low, f"{name}_ci_high": high}
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

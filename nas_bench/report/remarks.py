@@ -1,0 +1,105 @@
+"""What is to be said under a table: what can be told apart, what lacks, what failed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nas_bench.report import text
+from nas_bench.report.comparison import Row
+from nas_bench.report.standing import Contrast, Standing
+from nas_bench.report.statistics import TESTABLE, Interval, seeds_needed
+from nas_bench.results.run import Run
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence, or a line and the list that it introduces; not escaped."""
+
+    sentence: str
+    items: tuple[str, ...] = ()
+
+
+def remarks(found: Standing) -> tuple[Remark, ...]:
+    """Everything to be said under the leaderboard of a comparison."""
+    return (
+        *_testable(found),
+        *_attribution(found),
+        *_lacking(found),
+        *_failures(found),
+        *_mixed(found),
+    )
+
+
+def margin(interval: Interval | None) -> float | None:
+    """Half the width of an interval."""
+    return None if interval is None else (interval.high - interval.low) / 2
+
+
+def _testable(found: Standing) -> Iterator[Remark]:
+    """What differences these seeds can show."""
+    pairs = [contrast.difference.pairs for contrast in found.pairs]
+    if not pairs:
+        return
+    seeds = f"{min(pairs)} paired seed{'s' * (min(pairs) != 1)}"
+    if max(pairs) < TESTABLE:
+        yield Remark(f"Differences are not testable below {TESTABLE} paired seeds; here: {seeds}.")
+    elif all(rank is None for rank in found.ranks.values()):
+        rows = len(found.ranks)
+        yield Remark(
+            f"No ranks: to tell {rows} rows apart takes {seeds_needed(rows)} paired seeds; here: "
+            f"{seeds}."
+        )
+    if max(pairs) >= TESTABLE and found.detectable is not None:
+        gap = text.score(found.detectable, None, found.comparison.metric)
+        unit = " points" if found.comparison.metric == "accuracy" else ""
+        yield Remark(
+            f"A single pair of rows that differ by {gap}{unit} would be told apart with "
+            f"probability 0.8 by these seeds ({seeds}, t-test, before correction)."
+        )
+
+
+def _attribution(found: Standing) -> Iterator[Remark]:
+    lines = tuple(_contrast(found, contrast) for contrast in found.attribution)
+    if lines:
+        yield Remark("What TINY gains, taken apart (paired difference ± 95 % CI):", lines)
+
+
+def _contrast(found: Standing, contrast: Contrast) -> str:
+    gap = contrast.difference
+    shown = text.difference(gap.mean, margin(gap.interval), found.comparison.metric)
+    p = contrast.adjusted
+    told = "not testable" if p is None else f"p = {text.p_value(p)}, Holm"
+    return f"{contrast.question} ({contrast.first} − {contrast.second}): {shown} ({told})"
+
+
+def _lacking(found: Standing) -> Iterator[Remark]:
+    if found.lacking:
+        names = ", ".join(found.lacking)
+        yield Remark(f"Missing from this comparison, which it needs to be conclusive: {names}.")
+
+
+def _failures(found: Standing) -> Iterator[Remark]:
+    """One line for each trial without a result, and for each row that lacks seeds of others."""
+    comparison = found.comparison
+    failed = [_failure(row, run) for row, run in comparison.without_result]
+    lines = (*failed, *(_not_run(row) for row in comparison.rows if row.not_run))
+    if lines:
+        worst = text.score(comparison.worst, None, comparison.metric)
+        counted = "" if worst == "–" else f", counted as the worst result ({worst}; †)"
+        yield Remark(f"Without a result{counted}:", lines)
+
+
+def _failure(row: Row, run: Run) -> str:
+    reason = f": {run.reason}" if run.reason else ""
+    return text.one_line(f"{row.name}, seed {run.seed}: {run.state}{reason}")
+
+
+def _not_run(row: Row) -> str:
+    seeds = f"seed{'s' * (len(row.not_run) > 1)} {', '.join(map(str, row.not_run))}"
+    return text.one_line(f"{row.name}, {seeds}: not run")
+
+
+def _mixed(found: Standing) -> Iterator[Remark]:
+    """What makes the numbers of a table hard to compare."""
+    names = ", ".join(text.one_line(row.name) for row in found.comparison.rows if row.mixed)
+    if names:
+        yield Remark(f"Seeds from different versions of the code or the data: {names}.")

@@ -1,0 +1,116 @@
+"""A figure of one or two columns of a paper: panels, with title above and legend below."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib import font_manager, rcParams
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nas_bench.report.look import caption
+
+ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
+"""Widths in inches of one and of two columns of a paper."""
+_TOP, _BOTTOM, _LEFT, _RIGHT = 0.28, 0.42, 0.55, 0.08  # inches around the panels
+_LINE, _HANDLE, _BETWEEN = 0.145, 0.42, 0.12  # inches of a legend's entries
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How the panels of a sheet lie, in inches.
+
+    Attributes:
+        columns: panels beside each other.
+        rows: panels above each other.
+        height: of a panel.
+        across: room between columns.
+        down: room between rows.
+        left: room for the labels of the y axis.
+        titled: whether panels have titles of their own.
+    """
+
+    columns: int = 1
+    rows: int = 1
+    height: float = 2.2
+    across: float = 0.12
+    down: float = 0.3
+    left: float = _LEFT
+    titled: bool = False
+
+    @property
+    def width(self) -> float:
+        """That of the whole sheet."""
+        return ONE_COLUMN if self.columns == 1 else TWO_COLUMNS
+
+
+def sheet(
+    title: str, grid: Grid, entries: Sequence[Artist], remark: str = ""
+) -> tuple[Figure, list[Axes]]:
+    """A figure with its panels, row by row.
+
+    Positions are computed, since matplotlib's own layouts draw everything once more.
+
+    Args:
+        title: above all panels; shortened to fit.
+        grid: of the panels.
+        entries: of the legend, with labels.
+        remark: the legend's title.
+    """
+    columns = _legend_columns([str(entry.get_label()) for entry in entries], grid.width)
+    lines = math.ceil(len(entries) / columns) + (1 + remark.count("\n")) * bool(remark)
+    below = _BOTTOM + lines * _LINE + 0.06
+    panels = grid.rows * grid.height + (grid.rows - 1) * grid.down
+    height = _TOP + 0.16 * grid.titled + panels + below
+    figure = Figure(figsize=(grid.width, height))
+    inner = grid.width - grid.left - _RIGHT - (grid.columns - 1) * grid.across
+    size = inner / grid.columns, grid.height
+    axes = [
+        figure.add_axes(
+            (
+                (grid.left + column * (size[0] + grid.across)) / grid.width,
+                (below + (grid.rows - 1 - row) * (size[1] + grid.down)) / height,
+                size[0] / grid.width,
+                size[1] / height,
+            )
+        )
+        for row in range(grid.rows)
+        for column in range(grid.columns)
+    ]
+    shown = caption(title, round(16 * grid.width))
+    figure.text(0.06 / grid.width, 1 - 0.06 / height, shown, ha="left", va="top", fontsize=8)
+    if entries:
+        figure.legend(
+            handles=entries,
+            loc="lower left",
+            bbox_to_anchor=(0.06 / grid.width, 0.03 / height),
+            borderaxespad=0,
+            borderpad=0,
+            ncols=columns,
+            title=remark or None,
+            alignment="left",
+            columnspacing=1.2,
+            labelspacing=0.3,
+            handlelength=2.4,
+        )
+    return figure, axes
+
+
+def _legend_columns(labels: Sequence[str], width: float) -> int:
+    """The most columns, filled one after the other, in which the labels fit into the width."""
+    widths = [_HANDLE + _BETWEEN + _inches(label) for label in labels]
+    for columns in range(min(len(labels), 6), 1, -1):
+        lines = math.ceil(len(labels) / columns)
+        parts = [widths[start : start + lines] for start in range(0, len(labels), lines)]
+        if sum(map(max, parts)) <= width - 0.1:
+            return columns
+    return 1
+
+
+def _inches(label: str) -> float:
+    """The width of a legend's label."""
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+    font.set_size(rcParams["legend.fontsize"], 72)
+    font.set_text(label)
+    return font.get_width_height()[0] / 64 / 72
