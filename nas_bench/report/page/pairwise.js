@@ -36,7 +36,7 @@ function matrixSection(found, names) {
   made.classList.add("matrix");
   return section(
     "Every pair",
-    paragraph(`Difference of the ${found.metric === "loss" ? "test loss" : "test accuracy in points"}, the row’s less the column’s, paired by seed. p is that of the exact sign-flip test after Holm’s correction over all ${plural(found.pairs.length, "pair")}. ▲ the row is significantly better, ▼ significantly worse (p ≤ .05).`, "says"),
+    paragraph(`Difference of the ${found.metric === "loss" ? "test loss" : "test accuracy in points"}, the row’s less the column’s, paired by seed. p is that of the exact sign-flip test after Holm’s correction over all ${plural(found.pairs.length, "pair")}. ▲ the row is significantly better, ▼ significantly worse (p ≤ 0.05).`, "says"),
     made,
     under(csvButton(flat, found.pairs, "pairs")),
   );
@@ -50,10 +50,10 @@ function tally(each) {
 }
 
 function pairCell(pair) {
-  if (!pair) return element("span", { className: "self", "aria-label": "itself" }, "");
+  if (!pair) return "";
   const verdict = isReal(pair) ? (isBetter(pair) ? "better" : "worse") : "open";
   const sign = { better: "▲ ", worse: "▼ ", open: "" }[verdict];
-  const short = isNumber(pair.adjusted) ? pValue(pair.adjusted).replace("p = ", "p ").replace("p < ", "p<") : `${plural(pair.pairs, "seed")}`;
+  const short = isNumber(pair.adjusted) ? pValue(pair.adjusted).replace("= ", "") : `${plural(pair.pairs, "seed")}`;
   const made = opens([rowNamed(pair.first), rowNamed(pair.second)], element("span", {}, sign + signed(pair.difference, comparison().metric)), element("small", {}, short));
   made.classList.add("pair", verdict);
   made.title = `${pair.first} less ${pair.second}: ${signed(pair.difference, comparison().metric)}, 95 % CI ${range(pair.interval, comparison().metric)}, ${pValue(pair.adjusted)}, ${plural(pair.pairs, "paired seed")}`;
@@ -69,7 +69,7 @@ function questions(title, name, pairs, words) {
     { label: "Difference", numeric: true, value: (pair) => pair.difference, cell: differenceText },
     { label: "95 % CI", numeric: true, value: (pair) => pair.interval?.join(" "), text: (pair) => range(pair.interval, metric) },
     { label: "Seeds", numeric: true, value: (pair) => pair.pairs },
-    { label: "p (Holm)", numeric: true, value: (pair) => pair.adjusted, text: (pair) => pValue(pair.adjusted).replace(/^p = /, "").replace(/^p /, "") },
+    { label: "p (Holm)", numeric: true, value: (pair) => pair.adjusted, text: (pair) => (isNumber(pair.adjusted) ? pNumber(pair.adjusted) : "not testable") },
     { label: "In words", value: words, className: "prose" },
   ];
   return section(title, table(columns, pairs, title), under(csvButton(columns, pairs, name)));

@@ -68,9 +68,13 @@ function duration(seconds) {
   return seconds.toFixed(seconds < 100 ? 1 : 0);
 }
 
+/** Two significant digits: `0.031`. */
+const pNumber = (p) => (p < 1e-4 ? "< 0.0001" : String(Number(p.toPrecision(2))));
+
+/** `p = 0.031`, or that there is none. */
 function pValue(p) {
   if (!isNumber(p)) return "not testable";
-  return p < 0.001 ? "p < .001" : `p = ${p >= 0.9995 ? "1" : p.toFixed(3).replace(/^0/, "")}`;
+  return p < 1e-4 ? `p ${pNumber(p)}` : `p = ${pNumber(p)}`;
 }
 
 const minus = (text) => text.replace(/^-/, MINUS);

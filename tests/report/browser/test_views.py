@@ -1,0 +1,148 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import synthetic
+from playwright.sync_api import expect
+
+from nas_bench.report.content import content
+from nas_bench.results.ledger import Ledger
+
+VIEWS = (
+    "leaderboard", "pareto", "anytime", "growth", "pairwise", "budget", "failures", "provenance",
+)  # fmt: skip
+DRAWN = ("pareto", "anytime", "growth", "budget")
+PHONE = {"width": 360, "height": 740}
+
+
+def wide(tab: Any) -> bool:
+    return tab.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+def visits(tab: Any) -> Iterator[str]:
+    """Every view, by its tab."""
+    for view in VIEWS:
+        tab.locator(f"nav a[data-key='view:{view}']").click()
+        expect(tab.locator("nav [aria-current]")).to_contain_text(view.capitalize())
+        yield view
+
+
+def test_every_view_shows_every_comparison(opened: Any, shown: dict[str, Any]) -> None:
+    tab = opened()
+    for comparison in shown["comparisons"]:
+        tab.select_option("#compare", comparison["id"])
+        for view in visits(tab):
+            place = f"{view} of {comparison['title']}"
+            assert len(tab.inner_text("main")) > 150, place
+            assert view not in DRAWN or tab.locator("main .chart svg").count(), place
+            assert tab.locator("main .chart:empty").count() == 0, place
+            assert not wide(tab), place
+
+
+def test_a_phone_scrolls_down_only(opened: Any) -> None:
+    tab = opened("twins=yes", viewport=PHONE)
+    for view in visits(tab):
+        assert not wide(tab), view
+        boxes = [chart.bounding_box() for chart in tab.locator("main .chart svg").all()]
+        assert all(box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"] for box in boxes)
+
+
+def test_the_leaderboard_says_what_the_content_says(opened: Any, shown: dict[str, Any]) -> None:
+    comparison = shown["comparisons"][0]
+    tab = opened(f"compare={comparison['id']}")
+    rows = [row for row in comparison["rows"] if row["role"] != "twin"]
+    lines = [line.inner_text() for line in tab.locator(".board tbody tr").all()]
+    for row, line in zip(rows, lines, strict=True):
+        assert row["name"] in line.replace("\n", "")
+        assert f"{row['score']['mean']:.2f}" in line
+        assert f"{row['seeds_ok']}/{row['seeds']}" in line
+        assert ("†" in line) == bool(row["counted_as_worst"])
+
+
+def test_growing_is_compared_with_its_twin(opened: Any, shown: dict[str, Any]) -> None:
+    found = next(c for c in shown["comparisons"] if c["growing"])
+    tab = opened(f"compare={found['id']}")
+    pair = next(p for p in found["growing"] if p["first"] == "tiny" and "flops" in p["question"])
+    line = tab.locator(".board tbody tr").filter(has_text="tiny").first.inner_text()
+    assert f"{abs(pair['difference']):.2f}" in line
+    tab.goto(tab.url + "&view=pairwise")
+    expect(tab.get_by_role("region", name="Did growing pay?")).to_contain_text("tiny twin (flops)")
+
+
+def test_ranks_of_too_few_seeds_are_withheld_and_why_is_said(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    few = next(c for c in shown["comparisons"] if len(c["seeds"]) == 3)
+    tab = opened(f"compare={few['id']}")
+    assert {cell.inner_text() for cell in tab.locator(".board td:first-child").all()} == {"–"}
+    expect(tab.locator(".standing")).to_contain_text("Not testable below 6 paired seeds")
+
+
+def test_a_loss_is_called_a_loss(opened: Any, shown: dict[str, Any]) -> None:
+    regression = next(c for c in shown["comparisons"] if c["metric"] == "loss")
+    tab = opened(f"compare={regression['id']}&view=pareto")
+    expect(tab.locator(".standing")).to_contain_text("test loss, lower is better")
+    expect(tab.locator("figure").first).to_contain_text("Test loss against")
+
+
+def test_every_failure_is_listed_with_its_reason(opened: Any, shown: dict[str, Any]) -> None:
+    tab = opened("view=failures")
+    trials = [t for row in shown["comparisons"][0]["rows"] for t in row["trials"]]
+    failed = [trial for trial in trials if trial["status"] != "ok"]
+    assert failed
+    assert tab.locator("main tbody tr").count() == len(failed)
+    for trial in failed:
+        expect(tab.locator("main table")).to_contain_text(trial["reason"])
+
+
+def test_published_numbers_are_hollow_and_only_where_they_have_a_place(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    mnist = next(c for c in shown["comparisons"] if c["published"])
+    placed = sum(point["parameters"] is not None for point in mnist["published"])
+    tab = opened(f"compare={mnist['id']}&view=pareto&cost=parameters")
+    assert placed
+    hollow = tab.locator("main .chart [stroke-dasharray='2 1.5'] circle")
+    assert hollow.count() == 0
+    tab.get_by_role("checkbox", name="Published numbers").check()
+    assert hollow.count() == placed
+    table = tab.get_by_role("region", name="Published numbers")
+    assert table.locator("tbody tr").count() == len(mnist["published"])
+
+
+def test_an_empty_ledger_is_a_sentence(opened: Any, shown: dict[str, Any]) -> None:
+    nothing = {**shown, "comparisons": [], "across": [], "environments": [], "problems": ["why"]}
+    tab = opened("", nothing)
+    expect(tab.locator("main")).to_contain_text("no trial that can be read")
+    expect(tab.locator("main")).to_contain_text("why")
+
+
+def test_rows_without_any_result_still_show(opened: Any, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.fail(ledger, synthetic.trial("tiny"))
+    tab = opened("", content(ledger.runs(), "failed"))
+    for view in visits(tab):
+        assert len(tab.inner_text("main")) > 20, view
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_follow_the_system_until_the_reader_chooses(opened: Any, scheme: str) -> None:
+    tab = opened("view=pareto", color_scheme=scheme)
+    background = "getComputedStyle(document.body).backgroundColor"
+    colours = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 26)"}
+    assert tab.evaluate(background) == colours[scheme]
+    other = "dark" if scheme == "light" else "light"
+    tab.get_by_role("button", name=other.capitalize(), exact=True).click()
+    expect(tab.locator(f"html[data-theme={other}]")).to_be_attached()
+    assert tab.evaluate(background) == colours[other]
+    tab.reload()
+    assert tab.evaluate(background) == colours[other]
+
+
+def test_print_is_light_and_without_controls(opened: Any) -> None:
+    tab = opened("view=pareto", color_scheme="dark")
+    tab.emulate_media(media="print")
+    assert not tab.locator("nav").is_visible()
+    assert not tab.locator(".controls").is_visible()
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
