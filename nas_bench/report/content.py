@@ -7,7 +7,14 @@ from typing import Any, get_args
 
 import numpy as np
 
-from nas_bench.report.comparison import Comparison, Row, comparisons, estimate, training_flops
+from nas_bench.report.comparison import (
+    Comparison,
+    Measure,
+    Row,
+    comparisons,
+    estimate,
+    training_flops,
+)
 from nas_bench.report.curves import mean_curve
 from nas_bench.report.look import looks
 from nas_bench.report.published import published_points
@@ -34,6 +41,12 @@ _EVENT = (
 )  # fmt: skip
 """Columns of a growth event: site and status are places in their lists, index that of the width
 which has changed, gain the largest λ."""
+_AXES: dict[str, Measure] = {
+    "steps": lambda record: record.step,
+    "flops": training_flops,
+    "seconds": COSTS["seconds"],
+}
+"""What a curve can be drawn against."""
 _STATUSES: tuple[str, ...] = get_args(SiteStatus)
 
 
@@ -198,30 +211,27 @@ def _spent(row: Row) -> dict[str, dict[str, float | None]]:
 def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[float | None]] | None:
     """Mean and sd over the seeds with a result, against everything spent."""
     runs = [run for run in row.runs if run.status == "ok" and len(run.curve) > 1]
-    axes = {
-        "steps": lambda record: record.step,
-        "flops": training_flops,
-        "seconds": COSTS["seconds"],
-    }
-    lines = {
-        name: [line for run in runs if (line := _line(run, measure, comparison)) is not None]
-        for name, measure in axes.items()
-    }
-    if not lines["steps"]:
+    tables = [table for run in runs if len(table := _table(run, comparison))]
+    if not tables:
         return None
-    found = {name: mean_curve(line) for name, line in lines.items()}
-    _, mean, sd = found["steps"]
-    scores = {"mean": _numbers(mean), "sd": _numbers(sd)}
-    return {name: _numbers(x) for name, (x, _, _) in found.items()} | scores
+    found = [
+        mean_curve([(table[:, 0], table[:, column], table[:, -1]) for table in tables])
+        for column in range(1, 1 + len(_AXES))
+    ]
+    _, mean, sd = found[0]
+    axes = {name: _numbers(x) for name, (x, _, _) in zip(_AXES, found, strict=True)}
+    return axes | {"mean": _numbers(mean), "sd": _numbers(sd)}
 
 
-def _line(
-    run: Run, measure: Any, comparison: Comparison
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def _table(run: Run, comparison: Comparison) -> np.ndarray:
+    """Progress, everything spent and score of each record that has one: (records, columns)."""
     end = max(run.curve[-1].step, 1)
-    values = np.array([(r.step / end, measure(r), comparison.score(r)) for r in run.curve])
-    kept = values[np.isfinite(values[:, 2])]
-    return (kept[:, 0], kept[:, 1], kept[:, 2]) if len(kept) else None
+    rows = [
+        (record.step / end, *(measure(record) for measure in _AXES.values()), score)
+        for record in run.curve
+        if math.isfinite(score := comparison.score(record))
+    ]
+    return np.array(rows, dtype=float).reshape(-1, 2 + len(_AXES))
 
 
 def _trial(comparison: Comparison, run: Run, environments: Environments) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nas_bench.report.table import ACROSS_NOTE, NOTE, Table, across_tables, lead
 from nas_bench.report.terminal import Shown
 from nas_bench.results import files
 from nas_bench.results.files import LedgerError
+from nas_bench.results.garbage import no_garbage
 from nas_bench.results.ledger import Ledger
 
 _FORMER = ("table", "pareto_flops", "pareto_parameters", "learning_curves")
@@ -74,9 +75,10 @@ def write(folder: Path, formats: Sequence[str] | None = None) -> Report:
         LedgerError: if there is nothing to report.
         UnwrittenError: if the report cannot be written; it holds the report.
     """
-    runs = Ledger(folder).runs()
-    standings = [standing(comparison) for comparison in comparisons(runs)]
-    shown = content(runs, Path(folder).name, standings)
+    with no_garbage():
+        runs = Ledger(folder).runs()
+        standings = [standing(comparison) for comparison in comparisons(runs)]
+        shown = content(runs, Path(folder).name, standings)
     if not standings:
         problems = shown["problems"]
         detail = (

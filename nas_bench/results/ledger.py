@@ -1,8 +1,6 @@
 """The run ledger: written by the driver alone, readable by everyone."""
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +11,7 @@ from pydantic import TypeAdapter
 from nas_bench.results import files
 from nas_bench.results.aside import make_way
 from nas_bench.results.files import LedgerError
+from nas_bench.results.garbage import no_garbage
 from nas_bench.results.paths import places, trial_folder
 from nas_bench.results.run import CURVE, GROWTH, VERIFIED, Run, checksum, glance, read_run, stray
 from nas_bench.results.summary import Summary, read_summary, summary_bytes
@@ -142,7 +141,7 @@ class Ledger:
 
     def _each(self, read: Callable[[Path], Run]) -> list[Run]:
         found = places(self.folder)
-        with _no_garbage():
+        with no_garbage():
             trials = [read(folder) for folder in found.trials]
         return [*trials, *(stray(place, why) for place, why in found.strays)]
 
@@ -196,18 +195,6 @@ class Ledger:
 
 
 _NOTHING = Failure("failed", "NoResultError", "the trial ended without a result", "")
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Spares the search for cycles while a million values are made, which have none."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _line(value: Record | GrowthRecord) -> tuple[str, bytes]:
