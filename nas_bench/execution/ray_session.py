@@ -66,12 +66,19 @@ def is_address(text: str) -> bool:
 
 
 def _start(address: str | None) -> None:
+    """Start or join Ray; SIGTERM is for the driver alone.
+
+    What is sent to a whole process group must not end Ray under trials that keep their state:
+    the processes of Ray inherit that the signal is blocked. One that comes meanwhile waits.
+    """
     handler = signal.getsignal(signal.SIGTERM)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         _init(address)
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # ray.init puts its own there
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _init(address: str | None) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any, TextIO
@@ -11,6 +12,9 @@ from typing import Any, TextIO
 Say = Callable[[str], None]
 GRACE = 60.0
 """Seconds that running trials have to keep their state."""
+ECHO = 0.5
+"""Seconds in which a signal that comes again is the same one: `timeout` and batch systems send
+to a process and to its group."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -48,6 +52,7 @@ class Stop:
     def __init__(self, grace: float = GRACE) -> None:
         self.grace = grace
         self.signal: int | None = None
+        self._heard = -ECHO
         self._listeners: list[Callable[[], None]] = []
         self._insist: threading.Timer | None = None
 
@@ -71,7 +76,10 @@ class Stop:
 
     def hear(self, number: int, frame: Any) -> None:
         """Handle a signal."""
-        first, self.signal = self.signal is None, number
+        now = time.monotonic()
+        if number == self.signal and now - self._heard < ECHO:
+            return
+        first, self.signal, self._heard = self.signal is None, number, now
         if not first or not self._listeners:
             signal.signal(number, signal.SIG_IGN)  # only once, so that clearing up can end
             raise KeyboardInterrupt
