@@ -14,6 +14,10 @@ from nas_bench.execution.storage import Storage
 _DIGEST = hashlib.sha256().digest_size
 
 
+def nothing() -> None:
+    """Nobody wants to know of pauses."""
+
+
 class PreemptedError(RuntimeError):
     """The trial was asked to end; it goes on from its checkpoint."""
 
@@ -41,6 +45,7 @@ class Checkpoints:
         sources: hashes of the code that decides bits; a state of other code is not gone on from.
         every: seconds between checkpoints.
         timeout: seconds that the trial may run in all attempts together, None: any.
+        pausing: called at every pause, before anything is kept.
         remarks: what a person should know of, one clause each.
     """
 
@@ -50,6 +55,7 @@ class Checkpoints:
     sources: dict[str, str]
     every: float
     timeout: float | None = None
+    pausing: Callable[[], None] = nothing
     started: float = field(default_factory=time.monotonic)
     earlier: float = 0.0
     saved: float = field(default_factory=time.monotonic)
@@ -89,6 +95,7 @@ class Checkpoints:
             OutOfTimeError: if the time is up; the state is saved.
             LeaseLostError: if another sweep holds the trial.
         """
+        self.pausing()
         now = time.monotonic()
         elapsed = self.earlier + now - self.started
         stopping = self.storage is not None and asked_to_stop(self.storage, self.lease)

@@ -1,6 +1,7 @@
 """The default executor: Ray Tune on this machine's or a cluster's CPUs and GPUs."""
 
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["execute", "session"]
 
 Report = Callable[[dict[str, Any]], None]
+_BREATH = 0.5  # seconds between reports of a trial, of which each costs some milliseconds
 
 
 def execute(jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping = never) -> None:
@@ -77,6 +79,31 @@ class Inbox:
             raise
 
 
+class Outbox:
+    """Reports the messages of a trial, those that come shortly after others together."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._waiting: list[dict[str, Any]] = []
+        self._reported = -_BREATH
+
+    def add(self, message: dict[str, Any]) -> None:
+        """Take a message, and report if it is time."""
+        self._waiting.append(message)
+        self.look()
+
+    def look(self) -> None:
+        """Report what waits, if it is time."""
+        if time.monotonic() - self._reported >= _BREATH:
+            self.send()
+
+    def send(self) -> None:
+        """Report what waits."""
+        if self._waiting:
+            self._report({"messages": self._waiting})
+            self._waiting, self._reported = [], time.monotonic()
+
+
 def report_trial(values: dict[str, Any], report: Report) -> None:
     """Run a job in a worker and report its messages."""
     import ray
@@ -89,8 +116,10 @@ def report_trial(values: dict[str, Any], report: Report) -> None:
     if settings.storage and asked_to_stop(storage(settings.storage), settings.lease):
         return
     gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU")
-    for message in messages(job, settings, "cuda" if gpus else "cpu"):
-        report({"messages": [message]})
+    outbox = Outbox(report)
+    for message in messages(job, settings, "cuda" if gpus else "cpu", outbox.look):
+        outbox.add(message)
+    outbox.send()
 
 
 def _tuner(

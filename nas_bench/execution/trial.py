@@ -1,10 +1,11 @@
 """One trial in this process: reset, run, every error caught. The same for every executor."""
 
+import functools
 import os
 import resource
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,7 @@ from nas_bench.execution.checkpoints import (
     LeaseLostError,
     OutOfTimeError,
     PreemptedError,
+    nothing,
 )
 from nas_bench.execution.job import Job, Settings
 from nas_bench.execution.storage import require_mark, storage
@@ -28,18 +30,26 @@ from nas_bench.trials.trial import DivergedError, run_trial
 Status = Literal["failed", "oom", "diverged", "timeout", "preempted"]
 
 
-def messages(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
+def messages(
+    job: Job, settings: Settings, device: str, pausing: Callable[[], None] = nothing
+) -> Iterator[dict[str, Any]]:
     """What a trial says, as JSON-able values.
 
     The first message is `started` with the environment, `loaded` adds checksums of data and
     code, and the last is a record with `final` set or a failure. Nothing is raised but
     interrupts.
+
+    Args:
+        job: the trial.
+        settings: how it runs.
+        device: that trains.
+        pausing: called about once a second while it trains.
     """
-    shared = {"shared_device": settings.shares_device}
-    yield {"type": "started", "environment": _environment(job.config, device) | shared}
+    own = {"threads": job.config.threads, "shared_device": settings.shares_device}
+    yield {"type": "started", "environment": _surroundings(device) | own}
     ended = False
     try:
-        for message in _run(job, settings, device):
+        for message in _run(job, settings, device, pausing):
             yield message
             ended = message.get("final", False)
     except (Exception, SystemExit) as error:
@@ -70,7 +80,9 @@ def failure(error: BaseException) -> Failure:
     return Failure(_status(error), type(error).__name__, _said(error), text)
 
 
-def _run(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
+def _run(
+    job: Job, settings: Settings, device: str, pausing: Callable[[], None]
+) -> Iterator[dict[str, Any]]:
     """What happens only once in a process, imports and loading, lies between two resets."""
     config, folder = job.config, data_folder(settings.data)
     reset(config)
@@ -89,7 +101,7 @@ def _run(job: Job, settings: Settings, device: str) -> Iterator[dict[str, Any]]:
         require_mark(kept, settings.lease)
     keeper = Checkpoints(
         kept, config.id, settings.lease, sources | {"data": data.checksum},
-        settings.checkpoint_every, settings.timeout,
+        settings.checkpoint_every, settings.timeout, pausing,
     )  # fmt: skip
     keeper.claim()
     reset(config)
@@ -145,10 +157,11 @@ def _said(error: BaseException) -> str:
     return str(error).strip() or type(error).__name__
 
 
-def _environment(config: TrialConfig, device: str) -> dict[str, Any]:
+@functools.cache
+def _surroundings(device: str) -> dict[str, Any]:
+    """What stays the same in a process, whose code is that of its start."""
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
     return environment() | {
         "device": name,
-        "threads": config.threads,
         "instructions": torch.backends.cpu.get_cpu_capability(),
     }
