@@ -1,6 +1,7 @@
 """The leaderboard as one page that needs nothing else: no server, no network."""
 
 import base64
+import gzip
 import hashlib
 import json
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ _SCRIPTS = (
     "pareto", "anytime", "growth", "pairwise", "budget", "failures", "provenance", "main",
 )  # fmt: skip
 """Files of the page's script, in the order in which they become one."""
+_PACKED_FROM = 3_000_000
+"""Characters of JSON from which the page holds it compressed, so that it can be sent by mail."""
 
 
 def page(content: dict[str, Any]) -> bytes:
@@ -32,20 +35,28 @@ def page(content: dict[str, Any]) -> bytes:
         ValueError: if the content has numbers that are not finite.
     """
     code = _script()
+    kind, data = _embedded(content)
     html = _template().render(
         name=content["results"],
         style=Markup(_text("style.css")),
         script=Markup(code),
         checksum=base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(),
-        content=Markup(_json(content)),
+        kind=kind,
+        content=Markup(data),
     )
     return html.encode(errors="replace")
 
 
-def _json(content: dict[str, Any]) -> str:
-    """JSON in ASCII, in which nothing can end the element around it."""
+def _embedded(content: dict[str, Any]) -> tuple[str, str]:
+    """The media type and the text of the content, in which nothing ends the element around it.
+
+    JSON in ASCII; in Base64 and compressed where it is long.
+    """
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c")
+    if len(text) < _PACKED_FROM:
+        return "application/json", text.replace("<", "\\u003c")
+    packed = gzip.compress(text.encode(), compresslevel=6, mtime=0)
+    return "application/gzip", base64.b64encode(packed).decode()
 
 
 @cache
@@ -60,7 +71,7 @@ def _template() -> Template:
 def _script() -> str:
     """The libraries, each after its licence, and the page's own code in one scope."""
     own = "\n".join(_text(f"{name}.js") for name in _SCRIPTS)
-    return "\n".join([*_libraries(), f'(() => {{\n"use strict";\n{own}}})();\n'])
+    return "\n".join([*_libraries(), f'(async () => {{\n"use strict";\n{own}}})();\n'])
 
 
 def _libraries() -> Iterator[str]:

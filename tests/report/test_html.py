@@ -1,4 +1,5 @@
 import base64
+import gzip
 import hashlib
 import html
 import json
@@ -94,7 +95,7 @@ def many(shown: dict[str, Any], trials: int, records: int) -> dict[str, Any]:
     model = next(r for r in found["rows"] if r["name"] == "tiny")
     trial = model["trials"][0]
     steps = [15 * n for n in range(records)]
-    curve = {"step": steps, "score": [90 + n / 7 for n in range(records)]}
+    curve = {"step": steps, "score": [round(90 + n / 7, 3) for n in range(records)]}
     events = [trial["events"][n % len(trial["events"])] for n in range(records // 3)]
     long = trial | {"curve": curve, "events": events}
     rows = [
@@ -112,3 +113,6 @@ def test_a_large_ledger_makes_a_page_that_can_be_sent(shown: dict[str, Any]) -> 
     made = page(large)
     assert time.process_time() - begun < 1.0
     assert len(made) <= 5_000_000
+    packed = re.search(r'type="application/gzip" id="content">(.*?)</script>', made.decode())
+    assert packed
+    assert json.loads(gzip.decompress(base64.b64decode(packed[1]))) == large

@@ -1,6 +1,14 @@
 // What is shown, kept in the address, so that links and the back button work.
 
-const content = JSON.parse(document.getElementById("content").textContent);
+const content = await embedded(document.getElementById("content"));
+
+/** The content that the page holds, compressed where it is long. */
+async function embedded({ type, textContent }) {
+  if (type === "application/json") return JSON.parse(textContent);
+  const packed = Uint8Array.from(atob(textContent), (character) => character.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).json();
+}
 
 const DEFAULTS = {
   view: "leaderboard",
