@@ -10,6 +10,7 @@ from nas_bench.commands.parameters import (
     NOTHING,
     OK,
     CannotRunError,
+    counted,
     examples,
     json_option,
     print_json,
@@ -102,6 +103,7 @@ def write_report(
 
 def print_report(written: "Report") -> None:
     """The tables and where the files are, on stdout; damage and what was left out on stderr."""
+    import os
     import shutil
 
     from rich.console import Console
@@ -110,8 +112,12 @@ def print_report(written: "Report") -> None:
     console = Console(width=width, highlight=False)
     for table in written.tables:
         console.print(table)
+    figures = [path for path in written.paths if path.parent.name == "figures"]
     for path in written.paths:
-        click.echo(path)
+        if path not in figures:
+            click.echo(path)
+    if figures:
+        click.echo(f"{figures[0].parent}{os.sep} ({counted(len(figures), 'figure')})")
     for problem in written.problems:
         click.echo(f"Warning: {problem}", err=True)
     if written.left_out:

@@ -68,7 +68,8 @@ def _contrast(found: Standing, contrast: Contrast) -> str:
     shown = text.difference(gap.mean, margin(gap.interval), found.comparison.metric)
     p = contrast.adjusted
     told = "not testable" if p is None else f"p = {text.p_value(p)}, Holm"
-    return f"{contrast.question} ({contrast.first} − {contrast.second}): {shown} ({told})"
+    asked = f"{contrast.question} ({contrast.first} − {contrast.second})"
+    return f"{text.one_line(asked)}: {shown} ({told})"
 
 
 def _lacking(found: Standing) -> Iterator[Remark]:

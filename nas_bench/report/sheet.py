@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib import font_manager, rcParams
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from nas_bench.report.look import caption
 
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
 """Widths in inches of one and of two columns of a paper."""
-_TOP, _BOTTOM, _LEFT, _RIGHT = 0.28, 0.42, 0.55, 0.08  # inches around the panels
+_TOP, _BOTTOM, _LEFT, _RIGHT = 0.28, 0.42, 0.62, 0.16  # inches around the panels
 _LINE, _HANDLE, _BETWEEN = 0.145, 0.42, 0.12  # inches of a legend's entries
 
 
@@ -101,8 +102,7 @@ def _legend_columns(labels: Sequence[str], width: float) -> int:
     """The most columns, filled one after the other, in which the labels fit into the width."""
     widths = [_HANDLE + _BETWEEN + _inches(label) for label in labels]
     for columns in range(min(len(labels), 6), 1, -1):
-        lines = math.ceil(len(labels) / columns)
-        parts = [widths[start : start + lines] for start in range(0, len(labels), lines)]
+        parts = np.array_split(widths, columns)  # as matplotlib fills them
         if sum(map(max, parts)) <= width - 0.1:
             return columns
     return 1

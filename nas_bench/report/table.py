@@ -77,15 +77,16 @@ def leaderboard(found: Standing) -> Table:
     """The rows of a comparison, best first; twins are columns beside what they are twins of."""
     comparison = found.comparison
     rows = shown_rows(comparison)
+    ranks = found.ranks if len(found.ranks) > 1 else {}
     metric = "test accuracy (%)" if comparison.metric == "accuracy" else "test loss"
 
     def column(title: str, cell: Callable[[Row], str], *more: Any) -> Column:
         return Column(title, tuple(map(cell, rows)), *more)
 
     return Table(
-        comparison.title,
+        text.one_line(comparison.title),
         (
-            column("rank", lambda row: str(found.ranks.get(row.name) or "–")),
+            column("rank", lambda row: str(ranks.get(row.name) or "–")),
             column("method", lambda row: text.one_line(row.name), float("inf"), True),
             column(metric, lambda row: _score(found, row)),
             column("seeds", lambda row: row.seeds),
@@ -95,7 +96,7 @@ def leaderboard(found: Standing) -> Table:
             column("seconds", _seconds, 1),
             *_growing(found, rows),
         ),
-        best=tuple(found.ranks.get(row.name) == 1 for row in rows),
+        best=tuple(ranks.get(row.name) == 1 for row in rows),
         incomplete=tuple(not row.complete for row in rows),
         remarks=remarks(found),
     )
@@ -159,7 +160,7 @@ def _across(group: Mapping[str, Any]) -> Table:
     where = f"{group['protocol']} v{group['version']} · {kind} · {group['budget']}"
     lacking = ", ".join(map(text.one_line, group["not_everywhere"]))
     return Table(
-        f"Mean ranks across {len(group['tasks'])} tasks · {where}",
+        text.one_line(f"Mean ranks across {len(group['tasks'])} tasks · {where}"),
         (
             Column("mean rank", tuple(f"{rank['mean']:.2f}" for rank in ranks)),
             Column("method", tuple(text.one_line(rank["name"]) for rank in ranks), left=True),

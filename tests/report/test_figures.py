@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import synthetic
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 from synthetic import trial
 
 from nas_bench.report.comparison import Comparison, Row, comparisons, training_flops
@@ -205,21 +207,36 @@ def test_published_numbers_are_hollow(tmp_path: Path) -> None:
     assert bottom < 99 < top
 
 
-def test_nothing_of_a_figure_leaves_its_page_or_lies_on_the_panels(tmp_path: Path) -> None:
-    standings = found(synthetic.sweep(tmp_path))
+@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.parametrize("methods", [["tiny"], ["tiny", "a" * 200], list(synthetic.SETTINGS)])
+def test_nothing_of_a_figure_leaves_its_page_or_lies_on_another(
+    methods: list[str], regression: bool, tmp_path: Path
+) -> None:
+    for method in methods:
+        synthetic.run(Ledger(tmp_path), trial(method), regression=regression)
+    standings = found(Ledger(tmp_path))
     with style():
-        figure = pareto_figure(standings, "flops", "FLOPs")
-        assert figure
-        figure.canvas.draw()
-        page = figure.bbox
-        legend = figure.legends[0].get_window_extent()
-        for axes in figure.axes:
-            box = axes.get_tightbbox()
-            assert box
-            assert page.x0 <= box.x0 < box.x1 <= page.x1
-            assert legend.y1 <= box.y0
-            assert box.y1 <= figure.texts[0].get_window_extent().y0
-    assert page.x0 <= legend.x0 < legend.x1 <= page.x1
+        for figure in (
+            pareto_figure(standings, "training_flops", "training FLOPs, growth included"),
+            anytime_figure(standings.comparison),
+            growth_figure(standings.comparison),
+        ):
+            assert figure
+            assert_tidy(figure)
+
+
+def assert_tidy(figure: Figure) -> None:
+    """The title is above all panels, the legend below, and all of it on the page."""
+    figure.canvas.draw()
+    page, (title,), (legend,) = figure.bbox, figure.texts, figure.legends
+    boxes = [axes.get_tightbbox() for axes in figure.axes if axes.axison]
+    outer = Bbox.union([box for box in boxes if box])
+    title_box, legend_box = title.get_window_extent(), legend.get_window_extent()
+    assert legend_box.y1 <= outer.y0
+    assert outer.y1 <= title_box.y0
+    whole = Bbox.union([outer, title_box, legend_box])
+    assert page.x0 <= whole.x0 < whole.x1 <= page.x1
+    assert page.y0 <= whole.y0 < whole.y1 <= page.y1
 
 
 def test_a_failed_seed_is_drawn_apart_and_counted_in_the_legend(tmp_path: Path) -> None:
