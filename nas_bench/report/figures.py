@@ -63,6 +63,8 @@ def _drawn(
     for found, described, suffix in shown:
         for cost, label in AXES.items():
             published = described["published"] if cost == "parameters" else ()
+            if cost == "seconds" and any(row.shared for row in found.comparison.rows):
+                label = f"{label} (shared device)"
             if figure := pareto_figure(found, cost, label, published):
                 yield f"pareto_{cost}{suffix}", figure
         if figure := anytime_figure(found.comparison):
