@@ -3,12 +3,14 @@
     python tests/benchmarks/crashes.py --kills 20
     python tests/benchmarks/crashes.py --kills 8 --executor ray
     python tests/benchmarks/crashes.py --kills 8 --executor ray --target worker
+    python tests/benchmarks/crashes.py --kills 8 --executor ray --target node
 
 A measurement, not a test; `tests/execution/test_crashes.py` is its short form. The driver is
-killed, alone or with its process group, at start-up, at random times, at and shortly after
+killed, alone or with its process group, at start-up, at random times, inside and shortly after
 growths, while a checkpoint is written and when a trial ends, and the same command is given again.
-A killed worker has to be replaced by Ray Tune within the same command. The exit code is 1 if a
-final weight, a record or a growth event differs from those of the sweep that was left alone.
+A killed worker, or node of a cluster with all that runs on it, has to be replaced within the same
+command. The exit code is 1 if a final weight, a record or a growth event differs from those of
+the sweep that was left alone.
 """
 
 import argparse
@@ -24,10 +26,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.slow_growth import DWELL, MARKS
+from execution.clusters import Cluster, cluster
+
+PLUGIN = Path(__file__).parent / "slow_growth.py"
 PATIENCE = 600.0
 """Seconds until a sweep that neither ends nor does what is waited for counts as stuck."""
 
@@ -62,7 +71,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One sweep and where it lies."""
+    """One sweep, where it lies, and the cluster that it joins."""
 
     folder: Path
     executor: str
@@ -70,21 +79,34 @@ class Sweep:
     seeds: str = "0-1"
     tasks: str = "digits,sine"
     retries: int = 1000
+    nodes: Cluster | None = None
 
     def start(self) -> "subprocess.Popen[str]":
         """Give the command, in a process group of its own."""
         growths = {"where": "each", "growths": 6, "every": 1, "unit": "epochs"}
         command = [
-            sys.executable, "-m", "nas_bench", "run", "--methods", "tiny,gradmax,random_growth",
-            "--tasks", self.tasks, "--seeds", self.seeds, "--no-baselines", "--quiet", "--json",
+            sys.executable, "-m", "nas_bench", "run", "--plugin", str(PLUGIN),
+            "--methods", "slow_tiny,gradmax,random_growth", "--tasks", self.tasks,
+            "--seeds", self.seeds, "--no-baselines", "--quiet", "--json",
             "--budget", f"{self.epochs} epochs", "--set", f"schedule={json.dumps(growths)}",
             "--executor", self.executor, "--results", str(self.folder),
-            "--checkpoint-every", "0.1", "--retries", str(self.retries),
+            "--storage", str(self.folder / ".checkpoints"), "--checkpoint-every", "0.1",
+            "--retries", str(self.retries), *self._address,
         ]  # fmt: skip
+        marks(self.folder).mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+            start_new_session=True, env=self._environment,
         )  # fmt: skip
+
+    @property
+    def _address(self) -> tuple[str, ...]:
+        return ("--address", self.nodes.address) if self.nodes else ()
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        given = self.nodes.environment if self.nodes else os.environ
+        return {**given, "OMP_NUM_THREADS": "1", MARKS: str(marks(self.folder))}
 
     def finish(self, running: "subprocess.Popen[str] | None" = None) -> None:
         """Let it run to its end.
@@ -103,17 +125,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--executor", choices=["inline", "ray"], default="inline")
-    parser.add_argument("--target", choices=["driver", "worker"], default="driver")
+    parser.add_argument("--target", choices=["driver", "worker", "node"], default="driver")
+    parser.add_argument("--moment", choices=MOMENTS, help="at this moment alone")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=120)
     options = parser.parse_args()
-    if options.target == "worker" and options.executor == "inline":
-        parser.error("the inline executor has no workers: add --executor ray")
+    if options.target != "driver" and options.executor == "inline":
+        parser.error("the inline executor has neither workers nor nodes: add --executor ray")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crashes-") as folder:
         tally = crashes(
             Path(folder), options.executor, options.target, options.kills, options.epochs,
-            random.Random(options.seed),
+            random.Random(options.seed), options.moment,
         )  # fmt: skip
     print(
         f"{options.executor}, {options.target}: {tally.kills.total()} kills "
@@ -129,15 +152,26 @@ def main() -> None:
 
 
 def crashes(
-    folder: Path, executor: str, target: str, kills: int, epochs: int, chance: random.Random
-) -> Tally:
-    """Kill sweeps until there were enough kills; each sweep ends and is compared."""
+    folder: Path, executor: str, target: str, kills: int, epochs: int, chance: random.Random,
+    moment: str | None = None,
+) -> Tally:  # fmt: skip
+    """Kill sweeps until there were enough kills; each sweep ends and is compared.
+
+    Args:
+        folder: where all sweeps lie.
+        executor: of the sweeps that are killed.
+        target: driver, worker or node.
+        kills: how many at least.
+        epochs: budget of each trial.
+        chance: chooses moments, delays and victims.
+        moment: the only one at which to kill.
+    """
     whole, tally, number = Sweep(folder / "whole", "inline", epochs), Tally(), 0
     whole.finish()
+    kill, moments = KILLERS[target]
+    moments = [moment] if moment else moments
     while tally.kills.total() < kills:
         sweep = Sweep(folder / f"killed-{number}", executor, epochs)
-        kill = kill_drivers if target == "driver" else kill_workers
-        moments = list(MOMENTS) if target == "driver" else list(MOMENTS)[1:]
         count = min(10, kills - tally.kills.total())
         kill(sweep, [chance.choice(moments) for _ in range(count)], chance, tally)
         compare(whole.folder, sweep.folder, tally)
@@ -175,15 +209,48 @@ def kill_workers(
     sweep: Sweep, moments: Sequence[str], chance: random.Random, tally: Tally
 ) -> None:
     """Kill workers of a sweep at these moments; it goes on all the same."""
+
+    def kill(running: "subprocess.Popen[str]") -> bool:
+        workers = busy(running.pid)
+        if workers:
+            os.kill(chance.choice(workers), signal.SIGKILL)
+        return bool(workers)
+
+    _kill_parts(sweep, moments, chance, tally, kill)
+
+
+def kill_nodes(sweep: Sweep, moments: Sequence[str], chance: random.Random, tally: Tally) -> None:
+    """Kill nodes of a cluster of two at these moments; another node joins each time."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nb-"))  # sockets: short
+        nodes = stack.enter_context(cluster(folder, {MARKS: str(marks(sweep.folder))}))
+        alive = [nodes.add(), nodes.add()]
+
+        def kill(running: "subprocess.Popen[str]") -> bool:
+            victims = [node for node in alive if busy(node.pid)]
+            if victims:
+                victim = chance.choice(victims)
+                nodes.kill(victim)
+                alive[alive.index(victim)] = nodes.add()
+            return bool(victims)
+
+        _kill_parts(replace(sweep, nodes=nodes), moments, chance, tally, kill)
+
+
+def _kill_parts(
+    sweep: Sweep,
+    moments: Sequence[str],
+    chance: random.Random,
+    tally: Tally,
+    kill: Callable[["subprocess.Popen[str]"], bool],
+) -> None:
+    """Kill what the driver uses; `kill` says whether there was anything."""
     running = sweep.start()
     tally.commands += 1
     for moment in moments:
         if not _reached(running, MOMENTS[moment], sweep.folder, chance):
             break
-        workers = [pid for pid in descendants(running.pid) if _title(pid).startswith("ray::Impl")]
-        if workers:
-            os.kill(chance.choice(workers), signal.SIGKILL)
-            tally.kills[moment] += 1
+        tally.kills[moment] += kill(running)
     sweep.finish(running)
 
 
@@ -224,6 +291,11 @@ def descendants(pid: int) -> Iterator[int]:
     yield from found[1:]
 
 
+def busy(pid: int) -> list[int]:
+    """Workers with a trial among the descendants of a process."""
+    return [child for child in descendants(pid) if _title(child).startswith("ray::Impl")]
+
+
 def _rows(path: Path) -> list[str]:
     """The lines of a file, clocks aside, as text."""
     if not path.exists():
@@ -258,6 +330,15 @@ def _sizes(folder: Path, name: str) -> int:
     return sum(path.stat().st_size for path in folder.glob(f"*/*/*/*/*/{name}"))
 
 
+def marks(folder: Path) -> Path:
+    """Where growths of a sweep leave their marks."""
+    return folder / ".growths"
+
+
+def _begun(folder: Path) -> Any:
+    return len(list(marks(folder).iterdir()))
+
+
 def _growths(folder: Path) -> Any:
     return _sizes(folder, "growth.jsonl")
 
@@ -277,12 +358,19 @@ def _ended(folder: Path) -> Any:
 MOMENTS: dict[str, tuple[Callable[[Path], Any] | None, float]] = {
     "at start-up": (None, 8.0),
     "at random": (_records, 3.0),
-    "at a growth": (_growths, 0.0),
+    "inside a growth": (_begun, DWELL),
     "after a growth": (_growths, 0.05),
     "in writing": (_written, 0.0),
     "at an end": (_ended, 0.02),
 }
 """What is watched for a change, and the longest random delay after it, in seconds."""
+_RUNNING = [moment for moment in MOMENTS if moment != "at start-up"]
+KILLERS = {
+    "driver": (kill_drivers, list(MOMENTS)),
+    "worker": (kill_workers, _RUNNING),
+    "node": (kill_nodes, _RUNNING),
+}
+"""What kills each target, and at which moments."""
 
 
 def _reached(

@@ -6,8 +6,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 
@@ -15,7 +16,7 @@ RAY = (sys.executable, "-m", "ray.scripts.scripts")
 class Cluster:
     """Nodes that are processes; the head runs no trials."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, variables: Mapping[str, str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             self.address = f"127.0.0.1:{server.getsockname()[1]}"
         self.environment = os.environ | {
@@ -23,6 +24,7 @@ class Cluster:
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
             "OMP_NUM_THREADS": "1",
+            **variables,
         }
         self.nodes: list[subprocess.Popen[bytes]] = []
         port = self.address.partition(":")[2]
@@ -70,9 +72,14 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: str) -> Iterator[Cluster]:
-    """A head; nodes are added inside, and everything is killed at the end."""
-    started = Cluster(folder)
+def cluster(folder: str, variables: Mapping[str, str] = MappingProxyType({})) -> Iterator[Cluster]:
+    """A head; nodes are added inside, and everything is killed at the end.
+
+    Args:
+        folder: of Ray's own files; sockets lie in it, so its path must be short.
+        variables: added to the environment of all nodes.
+    """
+    started = Cluster(folder, variables)
     try:
         yield started
     finally:

@@ -20,7 +20,7 @@ def whole(tmp_path_factory):
 def test_a_sweep_whose_driver_is_killed_goes_on_to_the_same_bits(whole, tmp_path):
     tally = Tally()
     sweep = Sweep(tmp_path, "inline", 120, seeds="0", tasks="digits")
-    moments = ["at random", "in writing", "at a growth"]
+    moments = ["at random", "in writing", "inside a growth"]
     kill_drivers(sweep, moments, random.Random(SEED), tally)
     compare(whole, tmp_path, tally)
     assert tally.kills.total() >= 2
@@ -39,4 +39,6 @@ def test_a_trial_whose_worker_is_killed_goes_on_in_the_same_sweep(whole, tmp_pat
 
 
 def test_every_moment_is_known():
-    assert {"at start-up", "at random", "at a growth", "in writing", "at an end"} <= set(MOMENTS)
+    assert {"at start-up", "at random", "inside a growth", "in writing", "at an end"} <= set(
+        MOMENTS
+    )
