@@ -20,13 +20,14 @@ function across() {
 function rankChart(group, width) {
   const colour = (rank) => { const row = rowNamed(rank.name); return row ? rowColour(row) : "currentColor"; };
   const narrow = width < 520;
+  const last = Math.ceil(d3.max(group.ranks, (rank) => rank.interval?.[1] ?? rank.mean));
   return plot({
     width,
     height: 60 + 24 * group.ranks.length,
     marginLeft: narrow ? 120 : 240,
     marginRight: 48,
     ariaLabel: `Mean ranks across ${group.tasks.length} tasks`,
-    x: { label: "mean rank", labelAnchor: "center", labelArrow: "none", ticks: Math.max(3, width / 90), tickFormat: "d", domain: [1, d3.max(group.ranks, (rank) => rank.interval?.[1] ?? rank.mean)], grid: true, nice: false },
+    x: { label: "mean rank", labelAnchor: "center", labelArrow: "none", ticks: d3.range(1, last + 1).filter((rank) => (rank - 1) % Math.ceil((40 * last) / width) === 0), tickFormat: "d", domain: [1, last], grid: true, nice: false },
     y: { label: null, domain: group.ranks.map((rank) => rank.name), tickFormat: (name) => shortened(name, narrow ? 15 : 36), tickSize: 0 },
     marks: [
       Plot.ruleY(group.ranks.filter((rank) => rank.interval), { y: "name", x1: (rank) => rank.interval[0], x2: (rank) => rank.interval[1], stroke: colour, strokeWidth: 2 }),

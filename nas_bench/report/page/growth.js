@@ -3,7 +3,7 @@
 function growth() {
   const grew = comparison().rows.filter((row) => row.trials.some((trial) => trial.events.length));
   if (!grew.length) return [note("No network grew in this comparison.")];
-  const row = grew.find((each) => each.name === state.grown) ?? grew[0];
+  const row = grew.find((each) => each.name === state.grown) ?? grew.find((each) => each.trials.some((trial) => eventsOf(trial).some((event) => event.gain > 0))) ?? grew[0];
   const seeds = [...new Set(grew.flatMap((each) => each.trials.map((trial) => trial.seed)))].sort((a, b) => a - b);
   return [
     controls(picker("Widths of", "seed", [["mean", "the mean over seeds"], ...seeds.map((seed) => [String(seed), `seed ${seed}`])])),

@@ -121,7 +121,7 @@ const worstReason = (found, row) =>
 /** From a score to its place between 0 and 1 in the small bars; rows far away are at the edge. */
 function whiskerScale(found, rows) {
   const known = rows.filter((row) => isNumber(row.score.mean));
-  const near = nearBest(known, (row) => row.score.mean);
+  const near = nearBest(known, (row) => row.score.mean, 2);
   const ends = near.flatMap((row) => [row.score.mean, ...(row.score.interval ?? [])]);
   const widest = 4 * (d3.max(near, (row) => row.score.mean) - d3.min(near, (row) => row.score.mean));
   const middle = d3.mean(near, (row) => row.score.mean);

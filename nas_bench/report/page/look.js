@@ -196,10 +196,10 @@ function padded([low, high], type) {
 const NEAR = 3; // errors within this factor of the best row's are shown in detail
 
 /** The items whose error is similar to that of the best. */
-function nearBest(items, value) {
+function nearBest(items, value, factor = NEAR) {
   const error = (item) => (comparison().metric === "loss" ? value(item) : TOP - value(item));
   const least = d3.min(items, error);
-  return items.filter((item) => error(item) <= NEAR * least || error(item) === least);
+  return items.filter((item) => error(item) <= factor * least || error(item) === least);
 }
 
 const scoreChoice = () =>

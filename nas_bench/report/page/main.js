@@ -43,10 +43,11 @@ function standing(found) {
 
 function cautions(found) {
   const most = d3.max(found.pairs, (pair) => pair.pairs) ?? 0;
+  const tooFew = most < content.testable_from || most < found.seeds_to_rank;
   return [
     found.pairs.length > 0 && most < content.testable_from && `Not testable below ${content.testable_from} paired seeds, and there are ${most}: nothing is ranked, and no difference here should be called real.`,
     most >= content.testable_from && most < found.seeds_to_rank && `Nothing is ranked: to tell so many rows apart takes at least ${found.seeds_to_rank} paired seeds, and there are ${most}.`,
-    isNumber(found.smallest_p) && found.smallest_p > 0.05 && `No difference between two ranked rows can be significant here: with ${plural(found.pairs.length, "pair")} and these seeds the smallest p after Holm’s correction is ${pNumber(found.smallest_p)}.`,
+    !tooFew && isNumber(found.smallest_p) && found.smallest_p > 0.05 && `No difference between two ranked rows can be significant here: with ${plural(found.pairs.length, "pair")} and these seeds the smallest p after Holm’s correction is ${pNumber(found.smallest_p)}.`,
     found.lacking.length > 0 && `Missing here, though the comparison needs ${found.lacking.length > 1 ? "them" : "it"}: ${listed(found.lacking.map(oneLine))}.`,
   ].filter(Boolean);
 }

@@ -100,18 +100,20 @@ function paretoFrame({ cost, view, papers }) {
   return { seeds, scores, only: areEqual(low, high) ? low : null, domain: padded(areEqual(low, high) ? [0.9 * low, 1.1 * high] : [low, high], state.costs) };
 }
 
-/** Places beside each other for points of equal cost, by name and not by score. */
-function dodged(points, [low, high]) {
+/** Factors that put points of equal cost beside each other, by name and not by score. */
+function dodged(points, { domain: [low, high], only }) {
   return (point) => {
     const equal = d3.sort(points.filter((p) => areEqual(p.cost, point.cost)), (p) => p.row.name);
-    const share = Math.min(equal.length === points.length ? 0.8 : 0.25, 0.05 * equal.length) * ((equal.findIndex((p) => p.row === point.row) + 0.5) / equal.length - 0.5);
+    const across = only ? Math.min(0.8, 0.07 * equal.length) : Math.min(0.13, 0.03 * equal.length);
+    const share = across * ((equal.findIndex((p) => p.row === point.row) + 0.5) / equal.length - 0.5);
     return state.costs === "log" ? (high / low) ** share : 1 + ((high - low) * share) / point.cost;
   };
 }
 
 function paretoChart({ cost, points, view, papers, dodges = false, short = false, frame }, width) {
-  const { seeds, scores, only, domain } = paretoFrame({ cost, view, papers });
-  const shift = dodges ? dodged(view, domain) : () => 1;
+  const shown = paretoFrame({ cost, view, papers });
+  const { seeds, scores, only, domain } = shown;
+  const shift = dodges ? dodged(view, shown) : () => 1;
   const placed = view.map((point) => ({ ...point, at: point.cost * shift(point) }));
   const shifts = new Map(placed.map((point) => [point.row, point.at / point.cost]));
   const front = frontLine(points.filter((point) => point.row.role !== "twin")).map((p) => ({ score: p.score, cost: p.cost * (shifts.get(p.row) ?? 1) }));

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,34 @@ def test_every_failure_is_listed_with_its_reason(opened: Any, shown: dict[str, A
     assert tab.locator("main tbody tr").count() == len(failed)
     for trial in failed:
         expect(tab.locator("main table")).to_contain_text(trial["reason"])
+
+
+def test_what_differs_between_environments_is_marked(opened: Any, shown: dict[str, Any]) -> None:
+    made = json.loads(json.dumps(shown))
+    made["environments"] = [
+        {"python": "3.11", "cpu": {"cores": 2}},
+        {"python": "3.12", "cpu": {"cores": 2}, "device": "cuda"},
+    ]
+    for row in made["comparisons"][0]["rows"]:
+        row["trials"][0]["environment"] = 1
+    tab = opened("view=provenance", made)
+    table = tab.get_by_role("region", name="Environments")
+    expect(table.locator("thead")).to_contain_text(
+        f"({len(made['comparisons'][0]['rows'])} trials)"
+    )
+    marked = table.locator("tr.differs th").all_inner_texts()
+    assert [text.split("differs")[0].strip() for text in marked] == ["python", "device"]
+    assert table.locator("tbody tr").count() == 3
+
+
+def test_mean_ranks_are_those_of_the_content(opened: Any, shown: dict[str, Any]) -> None:
+    group = next(g for g in shown["across"] if g["kind"] == "same_target")
+    tab = opened()
+    labels = tab.locator("main .chart svg text").all_text_contents()
+    for rank in group["ranks"]:
+        assert rank["name"] in labels
+        assert f"{rank['mean']:.2f}" in labels
+    expect(tab.locator("main")).to_contain_text("Critical differences need at least 5 tasks")
 
 
 def test_published_numbers_are_hollow_and_only_where_they_have_a_place(
