@@ -100,11 +100,13 @@ function paretoFrame({ cost, view, papers }) {
   return { seeds, scores, only: areEqual(low, high) ? low : null, domain: padded(areEqual(low, high) ? [0.9 * low, 1.1 * high] : [low, high], state.costs) };
 }
 
-/** Factors that put points of equal cost beside each other, by name and not by score. */
+/** Factors that put points of equal cost beside each other, by name, and past no other cost. */
 function dodged(points, { domain: [low, high], only }) {
+  const place = state.costs === "log" ? (cost) => Math.log(cost / low) / Math.log(high / low) : (cost) => (cost - low) / (high - low);
   return (point) => {
     const equal = d3.sort(points.filter((p) => areEqual(p.cost, point.cost)), (p) => p.row.name);
-    const across = only ? Math.min(0.8, 0.07 * equal.length) : Math.min(0.13, 0.03 * equal.length);
+    const free = d3.min(points.filter((p) => !equal.includes(p)), (p) => Math.abs(place(p.cost) - place(point.cost))) ?? 1;
+    const across = only ? Math.min(0.8, 0.07 * equal.length) : Math.min(0.13, 0.03 * equal.length, free);
     const share = across * ((equal.findIndex((p) => p.row === point.row) + 0.5) / equal.length - 0.5);
     return state.costs === "log" ? (high / low) ** share : 1 + ((high - low) * share) / point.cost;
   };
