@@ -3,13 +3,17 @@ import pytest
 from nas_bench import plugins
 from nas_bench.specs import InputError
 from nas_bench.trials.plan import CONTROLS, plan
-from nas_bench.trials.protocol import load_protocol
+from nas_bench.trials.protocol import load_protocol, protocol_names
 
 FREE = {
     "kind": "free",
     "schedule": {"where": "best", "growths": None, "neurons": 5},
     "twins": ["steps", "flops"],
 }
+
+
+EXAMPLES = ("smoke", "mlp", "mlp-free")
+"""Protocols that test no claim."""
 
 
 def planned(*changes, name="smoke", **options):
@@ -76,6 +80,61 @@ def test_twins_of_all_seeds_share_their_settings():
 def test_with_a_fixed_target_the_equal_steps_twin_is_fixed_and_not_planned_twice():
     twins = [trial for trial in planned({"twins": ["steps", "flops"]}) if trial.twin]
     assert {twin.label for twin in twins} == {"tiny twin (flops)", "gradmax twin (flops)"}
+
+
+def test_with_a_fixed_target_and_a_budget_of_flops_fixed_is_the_twin_of_equal_flops():
+    twins = [t for t in planned({"twins": ["steps", "flops"], "budget": "1e9 flops"}) if t.twin]
+    assert {twin.label for twin in twins} == {"tiny twin (steps)", "gradmax twin (steps)"}
+
+
+def test_what_a_clock_ends_is_not_reproducible_but_its_twins_are():
+    trials = planned({"twins": ["steps", "flops"], "budget": "30 seconds"})
+    assert {trial.reproducible for trial in trials if trial.twin is None} == {False}
+    twins = [trial for trial in trials if trial.twin]
+    assert {twin.label for twin in twins} == {
+        f"{method} twin ({match})"
+        for method in ("tiny", "gradmax")
+        for match in ("steps", "flops")
+    }
+    assert all(twin.reproducible for twin in twins)
+
+
+@pytest.mark.parametrize("name", protocol_names())
+def test_every_protocol_of_the_package_plans(name):
+    """Each with every seed; those of free growth with every twin that they name."""
+    protocol = load_protocol(name)
+    trials = plan(protocol)
+    originals = [trial for trial in trials if trial.twin is None]
+    assert {trial.seed for trial in originals} == set(protocol.seeds)
+    growing = [trial for trial in originals if plugins.method(trial.method).grows]
+    assert growing
+    if protocol.kind == "free":
+        assert len(trials) == len(originals) + len(protocol.twins) * len(growing)
+
+
+@pytest.mark.parametrize("name", [n for n in protocol_names() if n not in EXAMPLES])
+def test_what_tiny_gains_over_random_neurons_is_always_taken_apart(name):
+    """Protocols that compare the two have the controls beside them, and a claim to test."""
+    protocol = load_protocol(name)
+    assert protocol.claim
+    methods = {trial.method for trial in plan(protocol)}
+    assert {"tiny", "random_growth"} <= methods
+    assert {"tiny[update=false]", "random_growth[update=true]"} <= methods
+
+
+def test_the_leaderboard_is_both_kinds_of_experiment_on_five_tasks_with_ten_seeds():
+    protocols = [load_protocol(name) for name in ("standard", "standard-free")]
+    assert [protocol.kind for protocol in protocols] == ["same_target", "free"]
+    for protocol in protocols:
+        assert len(protocol.tasks) >= 5
+        assert len(protocol.seeds) >= 10
+        assert protocol.methods == ("all",)
+        assert protocol.twins == ("steps", "flops")
+
+
+def test_methods_with_widths_of_another_task_are_refused():
+    with pytest.raises(InputError, match=r"fixed\[widths=\[9\]\] on task digits: .* expected 2"):
+        planned({"methods": "fixed[widths=[9]]"})
 
 
 def test_that_fixed_is_the_twin_of_equal_steps_is_said_where_no_twin_is_planned(caplog):

@@ -29,8 +29,10 @@ def test_every_protocol_of_the_package_is_valid_and_has_its_files_name(name):
     assert load_protocol(name).name == name
 
 
-def test_the_three_protocols_are_there():
-    assert {"smoke", "mlp", "mlp-free"} <= set(protocol_names())
+def test_the_protocols_of_the_seed_paper_and_of_the_leaderboard_are_there():
+    figures = {f"tiny-fig{number}" for number in (5, 11, 12, 13, 14, 15, 16)}
+    named = {"smoke", "lite", "standard", "standard-free", "gradmax-student-teacher"}
+    assert figures | named <= set(protocol_names())
 
 
 def test_smoke_grows_at_least_twice_to_the_same_target_with_three_seeds():

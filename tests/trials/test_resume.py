@@ -3,6 +3,7 @@
 import hashlib
 import io
 import itertools
+import time
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from torch import nn
 from trials.test_convolutional_trials import Ten
 from trials.test_trial import Bent, trial
 
+from nas_bench.training.mlp import mlp
 from nas_bench.training.randomness import seed_all
 from nas_bench.training.task import Recipe
 from nas_bench.trials import trial as module
@@ -44,7 +46,22 @@ class Augmented(Ten):
     target_widths: tuple[int, ...] = (3, 3, 4, 4, 5)
 
 
+@dataclass(frozen=True)
+class Wide(Bent):
+    """Two hidden layers."""
+
+    name: ClassVar[str] = "wide"
+
+    seed_widths: tuple[int, ...] = (1, 2)
+    target_widths: tuple[int, ...] = (5, 4)
+
+    def network(self, widths):
+        return mlp(10, widths, 1)
+
+
 FREE = Schedule(where="best", neurons=2, every=20, unit="steps")
+PASSES = Schedule(neurons=2, growths=3, first=0, every=0)
+TURN = Schedule(where="turn", growths=4, first=0, every=5, unit="steps")
 SHORT = {"budget": Budget(epochs=4), "schedule": Schedule(growths=2, every=1)}
 CASES = {
     "tiny": ("tiny", Bent(), SHORT),
@@ -58,6 +75,8 @@ CASES = {
     "growing batches": ("gradmax", Bent(), {**SHORT, "recipe": {"batch_growth": True}}),
     "zeros": ("tiny", Bent(), {**SHORT, "optimizer_policy": "zeros"}),
     "reset": ("tiny", Bent(), {**SHORT, "optimizer_policy": "reset"}),
+    "passes": ("tiny", Wide(), {"kind": "free", "schedule": PASSES, "budget": Budget(steps=20)}),
+    "turn": ("random_growth", Wide(), {"schedule": TURN, "budget": Budget(steps=30)}),
 }
 
 
@@ -127,6 +146,22 @@ def test_right_before_and_after_every_growth():
     method, task, changes = CASES["free"]
     growing = range(17, 24), range(37, 44)
     assert_resumes(lambda: trial(method, task, **changes), lambda _: itertools.chain(*growing))
+
+
+def test_between_passes_of_growth_before_training():
+    method, task, changes = CASES["passes"]
+    assert_resumes(lambda: trial(method, task, **changes), lambda _: range(5))
+
+
+def test_a_budget_of_seconds_goes_on_with_the_seconds_that_were_spent(monkeypatch):
+    """By a clock that ticks once at every look."""
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks) / 1024)
+    changes = {"kind": "free", "schedule": FREE, "budget": Budget(seconds=0.2)}
+    make = lambda: trial("tiny", Bent(), **changes)  # noqa: E731
+    _, pauses = followed(make())
+    assert 40 < pauses < 200
+    assert_resumes(make, lambda pauses: (0, 19, 20, pauses // 2, pauses - 1))
 
 
 def test_convolutional_trials_go_on_bit_for_bit():

@@ -2,8 +2,10 @@
 
 import pytest
 
+from nas_bench.methods.fixed import Fixed
+from nas_bench.tasks.digits import Digits
 from nas_bench.trials.config import Budget, Schedule
-from nas_bench.trials.schedule import growth_time, milestones
+from nas_bench.trials.schedule import first_widths, growth_time, milestones
 from nas_bench.trials.spending import Spent
 
 
@@ -36,6 +38,25 @@ def test_widths_that_shrink_or_do_not_match_are_refused(widths, said):
         milestones(Schedule(widths=widths), (1, 1), (9, 9))
 
 
+def test_sites_that_grow_in_turn_take_one_step_after_the_other():
+    steps = milestones(Schedule(growths=4, where="turn"), (1, 2), (5, 4))
+    assert steps == [(3, 2), (3, 3), (5, 3), (5, 4)]
+
+
+def test_sites_that_would_not_grow_equally_often_are_refused():
+    with pytest.raises(ValueError, match="take a multiple of 2"):
+        milestones(Schedule(growths=3, where="turn"), (1, 2), (5, 4))
+
+
+def test_methods_begin_with_widths_of_the_task_or_their_own():
+    task = Digits()
+    assert first_widths(task, Fixed()) == (32, 16)
+    assert first_widths(task, Fixed(size="seed")) == (1, 1)
+    assert first_widths(task, Fixed(widths=(7, 9))) == (7, 9)
+    with pytest.raises(ValueError, match=r"fixed has the widths \[7\], expected 2 whole numbers"):
+        first_widths(task, Fixed(widths=(7,)))
+
+
 def test_a_target_below_the_seed_is_refused():
     with pytest.raises(ValueError, match="are below the seed widths"):
         milestones(Schedule(growths=2), (1, 5), (9, 4))
@@ -51,6 +72,13 @@ def test_a_step_that_would_exceed_a_budget_of_flops_is_not_started():
     assert not spent.exhausts(Budget(flops=100), 0.0, next_step=10)
     assert spent.exhausts(Budget(flops=100), 0.0, next_step=11)
     assert spent.fraction(Budget(flops=100), 0.0) == 0.9
+
+
+def test_a_budget_of_seconds_counts_training_and_growth_but_no_evaluation():
+    spent = Spent(seconds={"train": 2.0, "line_search": 1.0, "evaluation": 50.0})
+    assert spent.fraction(Budget(seconds=6), 0.0) == 0.5
+    assert not spent.exhausts(Budget(seconds=3.1), 0.0, 1)
+    assert spent.exhausts(Budget(seconds=3), 0.0, 1)
 
 
 def test_budgets_of_epochs_and_steps_end_exactly():

@@ -1,8 +1,9 @@
 """A trial from seed network to final record, short but real."""
 
 import itertools
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -190,6 +191,56 @@ def test_growth_can_begin_before_training():
     schedule = Schedule(growths=1, first=0)
     _, (event,) = said(trial("random_growth", schedule=schedule))
     assert event.step == 0
+
+
+def test_passes_of_growth_follow_each_other_before_the_first_step():
+    """Algorithm 3: a record after each pass, and only then training."""
+    schedule = Schedule(neurons=2, growths=3, first=0, every=0)
+    budget = Budget(steps=40)
+    records, events = said(trial("random_growth", kind="free", schedule=schedule, budget=budget))
+    assert [event.step for event in events] == [0, 0, 0]
+    assert [r.widths for r in records if r.step == 0] == [(1,), (3,), (5,), (7,)]
+    assert (records[-1].step, records[-1].widths) == (40, (7,))
+
+
+def test_free_growth_stops_after_the_growths_of_its_schedule():
+    schedule = Schedule(neurons=2, growths=2, every=1)
+    _, events = said(trial("random_growth", kind="free", schedule=schedule))
+    assert [event.widths for event in events] == [(3,), (5,)]
+
+
+def test_free_growth_in_turn_asks_one_site_after_the_other():
+    schedule = Schedule(where="turn", neurons=2, every=10, unit="steps")
+    changes: dict[str, Any] = {"kind": "free", "schedule": schedule, "budget": Budget(steps=40)}
+    _, events = said(trial("random_growth", task=Digits(), **changes))
+    assert [event.widths for event in events] == [(3, 1), (3, 3), (5, 3)]
+
+
+def test_the_same_target_is_reached_in_turn():
+    schedule = Schedule(where="turn", growths=4, first=0, every=5, unit="steps")
+    records, events = said(trial("tiny", task=Digits(), schedule=schedule))
+    assert [event.widths for event in events] == [(17, 1), (17, 9), (32, 9), (32, 16)]
+    assert records[-1].widths == (32, 16)
+
+
+def test_free_growth_stops_at_the_size_of_the_target():
+    schedule = Schedule(every=0.2, neurons=3, max_parameters="target")
+    records, _ = said(trial("random_growth", kind="free", schedule=schedule))
+    assert records[-1].widths == (7,)
+
+
+def test_a_budget_of_seconds_ends_in_time_and_leaves_evaluation_out(monkeypatch):
+    """By a clock that ticks once at every look."""
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks) / 1024)
+    schedule = Schedule(every=20, unit="steps", neurons=1)
+    changes: dict[str, Any] = {"kind": "free", "schedule": schedule, "evaluate_every": 0.05}
+    records, events = said(trial("tiny", budget=Budget(seconds=0.25), **changes))
+    clocks = asdict(records[-1].seconds)
+    assert clocks.pop("evaluation") > 0.05
+    assert 0.25 <= sum(clocks.values()) < 0.252
+    assert clocks["line_search"] > 0
+    assert len(events) > 3
 
 
 def test_the_batch_grows_with_the_square_root_of_the_flops():
