@@ -17,7 +17,7 @@ class StorageError(RuntimeError):
 
 
 _OBJECT_STORES = ("s3", "gcs", "abfs")
-"""Where a file appears only once it is closed."""
+"""Where a file appears only once it is closed, and there are no folders to be made."""
 
 
 class Storage(ABC):
@@ -97,8 +97,9 @@ class Bucket(Storage):
     def write(self, name: str, content: bytes) -> None:
         """See the base class."""
         place = f"{self.path}/{name}"
-        self.system.create_dir(place.rpartition("/")[0], recursive=True)
         whole = self.system.type_name in _OBJECT_STORES
+        if not whole:
+            self.system.create_dir(place.rpartition("/")[0], recursive=True)
         target = place if whole else f"{place}.{secrets.token_hex(4)}"
         try:
             with self.system.open_output_stream(target) as stream:

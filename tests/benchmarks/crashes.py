@@ -71,7 +71,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One sweep, where it lies, and the cluster that it joins."""
+    """One sweep, where it and its checkpoints lie, and the cluster that it joins."""
 
     folder: Path
     executor: str
@@ -80,6 +80,7 @@ class Sweep:
     tasks: str = "digits,sine"
     retries: int = 1000
     nodes: Cluster | None = None
+    storage: str | None = None
 
     def start(self) -> "subprocess.Popen[str]":
         """Give the command, in a process group of its own."""
@@ -90,7 +91,8 @@ class Sweep:
             "--seeds", self.seeds, "--no-baselines", "--quiet", "--json",
             "--budget", f"{self.epochs} epochs", "--set", f"schedule={json.dumps(growths)}",
             "--executor", self.executor, "--results", str(self.folder),
-            "--storage", str(self.folder / ".checkpoints"), "--checkpoint-every", "0.1",
+            "--storage", self.storage or str(self.folder / ".checkpoints"),
+            "--checkpoint-every", "0.1",
             "--retries", str(self.retries), *self._address,
         ]  # fmt: skip
         marks(self.folder).mkdir(parents=True, exist_ok=True)
