@@ -96,3 +96,19 @@ def test_sites_wait_for_the_data(shown, tmp_path):
     assert "sites          shown once the data is there: put noise.npz there" in missing
     remote = json.loads(shown("mnist", "--data", str(tmp_path / "nothing"), "--json"))
     assert remote["sites"] == f"shown once the data is in {tmp_path / 'nothing'}"
+
+
+def test_a_protocol_says_what_it_tests_and_where_that_is_claimed(shown):
+    out = shown("tiny-fig15")
+    assert "After 2300 steps TINY is 2 points of test accuracy above GradMax" in out
+    assert "arXiv 2405.19816, E.3, figure 15" in out
+    assert json.loads(shown("smoke", "--json"))["reproducible"] is True
+
+
+def test_a_protocol_with_a_budget_of_seconds_says_that_it_is_not_reproducible(shown, tmp_path):
+    text = "name: mine\nversion: 1\nsummary: by the clock\nkind: free\ntasks: [digits]\n"
+    rest = "methods: [tiny]\nseeds: 0\nbudget: 30 seconds\nschedule: {where: best}\n"
+    (tmp_path / "mine.yaml").write_text(text + rest)
+    found = json.loads(shown("mine.yaml", "--json"))
+    assert found["reproducible"] is False
+    assert found["budget"]["seconds"] == 30
