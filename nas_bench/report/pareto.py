@@ -255,15 +255,21 @@ def _frame_detail(overview: Axes, detail: Axes) -> None:
 
 
 def _shifts(axes: Axes, points: Sequence[Point]) -> dict[str, float]:
-    """Factors that put methods of equal cost side by side, by name and not by score."""
+    """Factors that put methods of equal cost side by side, by name and not by score.
+
+    None moves more than half the way to another cost.
+    """
     low, high = axes.get_xlim()
     shifts = {}
     for point in points:
         ratios = {p.row.name: p.cost / point.cost for p in points}
         equal = sorted(name for name, r in ratios.items() if 1 / _EQUAL < r < _EQUAL)
-        width = min(0.7, 0.05 * len(equal))
+        apart = (abs(math.log(r)) for name, r in ratios.items() if name not in equal)
+        width = min(
+            min(0.7, 0.05 * len(equal)) * math.log(high / low), min(apart, default=math.inf)
+        )
         place = (equal.index(point.row.name) + 0.5) / len(equal) - 0.5
-        shifts[point.row.name] = (high / low) ** (width * place)
+        shifts[point.row.name] = math.exp(width * place)
     return shifts
 
 

@@ -35,7 +35,7 @@ class Grid:
     columns: int = 1
     rows: int = 1
     height: float = 2.2
-    across: float = 0.12
+    across: float = 0.2
     down: float = 0.3
     left: float = _LEFT
     titled: bool = False

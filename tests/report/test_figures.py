@@ -14,7 +14,7 @@ from nas_bench.report.comparison import Comparison, Row, comparisons, training_f
 from nas_bench.report.curves import anytime_figure, mean_curve
 from nas_bench.report.growth_figure import growth_figure, mean_widths
 from nas_bench.report.look import caption, legend_name, looks, neighbours, spread, style
-from nas_bench.report.pareto import Point, front, pareto_figure
+from nas_bench.report.pareto import Point, _shifts, front, pareto_figure
 from nas_bench.report.ranks_figure import Scale, ranks_figure
 from nas_bench.report.standing import Standing, standing
 from nas_bench.results.ledger import Ledger
@@ -153,6 +153,21 @@ def test_the_detail_shows_whole_bars_and_no_method_from_outside(tmp_path: Path) 
     assert {1, 2, 3} <= ends.keys()
     bars = [line for line in detail.get_lines() if len(set(np.atleast_1d(line.get_xdata()))) == 1]
     assert all(bottom <= y <= top for line in bars for y in np.atleast_1d(line.get_ydata()))
+
+
+def test_equal_costs_lie_side_by_side_but_never_past_another_cost() -> None:
+    with style():
+        axes = Figure().add_subplot()
+        axes.set(xscale="log", xlim=(1, 100))
+        near = [
+            Point(Row(name, ()), cost, 1, 1, 1)
+            for name, cost in zip("abc", (10, 10, 11), strict=True)
+        ]
+        placed = {
+            p.row.name: p.cost * shift
+            for p, shift in zip(near, _shifts(axes, near).values(), strict=True)
+        }
+    assert placed["a"] < 10 < placed["b"] < placed["c"]
 
 
 def test_points_are_where_the_table_says(tmp_path: Path) -> None:
