@@ -21,6 +21,7 @@ from nas_bench.commands.report import report
 from nas_bench.commands.run import run
 from nas_bench.commands.show import show
 from nas_bench.commands.status import status as status_verb
+from nas_bench.commands.tune import tune
 from nas_bench.commands.verify import verify
 from nas_bench.specs import InputError, said
 
@@ -43,7 +44,8 @@ def cli() -> None:
 
 
 _VERBS = (
-    run, plan, status_verb, ls, show, report, compare, diff, merge, verify, check, new, doctor,
+    run, tune, plan, status_verb, ls, show, report, compare, diff, merge, verify, check, new,
+    doctor,
 )  # fmt: skip
 for _verb in _VERBS:
     cli.add_command(_verb)

@@ -1,6 +1,6 @@
 """`nas-bench run`: plan trials, run them, report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from nas_bench.commands.parameters import (
     OK,
     TERMINATED,
     CannotRunError,
+    Decorator,
     examples,
     json_option,
     load_plugins,
@@ -79,45 +80,67 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
     return value
 
 
+def execution_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Every option that says how trials run and what is said meanwhile."""
+    for option in reversed(_execution_options()):
+        verb = option(verb)
+    return verb
+
+
+def _execution_options() -> list[Decorator]:
+    return [
+        click.option(
+            "--executor",
+            type=click.Choice(["ray", "inline"]),
+            default="ray",
+            show_default=True,
+            help="Ray Tune, or one after the other in this process.",
+        ),
+        click.option(
+            "--address", callback=_address, help="Of a running Ray cluster, host:port or auto."
+        ),
+        click.option(
+            "--gpus-per-trial",
+            type=click.FloatRange(min=0),
+            help="Fractions share a GPU.  [default: 0, the CPU]",
+        ),
+        click.option(
+            "--trials-per-gpu", type=click.IntRange(1, 10000), help="Trials that share a GPU."
+        ),
+        click.option("--max-concurrent", type=click.IntRange(min=1), help="Trials at a time."),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Seconds a trial may run.",
+        ),
+        click.option(
+            "--retries",
+            type=click.IntRange(min=0),
+            default=1,
+            show_default=True,
+            help="How often a trial goes on after its machine failed: worker killed, node lost.",
+        ),
+        click.option(
+            "--storage",
+            help="Folder or address (s3://…) of checkpoints that all machines reach. "
+            "[default: .checkpoints in the results; none with --address]",
+        ),
+        click.option(
+            "--checkpoint-every",
+            type=click.FloatRange(min=0),
+            default=60.0,
+            show_default=True,
+            help="Seconds between checkpoints of a trial.",
+        ),
+        json_option(),
+        click.option("-q", "--quiet", is_flag=True, help="No progress."),
+        verbose_option(expose_value=True),
+    ]
+
+
 @click.command(epilog=_EPILOG)
 @selection_options
-@click.option(
-    "--executor",
-    type=click.Choice(["ray", "inline"]),
-    default="ray",
-    show_default=True,
-    help="Ray Tune, or one after the other in this process.",
-)
-@click.option("--address", callback=_address, help="Of a running Ray cluster, host:port or auto.")
-@click.option(
-    "--gpus-per-trial",
-    type=click.FloatRange(min=0),
-    help="Fractions share a GPU.  [default: 0, the CPU]",
-)
-@click.option("--trials-per-gpu", type=click.IntRange(1, 10000), help="Trials that share a GPU.")
-@click.option("--max-concurrent", type=click.IntRange(min=1), help="Trials at a time.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a trial may run."
-)
-@click.option(
-    "--retries",
-    type=click.IntRange(min=0),
-    default=1,
-    show_default=True,
-    help="How often a trial goes on after its machine failed: worker killed, node lost.",
-)
-@click.option(
-    "--storage",
-    help="Folder or address (s3://…) of checkpoints that all machines reach. "
-    "[default: .checkpoints in the results; none with --address]",
-)
-@click.option(
-    "--checkpoint-every",
-    type=click.FloatRange(min=0),
-    default=60.0,
-    show_default=True,
-    help="Seconds between checkpoints of a trial.",
-)
+@execution_options
 @click.option(
     "--wandb",
     type=click.Choice(["off", "offline", "online"]),
@@ -137,9 +160,6 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="OPTION",
     help="With --slurm: an option such as --nodes=4; repeatable.",
 )
-@json_option()
-@click.option("-q", "--quiet", is_flag=True, help="No progress.")
-@verbose_option(expose_value=True)
 def run(**values: Any) -> int:
     """Run the trials of a protocol and report on them.
 
@@ -164,7 +184,7 @@ def _run(request: Request, stop: "Stop") -> int:
     protocol = request.changed_protocol()
     configs = plan(protocol, baselines=not request.no_baselines)
     ledger = Ledger(results_folder(request.results))
-    settings = _settings(request, ledger, plugin_paths, protocol)
+    settings = execution_settings(request, ledger, plugin_paths, protocol)
     if request.slurm:
         from nas_bench.commands.slurm import batch
 
@@ -173,13 +193,14 @@ def _run(request: Request, stop: "Stop") -> int:
     if request.submit or request.sbatch:
         raise click.UsageError("--submit and --sbatch belong to --slurm: add --slurm FILE")
     log = _wandb(request.wandb, ledger.folder)
-    _sweep(request, configs, ledger, stop, settings, log)
+    run_trials(request, configs, ledger, stop, settings, log)
     return _conclude(request, configs, ledger, log)
 
 
-def _settings(
+def execution_settings(
     request: Request, ledger: "Ledger", plugin_paths: tuple[Path, ...], protocol: "Protocol"
 ) -> "Settings":
+    """How the trials of a request run."""
     from nas_bench.execution import Settings
 
     storage = request.storage
@@ -210,14 +231,19 @@ def _gpus(request: Request) -> float:
     return 10000 // request.trials_per_gpu / 10000  # Ray counts in ten thousandths
 
 
-def _sweep(
+def run_trials(
     request: Request,
     configs: Sequence["TrialConfig"],
     ledger: "Ledger",
     stop: "Stop",
     settings: "Settings",
-    log: "WandbLog | None",
+    log: "WandbLog | None" = None,
 ) -> None:
+    """Run what is missing of these trials, with progress on stderr.
+
+    Raises:
+        CannotRunError: if no trial can run, or the ledger cannot be written.
+    """
     from nas_bench.execution import ExecutionError
     from nas_bench.execution.earlier import missing, remarks
     from nas_bench.execution.progress import name, progress
@@ -289,16 +315,7 @@ def _conclude(
     log: "WandbLog | None",
 ) -> int:
     """Report on the folder, and say by the exit code how the trials asked for ended."""
-    trials = [
-        {
-            "id": config.id,
-            "task": config.task,
-            "method": config.label,
-            "seed": config.seed,
-            "status": ledger.status(config),
-        }
-        for config in configs
-    ]
+    trials = trial_values(configs, ledger)
     written = write_report(ledger.folder, request.as_json)
     if log and written and configs:
         _summarise(log, request, configs, written)
@@ -308,14 +325,28 @@ def _conclude(
     elif written:
         print_report(written)
     if request.verbose:
-        _say_tracebacks(configs, ledger)
+        say_tracebacks(configs, ledger)
     if not trials or written is None:
         click.echo(f"Nothing to do, and no results in {ledger.folder}", err=True)
         return NOTHING
     return OK if all(trial["status"] == "ok" for trial in trials) else FAILED
 
 
-def _say_tracebacks(configs: Sequence["TrialConfig"], ledger: "Ledger") -> None:
+def trial_values(configs: Sequence["TrialConfig"], ledger: "Ledger") -> list[dict[str, Any]]:
+    """What became of each trial, for `--json`."""
+    return [
+        {
+            "id": config.id,
+            "task": config.task,
+            "method": config.label,
+            "seed": config.seed,
+            "status": ledger.status(config),
+        }
+        for config in configs
+    ]
+
+
+def say_tracebacks(configs: Sequence["TrialConfig"], ledger: "Ledger") -> None:
     """Where the traceback of each failed trial is, on stderr."""
     for config in configs:
         trial = ledger.run(config)

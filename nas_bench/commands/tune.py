@@ -1,0 +1,243 @@
+"""`nas-bench tune`: equal tuning of every method, then the trials of a protocol."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from nas_bench.commands.parameters import (
+    FAILED,
+    OK,
+    TERMINATED,
+    examples,
+    load_plugins,
+    print_json,
+    results_folder,
+)
+from nas_bench.commands.report import print_report, report_values, write_report
+from nas_bench.commands.run import (
+    Request,
+    execution_options,
+    execution_settings,
+    run_trials,
+    say_tracebacks,
+    trial_values,
+)
+from nas_bench.commands.selection import selection_options
+from nas_bench.specs import InputError
+
+if TYPE_CHECKING:
+    from nas_bench.execution.terminal import Stop
+    from nas_bench.report import Report
+    from nas_bench.results.ledger import Ledger
+    from nas_bench.trials.config import TrialConfig
+    from nas_bench.trials.protocol import Protocol
+    from nas_bench.tuning import Chosen, Search
+
+_EPILOG = examples(
+    "nas-bench tune --methods tiny,gradmax --budget '2e8 flops'",
+    "nas-bench tune --protocol mlp --tasks fashion_mnist --budget '5e10 flops' --seeds 0-9",
+    "nas-bench tune --methods tiny --budget '2e8 flops' --configurations 32 --search random",
+)
+
+
+@dataclass(frozen=True)
+class _Request(Request):
+    """What was asked for on the command line."""
+
+    configurations: int
+    search: Literal["sobol", "random"]
+    search_seeds: str
+
+
+@click.command(epilog=_EPILOG)
+@selection_options
+@click.option(
+    "--configurations",
+    type=click.IntRange(1, 10_000),
+    default=16,
+    show_default=True,
+    help="Of each method on each task; the protocol's own settings are the first.",
+)
+@click.option(
+    "--search",
+    type=click.Choice(["sobol", "random"]),
+    default="sobol",
+    show_default=True,
+    help="How configurations are drawn; the same ones each time.",
+)
+@click.option(
+    "--search-seeds",
+    default="1000000",
+    show_default=True,
+    help="Of the search trials; none of the protocol's.",
+)
+@execution_options
+def tune(**values: Any) -> int:
+    """Tune every method equally, then run the protocol with the settings found, and report.
+
+    Each method gets as many configurations as the others on each task, and each configuration
+    the budget of the protocol, which must be in FLOPs. What is best on validation data then
+    runs with the protocol's own seeds. The same command again continues.
+    """
+    from nas_bench.execution.terminal import Terminated, terminable
+
+    try:
+        with terminable() as stop:
+            return _tune(
+                _Request(**values, wandb="off", slurm=None, submit=False, sbatch=()), stop
+            )
+    except Terminated:
+        click.echo("Ended by SIGTERM; the same command goes on from here.", err=True)
+        return TERMINATED
+
+
+def _tune(request: _Request, stop: "Stop") -> int:
+    plugin_paths = load_plugins(request.plugin_paths)
+    from nas_bench.results.ledger import Ledger
+    from nas_bench.trials.plan import plan
+    from nas_bench.tuning import choose, searches, tuned
+
+    protocol = request.changed_protocol()
+    seeds = _search_seeds(request, protocol)
+    planned = plan(protocol, baselines=not request.no_baselines)
+    ledger = Ledger(results_folder(request.results))
+    _require_flops(protocol, planned, request, ledger)
+    found = searches(planned, request.search, request.configurations, seeds)
+    settings = execution_settings(request, ledger, plugin_paths, protocol)
+    trials = [trial for search in found for trial in search.trials]
+    run_trials(request, trials, ledger, stop, settings)
+    chosen = [choose(search, ledger) for search in found]
+    final = tuned(planned, {(c.search.task, c.search.method): c.candidate.change for c in chosen})
+    run_trials(request, final, ledger, stop, settings)
+    return _conclude(request, chosen, final, ledger)
+
+
+def _search_seeds(request: _Request, protocol: "Protocol") -> tuple[int, ...]:
+    from nas_bench.trials.inputs import seeds
+
+    found = seeds(request.search_seeds)
+    shared = sorted({*found} & {*protocol.seeds})
+    if shared:
+        raise InputError(
+            f"search seed {shared[0]} is also a seed of the final trials: "
+            "give others with --search-seeds or --seeds"
+        )
+    return found
+
+
+def _require_flops(
+    protocol: "Protocol",
+    planned: Sequence["TrialConfig"],
+    request: _Request,
+    ledger: "Ledger",
+) -> None:
+    """Refuse any other budget, and propose what `fixed` spends in it at target size."""
+    if protocol.budget.flops is not None:
+        return
+    from nas_bench.execution.estimate import Estimator
+    from nas_bench.training.data import data_folder
+
+    estimator = Estimator(ledger.glances(), data_folder(request.data))
+    firsts = {c.task: c.model_copy(update={"method": "fixed", "twin": None}) for c in planned}
+    costs = {task: estimator.estimate(config).flops for task, config in firsts.items()}
+    known = [f"--budget '{cost:.2g} flops' on {task}" for task, cost in costs.items() if cost]
+    proposed = f", such as {', '.join(known)}: what fixed spends now" if known else ""
+    raise InputError(
+        f"the budget is {protocol.budget}, but equal tuning needs one in FLOPs: give --budget"
+        f" in flops{proposed}"
+    )
+
+
+def _conclude(
+    request: _Request,
+    chosen: Sequence["Chosen"],
+    final: Sequence["TrialConfig"],
+    ledger: "Ledger",
+) -> int:
+    """Show what was chosen and the report; by the exit code how the final trials ended."""
+    trials = trial_values(final, ledger)
+    values = [_values(found) for found in chosen]
+    if not request.as_json:
+        _print(values)
+    written = write_report(ledger.folder, request.as_json)
+    if written is not None and request.as_json:
+        beside = {"results": str(ledger.folder), "tuning": values, "trials": trials}
+        print_json({**beside, **report_values(written)})
+    elif written is not None:
+        print_report(_without_searches(written, [found.search for found in chosen]))
+    if request.verbose:
+        say_tracebacks(final, ledger)
+    return OK if all(trial["status"] == "ok" for trial in trials) else FAILED
+
+
+def _values(found: "Chosen") -> dict[str, Any]:
+    from nas_bench.tuning.history import settings
+
+    search, trial = found.search, found.candidate.trials[0]
+    return {
+        "task": search.task,
+        "method": search.method,
+        "settings": settings(trial),
+        "changed": _changed(found),
+        "validation_score": found.score,
+        "validation_score_of_default": found.scores[0],
+        "configurations": len(search.candidates),
+        "failed": found.failed,
+        "flops": found.flops,
+        "search": trial.protocol,
+    }
+
+
+def _changed(found: "Chosen") -> dict[str, object]:
+    """The settings chosen that are not the protocol's."""
+    from nas_bench.tuning.history import settings
+
+    before = settings(found.search.candidates[0].trials[0])
+    after = settings(found.candidate.trials[0])
+    return {name: value for name, value in after.items() if value != before.get(name)}
+
+
+def _print(values: Sequence[dict[str, Any]]) -> None:
+    import shutil
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from nas_bench.report.text import human, one_line
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("task", "method", "settings chosen on validation data"):
+        table.add_column(name, overflow="fold")
+    for name in ("default", "chosen", "tried", "failed", "FLOPs"):
+        table.add_column(name, justify="right")
+    for row in values:
+        scores = (_score(row[f"validation_score{of}"]) for of in ("_of_default", ""))
+        counts = str(row["configurations"]), str(row["failed"]), human(row["flops"])
+        cells = (row["task"], row["method"], _spelled(row), *scores, *counts)
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
+    width = max(shutil.get_terminal_size((120, 24)).columns, 100)
+    Console(width=width, highlight=False).print(table)
+
+
+def _spelled(row: dict[str, Any]) -> str:
+    if row["validation_score"] == float("-inf"):
+        return "the protocol's own: every configuration failed"
+    changed = (f"{name} {value}" for name, value in row["changed"].items())
+    return ", ".join(changed) or "the protocol's own"
+
+
+def _score(value: float) -> str:
+    return "–" if value == float("-inf") else f"{value:.4g}"
+
+
+def _without_searches(written: "Report", searches: Sequence["Search"]) -> "Report":
+    """The report less the tables of these searches, which its files still have."""
+    names = {trial.protocol for search in searches for trial in search.trials}
+    comparisons = written.content["comparisons"]
+    hidden = {place for place, c in enumerate(comparisons) if c["protocol"] in names}
+    tables = (table for place, table in enumerate(written.tables) if place not in hidden)
+    return replace(written, tables=tuple(tables))

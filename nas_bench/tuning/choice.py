@@ -1,0 +1,58 @@
+"""Which configuration of a search is best on validation data; test data is never looked at."""
+
+import math
+from dataclasses import dataclass
+from statistics import fmean
+
+from nas_bench.results.ledger import Ledger
+from nas_bench.results.run import Run
+from nas_bench.tuning.history import spent
+from nas_bench.tuning.search import Candidate, Search
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a search has found.
+
+    Attributes:
+        search: that has ended.
+        candidate: the best one; the default if none has a result.
+        scores: of each candidate on validation data, higher is better: mean accuracy, or the
+            negative loss; -inf where a trial has no finite result.
+        failed: trials without a result.
+        flops: training and growth of all trials of this search.
+    """
+
+    search: Search
+    candidate: Candidate
+    scores: tuple[float, ...]
+    failed: int
+    flops: float
+
+    @property
+    def score(self) -> float:
+        """Of the candidate chosen."""
+        return max(self.scores)
+
+
+def choose(search: Search, ledger: Ledger) -> Chosen:
+    """The configuration with the best final validation score, the earliest of equal ones."""
+    runs = [[ledger.glance(trial) for trial in c.trials] for c in search.candidates]
+    scores = tuple(fmean(map(validation_score, group)) for group in runs)
+    known = [run for group in runs for run in group if run]
+    return Chosen(
+        search=search,
+        candidate=search.candidates[scores.index(max(scores))],
+        scores=scores,
+        failed=sum(run is None or run.status != "ok" for group in runs for run in group),
+        flops=spent(known),
+    )
+
+
+def validation_score(run: Run | None) -> float:
+    """Accuracy at the end of the budget, else the negative loss; -inf without a finite one."""
+    if run is None or run.status != "ok" or run.result is None:
+        return -math.inf
+    accuracy, loss = run.result.validation_accuracy, run.result.validation_loss
+    score = -loss if accuracy is None else accuracy
+    return score if math.isfinite(score) else -math.inf
