@@ -17,7 +17,7 @@ function failures() {
     section(
       "Trials without a result",
       failed.length
-        ? [paragraph(`They count as ${score(found.worst, found.metric)}, the worst result of this comparison.`, "says"), table(columns, failed, "Trials without a result"), under(csvButton(columns, failed, "failures"))]
+        ? [paragraph(`They count as ${score(found.worst, found.metric)}, the worst score of this comparison, untrained networks included.`, "says"), table(columns, failed, "Trials without a result"), under(csvButton(columns, failed, "failures"))]
         : paragraph("Every trial of this comparison has a result."),
     ),
     section("Seeds that were not run", absent.length ? notRun(found) : paragraph("Every row has every seed.")),

@@ -219,7 +219,7 @@ function boardNotes(found, rows) {
   const { metric } = found;
   const marks = marked.map((row) => `${shortened(row.name, 40)} (seed ${seedList(row.counted_as_worst)})`);
   const texts = [
-    marks.length > 0 && `† Trials without a result count as ${score(found.worst, metric)}, the worst result of this comparison, and are never left out: ${listed(marks)}.`,
+    marks.length > 0 && `† Trials without a result count as ${score(found.worst, metric)}, the worst score of this comparison, untrained networks included, and are never left out: ${listed(marks)}.`,
     "Scores are means over all seeds with their 95 % confidence interval, drawn as a bar whose scale fits the best rows: those far from them stand at its edge. Costs are means over the seeds with a result. FLOPs are multiply-adds.",
     found.growing.length > 0 && "Growing compares each grown network with the same network trained from scratch, seed by seed: ▲ growing gave a better network, ▼ a worse one, neither where the difference is not significant. p is corrected by Holm’s method.",
   ];

@@ -64,7 +64,8 @@ function address(changes) {
 
 /** Shows something else; the browser remembers what was shown before. */
 function go(changes) {
-  location.hash = address(changes);
+  history.pushState(null, "", address(changes));
+  follow();
 }
 
 const comparison = () => content.comparisons.find((each) => each.id === state.compare);

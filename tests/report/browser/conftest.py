@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import synthetic
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from synthetic import trial
 
 from nas_bench.report.content import content
@@ -22,6 +22,7 @@ FLAGS = (
 )  # fmt: skip
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
+TIMEOUT = 30_000  # milliseconds: machines that run tests do other things too
 SEEDS = 9  # as many as it takes to rank the methods and baselines
 
 Open = Callable[..., Page]
@@ -33,6 +34,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no Chromium is installed; apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        expect.set_options(timeout=TIMEOUT)
         yield browser
         browser.close()
 
@@ -85,7 +87,7 @@ def opened(
         context.set_offline(True)
         contexts.append(context)
         tab = context.new_page()
-        tab.set_default_timeout(5000)
+        tab.set_default_timeout(TIMEOUT)
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("console", lambda message: complaints.append(message.text))
         tab.on("requestfailed", lambda request: complaints.append(request.url))

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 
 def serious(tab: Any) -> list[str]:
@@ -19,6 +20,7 @@ def test_no_view_has_a_serious_obstacle(opened: Any, scheme: str) -> None:
     tab = opened("twins=yes", color_scheme=scheme)
     for view in [link.get_attribute("data-key") for link in tab.locator("nav a").all()]:
         tab.locator(f"[data-key='{view}']").click()
+        expect(tab.locator(f"[data-key='{view}']")).to_have_attribute("aria-current", "page")
         assert serious(tab) == [], view
 
 

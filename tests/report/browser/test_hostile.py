@@ -46,6 +46,7 @@ def test_hostile_names_are_text_and_break_nothing(
     title = tab.title()
     for view in [link.get_attribute("data-key") for link in tab.locator("nav a").all()]:
         tab.locator(f"[data-key='{view}']").click()
+        expect(tab.locator(f"[data-key='{view}']")).to_have_attribute("aria-current", "page")
         assert tab.locator("main img, main b, main script, header img").count() == 0
         assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth"), view
     assert tab.title() == title != "owned"
@@ -62,6 +63,7 @@ def test_a_row_with_a_hostile_name_opens_and_hides(opened: Any, shown: dict[str,
         tab.keyboard.press("Escape")
         expect(tab.locator("dialog")).not_to_be_visible()
     tab.locator("[data-key='view:pareto']").click()
+    expect(tab.locator("[data-key='view:pareto']")).to_have_attribute("aria-current", "page")
     legend = tab.locator(".legend button[aria-pressed]")
     for number in range(len(rows)):
         legend.nth(number).click()
