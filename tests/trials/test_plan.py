@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from nas_bench import plugins
+from nas_bench.results.ledger import Ledger
 from nas_bench.specs import InputError
 from nas_bench.trials.plan import CONTROLS, plan
 from nas_bench.trials.protocol import load_protocol, protocol_names
@@ -31,6 +34,16 @@ def test_the_bare_command_is_twelve_trials():
 def test_every_trial_is_planned_once():
     trials = planned({"methods": "tiny,tiny[update=true],fixed,tiny"})
     assert len({trial.id for trial in trials}) == len(trials) == 9
+
+
+def test_published_trials_keep_their_identity():
+    """Settings that came later leave the hash of what does not use them alone."""
+    runs = Ledger(Path(__file__).parents[2] / "results" / "published").glances()
+    assert runs
+    configs = [run.config for run in runs if run.config]
+    assert [(config.id, config.settings_id) for config in configs] == [
+        (run.id, run.settings_id) for run in runs
+    ]
 
 
 def test_the_plan_is_the_same_every_time():
