@@ -18,20 +18,30 @@ if TYPE_CHECKING:
 __all__ = ["execute", "session"]
 
 Report = Callable[[dict[str, Any]], None]
-_BREATH = 0.5  # seconds between reports of a trial, of which each costs some milliseconds
+BREATH = 0.5
+"""Seconds between reports of a trial, of which each costs some milliseconds."""
 
 
 def execute(jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping = never) -> None:
     """See `Executor`."""
-    with session(settings), tempfile.TemporaryDirectory(prefix="nas-bench-") as folder:
-        inbox = Inbox(jobs, sink)
+    with session(settings):
+        while jobs and not stop():
+            jobs = _lost(jobs, settings, sink, stop)
+            settings = replace(settings, retries=settings.retries - 1)
+
+
+def _lost(jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping) -> list[Job]:
+    """Run jobs; those that have retries left although Tune has given them up."""
+    inbox = Inbox(jobs, sink)
+    with tempfile.TemporaryDirectory(prefix="nas-bench-") as folder:
         try:
             _tuner(jobs, settings, inbox, Path(folder), stop).fit()
         except Exception:
             inbox.raise_own_error()
             raise
-        if not stop():
-            inbox.close()
+    if not stop():
+        inbox.close()
+    return [jobs[number] for number in inbox.put_back]
 
 
 class Inbox:
@@ -41,6 +51,7 @@ class Inbox:
         self._jobs, self._sink = jobs, sink
         self._open, self._begun = set(range(len(jobs))), set[int]()
         self._error: Exception | None = None
+        self.put_back: list[int] = []
 
     @property
     def idle(self) -> bool:
@@ -57,10 +68,15 @@ class Inbox:
         """End a job whose process did not live to say what happened."""
         self.receive(number, [as_dict(failure)])
 
+    def keep(self, number: int) -> None:
+        """Have a job run again, since its machine failed it."""
+        self._begun.discard(number)
+        self.put_back.append(number)
+
     def close(self) -> None:
         """End the jobs that Tune ended without a word."""
         message = "Ray Tune ended without running the trial"
-        for number in sorted(self._open):
+        for number in sorted(self._open.difference(self.put_back)):
             self.lose(number, Failure("failed", "NoResultError", message, ""))
 
     def raise_own_error(self) -> None:
@@ -85,7 +101,7 @@ class Outbox:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._waiting: list[dict[str, Any]] = []
-        self._reported = -_BREATH
+        self._reported = -BREATH
 
     def add(self, message: dict[str, Any]) -> None:
         """Take a message, and report if it is time."""
@@ -94,7 +110,7 @@ class Outbox:
 
     def look(self) -> None:
         """Report what waits, if it is time."""
-        if time.monotonic() - self._reported >= _BREATH:
+        if time.monotonic() - self._reported >= BREATH:
             self.send()
 
     def send(self) -> None:
@@ -142,7 +158,7 @@ def _tuner(
             name="sweep",
             storage_path=str(folder),
             verbose=0,
-            callbacks=[_callback(inbox)],
+            callbacks=[_callback(inbox, settings.retries)],
             stop=_stopper(inbox, stop),
             failure_config=tune.FailureConfig(max_failures=settings.retries),
         ),
@@ -179,7 +195,7 @@ def _trainable(driver: str) -> Callable[[dict[str, Any]], None]:
     return trial
 
 
-def _callback(inbox: Inbox) -> "Callback":
+def _callback(inbox: Inbox, retries: int) -> "Callback":
     from ray import tune
 
     class Forward(tune.Callback):
@@ -191,7 +207,11 @@ def _callback(inbox: Inbox) -> "Callback":
             inbox.receive(_number(trial), result.get("messages", []))
 
         def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            inbox.lose(_number(trial), _cause(trial))
+            """Tune itself does not retry a trial that was still about to begin."""
+            if trial.num_failures <= retries:
+                inbox.keep(_number(trial))
+            else:
+                inbox.lose(_number(trial), _cause(trial))
 
         def __reduce__(self) -> tuple[Any, ...]:
             """Nothing of ours goes into what Tune stores."""

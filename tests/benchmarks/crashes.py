@@ -119,7 +119,8 @@ class Sweep:
         running = running or self.start()
         _, errors = running.communicate(timeout=PATIENCE)
         if running.returncode:
-            raise RuntimeError(f"exit code {running.returncode}: {errors}")
+            said = "\n".join(_reasons(self.folder))
+            raise RuntimeError(f"exit code {running.returncode}: {errors}\n{said}")
 
 
 def main() -> None:
@@ -191,6 +192,7 @@ def kill_drivers(
         running = sweep.start()
         tally.commands += 1
         if not _reached(running, MOMENTS[moment], sweep.folder, chance):
+            running.communicate(timeout=PATIENCE)
             break
         family = list(descendants(running.pid))
         if chance.random() < 0.5:
@@ -304,6 +306,14 @@ def _rows(path: Path) -> list[str]:
         return []
     rows: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
     return [json.dumps({k: v for k, v in row.items() if k != "seconds"}) for row in rows]
+
+
+def _reasons(folder: Path) -> Iterator[str]:
+    """Why trials have no result."""
+    for path in folder.glob("*/*/*/*/*/run.json"):
+        summary = json.loads(path.read_text())
+        if summary["status"] != "ok":
+            yield f"{path.parent} is {summary['status']}: {summary['error']}"
 
 
 def _title(pid: int) -> str:

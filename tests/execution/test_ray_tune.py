@@ -14,7 +14,7 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError
 import nas_bench
 from nas_bench.execution import ExecutionError, Settings, executor
 from nas_bench.execution.ray_session import session
-from nas_bench.execution.ray_tune import lost
+from nas_bench.execution.ray_tune import BREATH, Inbox, Outbox, lost
 
 ONE_AT_A_TIME = replace(SETTINGS, max_concurrent=1)
 
@@ -51,6 +51,33 @@ def test_ray_and_inline_give_the_same_bits_whatever_else_runs_in_the_workers(ray
     sentence = "the worker process died (killed, out of memory, or left by os._exit)"
     assert (killed[-1]["status"], killed[-1]["message"]) == ("failed", sentence)
     assert left[-1]["message"] == "the trial called sys.exit(3)"
+
+
+def test_messages_that_come_shortly_after_others_are_reported_together():
+    reports = []
+    outbox = Outbox(reports.append)
+    for number in range(4):
+        outbox.add({"number": number})
+    assert reports == [{"messages": [{"number": 0}]}]
+    time.sleep(BREATH)
+    outbox.look()
+    outbox.add({"number": 4})
+    outbox.send()
+    outbox.send()
+    sizes = [len(report["messages"]) for report in reports]
+    said = [message["number"] for report in reports for message in report["messages"]]
+    assert (sizes, said) == ([1, 3, 1], [0, 1, 2, 3, 4])
+
+
+def test_a_job_that_its_machine_failed_while_retries_are_left_is_put_back_and_not_lost():
+    collector = Collector()
+    inbox = Inbox([job(), job(seed=1)], collector)
+    inbox.receive(0, [{"type": "started", "environment": {}}])
+    inbox.keep(0)
+    assert (inbox.idle, inbox.put_back) == (True, [0])
+    inbox.close()
+    assert len(collector.of(job())) == 1
+    assert collector.of(job(seed=1))[-1]["type"] == "failure"
 
 
 def test_a_worker_with_another_copy_of_nas_bench_refuses_in_one_sentence(ray, monkeypatch):
