@@ -38,6 +38,7 @@ processes=() running="" signalled="" requeue=""
 
 # USR1 comes before the time is up: keep all states and go on in a job of the same number.
 # TERM comes from scancel, and from Slurm where it requeues by itself: end.
+# shellcheck disable=SC2317  # the traps call it
 stop() {
   signalled=yes
   if [ -n "$running" ]; then kill -TERM "$running" 2>/dev/null; fi

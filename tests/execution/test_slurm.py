@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,14 @@ def test_the_script_is_bash_and_holds_the_command_exactly(tmp_path):
     directives = [line for line in text.splitlines() if line.startswith("#SBATCH ")]
     assert directives[-3:] == [f"#SBATCH {option}" for option in options]
     assert "#SBATCH --signal=B:USR1@120" not in directives
+
+
+def test_shellcheck_finds_nothing_in_the_script(tmp_path):
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not installed")
+    text = slurm.script(COMMAND, tmp_path, ("--nodes=2",))
+    done = subprocess.run(["shellcheck", "-"], input=text, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_ray_starts_on_all_nodes_before_the_command(tmp_path, stand_ins, monkeypatch):
