@@ -81,6 +81,17 @@ def test_a_full_disk_under_the_checkpoints_fails_no_trial(tmp_path, mounted):
     assert (done.returncode, statuses(done)) == (0, ["ok"])
 
 
+def test_a_full_disk_under_wandb_is_one_warning_and_fails_no_trial(tmp_path, mounted):
+    results = tmp_path / "results"
+    results.mkdir()
+    mounted(results / "wandb", "-t", "tmpfs", "-o", "size=48k", "tmpfs")
+    done = nas_bench("--wandb", "offline", "--results", str(results))
+    assert (done.returncode, statuses(done)) == (0, ["ok"])
+    (warning,) = [line for line in done.stderr.splitlines() if "wandb" in line]
+    assert warning.startswith("Warning: wandb failed and is left out from now on (")
+    assert "No space left" in warning
+
+
 def test_a_limit_on_file_sizes_is_named(tmp_path):
     done = nas_bench("--results", str(tmp_path / "results"), largest_file=600)
     assert done.returncode == 4

@@ -24,6 +24,13 @@ def clean():
     torch.set_num_threads(threads)
 
 
+def test_a_trial_records_its_peak_memory_before_it_ends():
+    (said,) = run(job())
+    known = [message.get("environment", {}) for message in said]
+    (peak,) = [values["peak_memory"] for values in known if "peak_memory" in values]
+    assert 50 * 2**20 < peak < 100 * 2**30  # bytes of a process with torch
+
+
 def test_a_trial_says_first_where_it_runs_and_last_its_final_record():
     (said,) = run(job(method="tiny"))
     assert said[0]["type"] == "started"
