@@ -36,6 +36,11 @@ def tuned_protocol(protocol: str) -> str:
     return f"{protocol}{_TUNED}"
 
 
+def is_search(protocol: str) -> bool:
+    """Whether this may be the protocol of search trials."""
+    return _SEARCH in protocol
+
+
 def is_tuned(protocol: str) -> bool:
     """Whether this may be the protocol of final trials."""
     return protocol.endswith(_TUNED)
@@ -68,7 +73,7 @@ def tunings(runs: Iterable[Summary]) -> dict[str, Tuning]:
     """
     groups: dict[tuple[str, str, int, str, str], list[Summary]] = defaultdict(list)
     for run in runs:
-        if (c := run.config) and _SEARCH in c.protocol:
+        if (c := run.config) and is_search(c.protocol):
             groups[c.protocol, c.task, c.version, c.kind, str(c.budget)].append(run)
     found: dict[str, Tuning] = {}
     for group in sorted(map(_tuning, groups.values()), key=lambda pair: pair[1].flops):
