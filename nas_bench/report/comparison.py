@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from nas_bench.results.run import Run
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record
 from nas_bench.trials.plan import CONTROLS
+from nas_bench.tuning.history import Tuning, search_of, tunings
 
 Measure = Callable[[Record], float]
 Role = Literal["method", "control", "baseline", "twin"]
@@ -43,11 +44,13 @@ class Row:
         name: what the table calls it.
         runs: by seed, with and without a result.
         asked: the seeds of all rows of the comparison.
+        tuning: the search that its settings come from, None if they were not tuned.
     """
 
     name: str
     runs: tuple[Run, ...]
     asked: frozenset[int] = frozenset()
+    tuning: Tuning | None = None
 
     @property
     def config(self) -> TrialConfig | None:
@@ -60,6 +63,8 @@ class Row:
         if self.config and self.config.twin:
             return "twin"
         spec = self.config.method if self.config else self.name
+        if self.tuning:
+            spec = self.tuning.method
         if spec in CONTROLS:
             return "control"
         return "baseline" if spec.partition("[")[0] == "fixed" else "method"
@@ -177,18 +182,20 @@ def seconds(record: Record) -> float:
 def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:
     """The runs that can be read, sorted into comparisons."""
     groups: dict[tuple[str, int, str, str, str], list[Run]] = defaultdict(list)
+    runs = list(runs)
+    searched = tunings(runs)
     for run in runs:
         if config := run.config:
             key = config.protocol, config.version, config.kind, config.task, str(config.budget)
             groups[key].append(run)
-    return tuple(_comparison(*key, group) for key, group in sorted(groups.items()))
+    return tuple(
+        _comparison(Comparison(*key, _metric(group), tuple(_rows(group, searched))))
+        for key, group in sorted(groups.items())
+    )
 
 
-def _comparison(
-    protocol: str, version: int, kind: str, task: str, budget: str, runs: Sequence[Run]
-) -> Comparison:
-    metric = _metric(runs)
-    found = Comparison(protocol, version, kind, task, budget, metric, tuple(_rows(runs)))
+def _comparison(found: Comparison) -> Comparison:
+    """The same, best row first."""
     return replace(found, rows=tuple(sorted(found.rows, key=lambda row: _place(found, row))))
 
 
@@ -210,17 +217,33 @@ def _place(comparison: Comparison, row: Row) -> tuple[bool, float, str]:
     return math.isnan(mean), 0.0 if math.isnan(mean) else worth, row.name
 
 
-def _rows(runs: Sequence[Run]) -> list[Row]:
-    """One row for each label and settings; the name tells settings apart."""
+def _rows(runs: Sequence[Run], searched: Mapping[str, Tuning]) -> list[Row]:
+    """One row for each label and settings; the name tells settings apart.
+
+    Rows that were tuned are called by the method that was asked for.
+    """
     groups: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    origins: dict[str, Tuning | None] = {}
     for run in runs:
-        groups[run.label][run.settings_id].append(run)
+        origin = search_of(run.config, searched) if run.config else None
+        groups[_label(run, origin)][run.settings_id].append(run)
+        origins[run.settings_id] = origin
     asked = frozenset(run.seed for run in runs)
     return [
-        Row(label + suffix, tuple(sorted(group, key=lambda run: run.seed)), asked)
+        Row(label + suffix, tuple(sorted(group, key=_seed)), asked, origins[identity])
         for label, settings in groups.items()
-        for suffix, group in zip(_suffixes(settings), settings.values(), strict=True)
+        for suffix, (identity, group) in zip(_suffixes(settings), settings.items(), strict=True)
     ]
+
+
+def _seed(run: Run) -> int:
+    return run.seed
+
+
+def _label(run: Run, origin: Tuning | None) -> str:
+    if origin is None or run.config is None:
+        return run.label
+    return run.config.model_copy(update={"method": origin.method}).label
 
 
 def _suffixes(settings: dict[str, list[Run]]) -> list[str]:

@@ -18,7 +18,7 @@ from nas_bench.report.comparison import (
 from nas_bench.report.curves import mean_curve
 from nas_bench.report.look import looks
 from nas_bench.report.published import published_points
-from nas_bench.report.standing import COSTS, Contrast, Standing, standing, twin_of
+from nas_bench.report.standing import COSTS, Contrast, Standing, costs, standing, twin_of
 from nas_bench.report.statistics import (
     TESTABLE,
     Interval,
@@ -31,6 +31,7 @@ from nas_bench.results.run import Run
 from nas_bench.results.today import is_stale
 from nas_bench.results.verified import read_verified
 from nas_bench.trials.messages import GrowthRecord, Record, SiteStatus
+from nas_bench.tuning.history import is_search, settings
 
 SCHEMA = 1
 _OF_ONE_TRIAL = ("shared_device", "resumed_at_step", "peak_memory", "peak_device_memory")
@@ -166,12 +167,26 @@ def _row(found: Standing, row: Row, environments: Environments) -> dict[str, Any
         "badges": _badges(row),
         "costs": {
             name: {"mean": _number(value.mean), "sd": _number(value.sd)}
-            for name, value in ((name, row.estimate(m)) for name, m in COSTS.items())
+            for name, value in ((name, row.estimate(m)) for name, m in costs(row).items())
         },
-        "front": {name: found.front[name].get(row.name) for name in COSTS},
+        "front": {name: found.front[name].get(row.name) for name in costs(row)},
+        **_tuning(row),
         "spent": _spent(row),
         "curve": _mean_curve(comparison, row),
         "trials": [_trial(comparison, run, environments) for run in row.runs],
+    }
+
+
+def _tuning(row: Row) -> dict[str, Any]:
+    """The search behind a row, if there was one; FLOPs are those of all its trials."""
+    if row.tuning is None or row.config is None:
+        return {}
+    return {
+        "tuning": {
+            "configurations": row.tuning.configurations,
+            "flops": _number(row.tuning.flops),
+            "settings": settings(row.config),
+        }
     }
 
 
@@ -329,11 +344,12 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
 
 
 def _groups(standings: Iterable[Standing]) -> list[list[Standing]]:
-    """Comparisons that differ in their task alone, where there are several."""
+    """Comparisons that differ in their task alone, where there are several; no searches."""
     groups: dict[tuple[Any, ...], list[Standing]] = defaultdict(list)
     for found in standings:
         c = found.comparison
-        groups[c.protocol, c.version, c.kind, c.budget].append(found)
+        if not is_search(c.protocol):
+            groups[c.protocol, c.version, c.kind, c.budget].append(found)
     return [group for group in groups.values() if len(group) > 1]
 
 

@@ -34,6 +34,8 @@ COSTS: dict[str, Measure] = {
     "seconds": seconds,
 }
 """What accuracy is bought with."""
+WITH_TUNING = "with_tuning"
+"""The cost of rows that were tuned: training FLOPs and those of the whole search."""
 _SEED_SIZE = "fixed[size=seed]"
 BASELINES = ("fixed", _SEED_SIZE)
 _RANDOM = "random_growth"
@@ -143,9 +145,16 @@ def standing(comparison: Comparison) -> Standing:
         pairs=_contrasts(asked, scores),
         growing=tuple(c for family in families for c in _contrasts(family, scores)),
         attribution=_contrasts(_attribution(scores), scores),
-        front={name: _front(comparison, own, scores, measure) for name, measure in COSTS.items()},
+        front={name: _front(comparison, own, scores, name) for name in (*COSTS, WITH_TUNING)},
         lacking=tuple(_lacking(comparison)),
     )
+
+
+def costs(row: Row) -> dict[str, Measure]:
+    """What the accuracy of a row is bought with; the search too where it was tuned."""
+    if (tuning := row.tuning) is None:
+        return COSTS
+    return {**COSTS, WITH_TUNING: lambda record: training_flops(record) + tuning.flops}
 
 
 def _known(score: Score) -> bool:
@@ -246,17 +255,18 @@ def _without_update(name: str) -> str | None:
 
 
 def _front(
-    comparison: Comparison, rows: Sequence[Row], scores: Mapping[str, Score], measure: Measure
+    comparison: Comparison, rows: Sequence[Row], scores: Mapping[str, Score], cost: str
 ) -> dict[str, float]:
     """Of rows with a result; a seed without one costs what the others do on average."""
-    costs: dict[str, dict[int, float]] = {}
+    spent: dict[str, dict[int, float]] = {}
     for row in rows:
-        found = {run.seed: measure(run.result) for run in row.runs if run.result}
+        measure = costs(row).get(cost)
+        found = {run.seed: measure(run.result) for run in row.runs if run.result and measure}
         if found and _known(scores[row.name]):
             mean = fmean(found.values())
-            costs[row.name] = {s: found.get(s, mean) for s in scores[row.name].values}
-    values = {name: scores[name].values for name in costs}
-    return front_probability(costs, values, comparison.higher) if costs else {}
+            spent[row.name] = {s: found.get(s, mean) for s in scores[row.name].values}
+    values = {name: scores[name].values for name in spent}
+    return front_probability(spent, values, comparison.higher) if spent else {}
 
 
 def _lacking(comparison: Comparison) -> Iterator[str]:

@@ -58,7 +58,7 @@ function boardColumns(found, rows) {
       value: (row) => row.seeds_ok,
       cell: (row) => opens([row], `${row.seeds_ok}/${row.seeds}`),
     },
-    ...Object.entries(COSTS).map(([name, cost]) => costColumn(name, cost)),
+    ...knownCosts().map(([name, cost]) => costColumn(name, cost)),
   ];
 }
 
@@ -187,12 +187,12 @@ function costColumn(name, cost) {
   return {
     label: cost.short, key: name, chosen: name, numeric: true,
     help: `mean over the seeds with a result: ${cost.label}`,
-    value: (row) => row.costs[name].mean,
+    value: (row) => row.costs[name]?.mean,
     parts: [
-      { label: name, value: (row) => row.costs[name].mean },
+      { label: name, value: (row) => row.costs[name]?.mean },
       ...(name === "training_flops" ? [{ label: "growth_share", value: share }] : []),
     ],
-    cell: (row) => element("div", {}, opens([row], cost.text(row.costs[name].mean)), growth(row)),
+    cell: (row) => element("div", {}, opens([row], cost.text(row.costs[name]?.mean)), growth(row)),
   };
 }
 

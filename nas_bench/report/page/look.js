@@ -5,7 +5,11 @@ const COSTS = {
   parameters: { label: "parameters", short: "Parameters", text: human },
   training_flops: { label: "training FLOPs, growth included", short: "Training FLOPs", text: human },
   seconds: { label: "seconds of training and growth", short: "Seconds", text: duration },
+  with_tuning: { label: "training FLOPs, growth and the whole search included", short: "FLOPs with tuning", text: human },
 };
+
+/** The costs that rows of the comparison have: only what was tuned has one of tuning. */
+const knownCosts = () => Object.entries(COSTS).filter(([name]) => comparison().rows.some((row) => row.costs[name]));
 
 const rowColour = (row) => `var(--row-${comparison().rows.indexOf(row)})`;
 

@@ -1,12 +1,12 @@
 // Score against cost: seeds faint, means with intervals, the front.
 
 function pareto() {
-  const cost = COSTS[state.cost] ? state.cost : "flops";
+  const cost = knownCosts().some(([name]) => name === state.cost) ? state.cost : "flops";
   const points = paretoPoints(cost);
   const papers = cost === "parameters" ? comparison().published.filter((paper) => isNumber(paper.parameters)) : [];
   return [
     controls(
-      choice("Cost", "cost", Object.entries(COSTS).map(([key, { short }]) => [key, short])),
+      choice("Cost", "cost", knownCosts().map(([key, { short }]) => [key, short])),
       choice("Cost scale", "costs", [["log", "log"], ["linear", "linear"]]),
       scoreChoice(),
       comparison().rows.some((row) => row.role === "twin") && toggle("Twins", "twins"),
@@ -21,7 +21,7 @@ const emptyChart = () =>
   element("div", {}, note("There is nothing to draw: no row that is shown has a result. Rows are chosen here."), legend(candidates()));
 
 function paretoPoints(cost) {
-  const known = shownRows().filter((row) => row.seeds_ok && isNumber(row.score.mean) && row.costs[cost].mean > 0);
+  const known = shownRows().filter((row) => row.seeds_ok && isNumber(row.score.mean) && row.costs[cost]?.mean > 0);
   return known.map((row) => ({
     row,
     cost: row.costs[cost].mean,
@@ -43,9 +43,10 @@ function frontLine(points) {
 }
 
 function seedPoints(points, cost) {
-  const measure = { training_flops: (trial) => trial.train_flops + trial.growth_flops }[cost] ?? ((trial) => trial[cost]);
+  const training = (trial) => trial.train_flops + trial.growth_flops;
+  const measure = { training_flops: training, with_tuning: (trial, row) => training(trial) + row.tuning.flops }[cost] ?? ((trial) => trial[cost]);
   return points.flatMap(({ row }) =>
-    row.trials.filter((trial) => isNumber(trial.score) && measure(trial) > 0).map((trial) => ({ row, trial, cost: measure(trial), score: trial.score })),
+    row.trials.filter((trial) => isNumber(trial.score) && measure(trial, row) > 0).map((trial) => ({ row, trial, cost: measure(trial, row), score: trial.score })),
   );
 }
 

@@ -1,0 +1,89 @@
+"""How reports show what was tuned."""
+
+from dataclasses import replace
+
+import pytest
+import synthetic
+
+from nas_bench.report.comparison import comparisons
+from nas_bench.report.content import content
+from nas_bench.report.standing import WITH_TUNING, standing
+from nas_bench.results.ledger import Ledger
+from nas_bench.trials.plan import plan
+from nas_bench.trials.protocol import load_protocol
+from nas_bench.tuning import searches, tuned
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """A search of four methods on two tasks, and the final trials of the last configuration."""
+    found = Ledger(tmp_path)
+    changes = {
+        "methods": "tiny,tiny[update=false],gradmax", "baselines": "fixed", "seeds": "0-1",
+        "budget": "1e6 flops", "tasks": "sine,digits", "twins": ["steps"],
+    }  # fmt: skip
+    planned = plan(load_protocol("smoke", [changes]))
+    asked = searches(planned, "sobol", 3, (1000000,))
+    chosen = {(s.task, s.method): s.candidates[-1].change for s in asked}
+    for trial in [t for search in asked for t in search.trials] + tuned(planned, chosen):
+        synthetic.run(found, trial)
+    return found
+
+
+def tuned_comparison(ledger):
+    found = comparisons(ledger.runs())
+    return next(c for c in found if (c.protocol, c.task) == ("smoke-tuned", "digits"))
+
+
+def test_tuned_rows_are_called_by_the_method_that_was_asked_for(ledger):
+    roles = {row.name: row.role for row in tuned_comparison(ledger).rows}
+    assert roles == {
+        "tiny": "method", "tiny[update=false]": "control", "gradmax": "method",
+        "fixed": "baseline", "tiny twin (steps)": "twin", "gradmax twin (steps)": "twin",
+        "tiny[update=false] twin (steps)": "twin",
+    }  # fmt: skip
+
+
+def test_an_option_that_was_tuned_makes_no_control(ledger):
+    (tiny,) = [row for row in tuned_comparison(ledger).rows if row.name == "tiny"]
+    assert tiny.tuning is not None
+    spelled = "tiny[significance=false]"
+    runs = tuple(
+        replace(run, config=run.config.model_copy(update={"method": spelled})) for run in tiny.runs
+    )
+    assert replace(tiny, runs=runs).role == "method"
+    assert replace(tiny, runs=runs, tuning=None).role == "control"
+
+
+def test_the_search_is_a_cost_of_tuned_rows_alone(ledger):
+    found = content(ledger.runs(), "made up")
+    for comparison in found["comparisons"]:
+        for row in comparison["rows"]:
+            assert ("tuning" in row) == (comparison["protocol"] == "smoke-tuned")
+            assert (
+                (WITH_TUNING in row["costs"]) == (WITH_TUNING in row["front"]) == ("tuning" in row)
+            )
+    rows = next(c for c in found["comparisons"] if c["protocol"] == "smoke-tuned")["rows"]
+    for row in rows:
+        assert row["tuning"]["configurations"] == 3
+        cost = row["costs"]["training_flops"]["mean"] + row["tuning"]["flops"]
+        assert row["costs"][WITH_TUNING]["mean"] == pytest.approx(cost, rel=1e-4)
+        assert row["tuning"]["flops"] > 2 * row["costs"]["training_flops"]["mean"]
+    (gradmax,) = [row for row in rows if row["name"] == "gradmax"]
+    assert gradmax["tuning"]["settings"]["method"].startswith("gradmax[scale=")
+    assert gradmax["tuning"]["settings"]["learning_rate"] > 0
+
+
+def test_tuned_rows_are_ranked_across_tasks_and_searches_are_not(ledger):
+    (across,) = content(ledger.runs(), "made up")["across"]
+    assert across["protocol"] == "smoke-tuned"
+    assert across["not_everywhere"] == []
+    assert {"tiny", "gradmax", "fixed"} <= {rank["name"] for rank in across["ranks"]}
+
+
+def test_without_its_search_in_the_ledger_a_row_is_called_by_what_ran(ledger):
+    runs = [run for run in ledger.runs() if run.protocol == "smoke-tuned"]
+    (found,) = [c for c in comparisons(runs) if c.task == "digits"]
+    names = {row.name for row in found.rows}
+    assert any(name.startswith("gradmax[scale=") for name in names)
+    assert not any(standing(found).front[WITH_TUNING])
