@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _NOTE = (
     "Test accuracy in percent, or test loss: means over seeds; a trial without a result counts as "
-    "the worst result of its comparison. Difference: {first} minus {second}, paired by seed, with "
-    "its 95 % confidence interval. p: exact two-sided sign-flip test. Visible gap: what these "
-    "seeds would show in four of five cases."
+    "the worst score of its comparison, untrained networks included. Difference: {first} minus "
+    "{second}, paired by seed, with its 95 % confidence interval. p: exact two-sided sign-flip "
+    "test. Visible gap: what these seeds would show in four of five cases."
 )
 _UNTESTED = " Not testable: below {least} paired seeds no difference can be significant at 5 %."
 _HOLM = " In brackets: p after Holm's correction for the {tests} comparisons tested."

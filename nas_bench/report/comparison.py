@@ -142,9 +142,15 @@ class Comparison:
 
     @cached_property
     def worst(self) -> float:
-        """What a trial without a result counts as: the worst result of any row; NaN if none."""
-        scores = [self.score(record) for row in self.rows for record in row.results]
-        scores = [score for score in scores if math.isfinite(score)]
+        """What a trial without a result counts as; NaN where none has one.
+
+        The worst of all results and of all networks before their training, so that no trial is
+        worth more for failing than for never having learnt anything.
+        """
+        found = [record for row in self.rows for record in row.results]
+        if found:
+            found += [run.curve[0] for row in self.rows for run in row.runs if run.curve]
+        scores = [score for record in found if math.isfinite(score := self.score(record))]
         return (min if self.higher else max)(scores, default=math.nan)
 
     def score(self, record: Record) -> float:

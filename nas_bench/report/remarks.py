@@ -85,8 +85,8 @@ def _failures(found: Standing) -> Iterator[Remark]:
     lines = (*failed, *(_not_run(row) for row in comparison.rows if row.not_run))
     if lines:
         worst = text.score(comparison.worst, None, comparison.metric)
-        counted = "" if worst == "–" else f", counted as the worst result ({worst}; †)"
-        yield Remark(f"Without a result{counted}:", lines)
+        counted = f" (†: counted as {worst}, the worst score, untrained networks included)"
+        yield Remark(f"Without a result{'' if worst == '–' else counted}:", lines)
 
 
 def _failure(row: Row, run: Run) -> str:

@@ -141,7 +141,9 @@ def standing(comparison: Comparison) -> Standing:
     return Standing(
         comparison=comparison,
         scores=scores,
-        ranks=shared_ranks(values, comparison.higher),
+        ranks=shared_ranks(values, comparison.higher)
+        if len(values) > 1
+        else dict.fromkeys(values),
         pairs=_contrasts(asked, scores),
         growing=tuple(c for family in families for c in _contrasts(family, scores)),
         attribution=_contrasts(_attribution(scores), scores),

@@ -14,15 +14,15 @@ from nas_bench.report.statistics import t_interval
 NOTE = (
     "Test accuracy or loss: mean ± half of the 95 % confidence interval (Student's t) over all "
     "seeds asked, at the end of the budget, never the best of the curve; † where seeds have no "
-    "result and count as the worst result of the table. Rank: shared by rows that cannot be told "
-    "from the best of their group (paired sign-flip test, Holm's correction, 5 %); – for "
-    "controls, which only explain, and for all rows where nothing is testable. Seeds: with a "
-    "result / asked of any row of the table. Grown − scratch: paired difference between the grown "
-    "networks and the same ones trained from scratch, for as many steps or as many training "
-    "FLOPs; * where it is significant (5 %, Holm). One multiply-add is one FLOP (fvcore). FLOPs: "
-    "one sample at inference. Training FLOPs: training and growth (growth's share). Seconds: "
-    "training and growth, without evaluation; ‡ where trials shared a device, so that they cannot "
-    "be compared."
+    "result and count as the worst score of the table, untrained networks included. Rank: shared "
+    "by rows that cannot be told from the best of their group (paired sign-flip test, Holm's "
+    "correction, 5 %); – for controls, which only explain, and for all rows where nothing is "
+    "testable. Seeds: with a result / asked of any row of the table. Grown − scratch: paired "
+    "difference between the grown networks and the same ones trained from scratch, for as many "
+    "steps or as many training FLOPs; * where it is significant (5 %, Holm). One multiply-add is "
+    "one FLOP (fvcore). FLOPs: one sample at inference. Training FLOPs: training and growth "
+    "(growth's share). Seconds: training and growth, without evaluation; ‡ where trials shared a "
+    "device, so that they cannot be compared."
 )
 """What the numbers of every leaderboard are."""
 ACROSS_NOTE = (
@@ -77,7 +77,6 @@ def leaderboard(found: Standing) -> Table:
     """The rows of a comparison, best first; twins are columns beside what they are twins of."""
     comparison = found.comparison
     rows = shown_rows(comparison)
-    ranks = found.ranks if len(found.ranks) > 1 else {}
     metric = "test accuracy (%)" if comparison.metric == "accuracy" else "test loss"
 
     def column(title: str, cell: Callable[[Row], str], *more: Any) -> Column:
@@ -86,7 +85,7 @@ def leaderboard(found: Standing) -> Table:
     return Table(
         text.one_line(comparison.title),
         (
-            column("rank", lambda row: str(ranks.get(row.name) or "–")),
+            column("rank", lambda row: str(found.ranks.get(row.name) or "–")),
             column("method", lambda row: text.one_line(row.name), float("inf"), True),
             column(metric, lambda row: _score(found, row)),
             column("seeds", lambda row: row.seeds),
@@ -96,7 +95,7 @@ def leaderboard(found: Standing) -> Table:
             column("seconds", _seconds, 1),
             *_growing(found, rows),
         ),
-        best=tuple(ranks.get(row.name) == 1 for row in rows),
+        best=tuple(found.ranks.get(row.name) == 1 for row in rows),
         incomplete=tuple(not row.complete for row in rows),
         remarks=remarks(found),
     )

@@ -13,6 +13,7 @@ from rich.text import Text
 from nas_bench.report.remarks import Remark
 from nas_bench.report.table import Column, Table
 
+_GAP = 2  # between columns: rich's padding and the box's separator
 _NAME = 20  # columns that names get at least; longer ones are folded
 
 
@@ -39,7 +40,7 @@ class Shown:
 def fitting(columns: Sequence[Column], width: int) -> list[Column]:
     """The columns that fit, those that are worth least left out."""
     kept = list(columns)
-    while sum(_width(column) + 1 for column in kept) > width:
+    while sum(_width(column) + _GAP for column in kept) - _GAP > width:
         least = min(kept, key=lambda column: column.worth)
         if least.worth == float("inf"):
             break

@@ -71,7 +71,7 @@ def test_seeds_without_a_result_are_marked_counted_as_worst_and_explained(tmp_pa
     assert score.endswith(" †")
     assert column(table, "seeds")["gradmax"] == "2/3"
     worst = f"{standings.comparison.worst:.2f}"
-    assert f"Without a result, counted as the worst result ({worst}; †):" in sentences(table)
+    assert f"Without a result (†: counted as {worst}, the worst score, " in sentences(table)
     line = "gradmax, seed 2: diverged: DivergedError: the loss is NaN at step 75"
     assert line in sentences(table).splitlines()
 
