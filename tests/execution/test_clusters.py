@@ -155,9 +155,11 @@ def summaries(results):
     return [json.loads(path.read_text()) for path in sorted(results.glob("*/*/*/*/s*/run.json"))]
 
 
-def await_state(storage, driver):
-    for _ in range(1200):
-        if list(storage.glob("*/state.pt")):
+def await_state(storage, results, driver):
+    """Wait for a checkpoint of a trial that has trained up to a growth."""
+    for _ in range(3000):
+        grown = any(path.stat().st_size for path in results.glob("*/*/*/*/s*/growth.jsonl"))
+        if grown and list(storage.glob("*/state.pt")):
             return
         assert driver.poll() is None, driver.communicate()
         time.sleep(0.1)
@@ -178,14 +180,14 @@ def test_trials_of_a_node_that_dies_go_on_elsewhere_from_their_checkpoints(tmp_p
             options = ("--address", nodes.address, "--storage", str(storage))
             every = ("--checkpoint-every", "0", "--retries", "1")
             driver = run(cut, plugin, *options, *every, environment=nodes.environment)
-            await_state(storage, driver)
+            await_state(storage, cut, driver)
             shutil.rmtree(plugin.parent)
             nodes.kill(doomed)
             nodes.add()
-            output, errors = driver.communicate(timeout=180)
+            output, errors = driver.communicate(timeout=600)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        assert reference.communicate(timeout=180)[1] == ""
+        assert reference.communicate(timeout=600)[1] == ""
     assert (driver.returncode, reference.returncode) == (0, 0), errors
     assert [trial["status"] for trial in json.loads(output)["trials"]] == ["ok", "ok"]
     assert "begin anew" not in errors
