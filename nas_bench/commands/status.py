@@ -20,6 +20,7 @@ from nas_bench.commands.parameters import (
     results_option,
     verbose_option,
 )
+from nas_bench.text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -100,8 +101,6 @@ def _lines(folder: Path, every: float) -> None:
 
 
 def _line(trial: "Trial") -> str:
-    from nas_bench.report.text import one_line
-
     run = trial.run
     share = f" {trial.share:.0%}" if run.status == "running" and trial.share is not None else ""
     reason = f": {run.reason}" if run.reason else ""
@@ -136,8 +135,6 @@ def _columns(found: "Overview") -> list[str]:
 
 
 def _cells(row: "Row", columns: list[str], now: float) -> Iterator[str]:
-    from nas_bench.report.text import one_line
-
     yield from map(one_line, (row.protocol, row.task, row.label))
     yield from (str(row.counts[name] or "–") for name in columns)
     yield _seeds(row.seeds)
@@ -148,8 +145,6 @@ def _cells(row: "Row", columns: list[str], now: float) -> Iterator[str]:
 
 
 def _remarks(found: "Overview") -> Iterator[str]:
-    from nas_bench.report.text import one_line
-
     counts = [row.counts for row in found.rows]
     running, stale = (sum(count[name] for count in counts) for name in ("running", "stale"))
     trials = counted(len(found.trials), "trial")
