@@ -60,7 +60,9 @@ def _options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
         click.option("--methods", help="Such as tiny,gradmax or 'tiny[update=false]' or all."),
         click.option("--tasks", help="Such as mnist,fashion_mnist."),
         click.option("--seeds", help="Such as 0-9 or 0,2,5."),
-        click.option("--budget", help="Such as '10 epochs', '2000 steps' or '1e12 flops'."),
+        click.option(
+            "--budget", help="Such as '10 epochs', '2000 steps', '1e12 flops' or '30 seconds'."
+        ),
         click.option(
             "--config",
             type=click.Path(path_type=Path),

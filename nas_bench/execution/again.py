@@ -19,8 +19,9 @@ from nas_bench.trials.config import TrialConfig
 
 
 def chosen(runs: Sequence[Run], count: int, seed: int) -> list[Run]:
-    """So many random trials with a result, or all if there are fewer."""
-    good = sorted((run for run in runs if run.status == "ok"), key=lambda run: run.id)
+    """So many random trials with a result that ends the same way again, or all such trials."""
+    good = [r for r in runs if r.status == "ok" and r.config and r.config.reproducible]
+    good.sort(key=lambda run: run.id)
     return random.Random(seed).sample(good, min(count, len(good)))
 
 

@@ -22,7 +22,7 @@ from nas_bench.training.randomness import isolated
 from nas_bench.training.task import DataMissingError, Samples
 from nas_bench.trials.architecture import Architectures
 from nas_bench.trials.config import Budget, TrialConfig
-from nas_bench.trials.schedule import growth_time, milestones
+from nas_bench.trials.schedule import first_widths, growth_time, milestones
 
 STEPS, SECONDS = 20, 0.5
 """A measurement ends after so many training steps, or so many seconds."""
@@ -74,9 +74,13 @@ class Estimator:
             original = self.estimate(config.model_copy(update={"twin": None}))
             config = config.model_copy(update={"budget": Budget(flops=original.flops)})
         facts = self._facts(config.task, config.validation)
+        clock = self._speed(config.task, config.threads, config.validation, _recipe(config))
+        if config.budget.seconds is not None:
+            mean = fmean(map(facts.costs, _ways(config, facts)))
+            samples = config.budget.seconds / max(clock.sample(mean), 1e-9)
+            config = config.model_copy(update={"budget": Budget(flops=samples * mean)})
         parts = _parts(config, facts)
         train = sum(samples * facts.costs(widths) for samples, widths in parts)
-        clock = self._speed(config.task, config.threads, config.validation, _recipe(config))
         seconds = sum(samples * clock.sample(facts.costs(widths)) for samples, widths in parts)
         epochs = sum(samples for samples, _ in parts) / facts.train
         records = epochs / config.evaluate_every + 2
@@ -153,17 +157,20 @@ class _Clock:
         return max(0.0, self.base + self.slope * flops)
 
 
+def _ways(config: TrialConfig, facts: _Facts) -> list[tuple[int, ...]]:
+    """The widths from which a trial goes to which, or those that it keeps."""
+    task, method = facts.architectures.task, plugins.method(config.method)
+    if config.twin:
+        return [task.target_widths]
+    first = first_widths(task, method)
+    return [first, task.target_widths] if method.grows else [first]
+
+
 def _parts(config: TrialConfig, facts: _Facts) -> list[tuple[float, tuple[int, ...]]]:
     """Samples that are trained on, and at which widths."""
-    task, method = facts.architectures.task, plugins.method(config.method)
+    task, ways = facts.architectures.task, _ways(config, facts)
     seed, target = task.seed_widths, task.target_widths
-    if config.twin:
-        ways = [target]
-    elif not method.grows:
-        ways = [target if method.starts_from == "target" else seed]
-    else:
-        ways = [seed, target]
-    mean = fmean(facts.costs(way) for way in ways)
+    mean = fmean(map(facts.costs, ways))
     batch = replace(task.recipe, **config.recipe).batch_size
     budget = config.budget
     if budget.flops is not None:

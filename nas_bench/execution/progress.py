@@ -112,14 +112,14 @@ def name(config: TrialConfig) -> str:
 
 def share_done(config: TrialConfig, record: dict[str, Any]) -> float:
     """How much of the budget is spent, in [0, 1]."""
-    budget = config.budget
-    flops = record["train_flops"] + record["growth_flops"]
-    pairs = (
-        (record["epoch"], budget.epochs),
-        (record["step"], budget.steps),
-        (flops, budget.flops),
+    clocks = record["seconds"]
+    spent = config.budget.share(
+        epoch=record["epoch"],
+        step=record["step"],
+        flops=record["train_flops"] + record["growth_flops"],
+        seconds=sum(clocks.values()) - clocks["evaluation"],
     )
-    return next(min(1.0, spent / limit) for spent, limit in pairs if limit is not None)
+    return min(1.0, spent)
 
 
 def remark(message: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from nas_bench import plugins
-from nas_bench.execution import Executor, ExecutorName, Job, Settings, Sink
+from nas_bench.execution import ExecutionError, Executor, ExecutorName, Job, Settings, Sink
 from nas_bench.execution import executor as executor_of
 from nas_bench.execution.checkpoints import ask_to_stop, forget_stop
 from nas_bench.execution.earlier import Rerun, missing
@@ -69,6 +69,8 @@ def sweep(
     """
     if not missing(configs, ledger, rerun):
         return _summary(configs, (), ledger)
+    if executor == "ray":
+        _refuse_packing(configs, settings)
     with locked(ledger.folder):
         chosen = missing(configs, ledger, rerun)  # again: another sweep may just have ended
         _fetch(chosen, settings)
@@ -82,6 +84,15 @@ def sweep(
             with asked or nullcontext():  # without storage a signal ends the sweep at once
                 _run(chosen, ledger, executor_of(executor), settings, scribe, stop)
         return _summary(configs, chosen, ledger)
+
+
+def _refuse_packing(configs: Sequence[TrialConfig], settings: Settings) -> None:
+    """Seconds are worth the same for all trials only where each has the device for itself."""
+    if settings.shares_device and not all(config.reproducible for config in configs):
+        raise ExecutionError(
+            "a budget in seconds needs one trial at a time on a device: add --max-concurrent 1, "
+            "or give the budget in epochs, steps or flops"
+        )
 
 
 @contextmanager

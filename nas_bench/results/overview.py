@@ -133,9 +133,9 @@ def _share(run: Run, results: Mapping[str, Record]) -> float | None:
         steps = twin.match == "steps"
         spent = last.step / original.step if steps else flops / _flops(original)
         return min(1.0, spent)
-    budget = config.budget
-    pairs = ((last.epoch, budget.epochs), (last.step, budget.steps), (flops, budget.flops))
-    return next((min(1.0, spent / limit) for spent, limit in pairs if limit), None)
+    seconds = sum(vars(last.seconds).values()) - last.seconds.evaluation
+    share = config.budget.share(epoch=last.epoch, step=last.step, flops=flops, seconds=seconds)
+    return min(1.0, share)
 
 
 def _flops(record: Record) -> float:
