@@ -33,8 +33,11 @@ def score(mean: float, margin: float | None, metric: str) -> str:
 
 def difference(mean: float, margin: float | None, metric: str) -> str:
     """The same with a sign: `+0.31 ± 0.12`."""
-    shown = score(mean, margin, metric)
-    return f"+{shown}" if mean > 0 else shown
+    if not math.isfinite(mean):
+        return "–"
+    digits = _digits(max(abs(mean), margin or 0.0), metric)
+    spread = "" if margin is None else f" ± {margin:.{digits}f}"
+    return f"{mean:+.{digits}f}{spread}".replace("-", "−")
 
 
 def p_value(p: float) -> str:
