@@ -1,7 +1,86 @@
-"""Text as people read it; imports nothing, so that quick commands stay quick."""
+"""Numbers and names as people read them."""
+
+import math
+import re
+
+_UNITS = ("", " k", " M", " G", " T", " P", " E")
+_ENTITIES = str.maketrans({c: f"&#{ord(c)};" for c in "|`*<>&~\\"})
+
+
+def human(value: float) -> str:
+    """Three significant digits with k, M, G, T: `1.23 M`."""
+    if not math.isfinite(value):
+        return "–"
+    power = 0
+    while abs(value) >= 999.5 and power < len(_UNITS) - 1:
+        value, power = value / 1000, power + 1
+    value = float(f"{value:.3g}")
+    digits = 0 if power == 0 and value == int(value) else max(0, 2 - _magnitude(value))
+    return f"{value:.{digits}f}{_UNITS[power]}"
+
+
+def score(mean: float, margin: float | None, metric: str) -> str:
+    """`97.31 ± 0.12` for accuracies in percent, four significant digits for losses.
+
+    Without a margin, as of a single seed: `97.31`.
+    """
+    if not math.isfinite(mean):
+        return "–"
+    digits = _digits(mean, metric)
+    spread = "" if margin is None else f" ± {margin:.{digits}f}"
+    return f"{mean:.{digits}f}{spread}".replace("-", "−")
+
+
+def difference(mean: float, margin: float | None, metric: str) -> str:
+    """The same with a sign: `+0.31 ± 0.12`."""
+    if not math.isfinite(mean):
+        return "–"
+    digits = _digits(max(abs(mean), margin or 0.0), metric)
+    spread = "" if margin is None else f" ± {margin:.{digits}f}"
+    return f"{mean:+.{digits}f}{spread}".replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """Two significant digits: `0.031`."""
+    return "< 0.0001" if p < 1e-4 else f"{float(f'{p:.2g}'):g}"
+
+
+def percent(share: float) -> str:
+    """A fraction in percent; what is not zero does not look like zero."""
+    if math.isnan(share):
+        return "–"
+    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
+def duration(seconds: float) -> str:
+    """Seconds with at most one decimal."""
+    if math.isnan(seconds):
+        return "–"
+    return f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
 
 
 def one_line(text: str) -> str:
     """The text without line breaks and control characters."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(printable.split())
+
+
+def markdown(text: str) -> str:
+    """Markdown that renders as this text in one table cell or list item, whatever is in it."""
+    escaped = one_line(text).translate(_ENTITIES).replace("](", "]&#40;")
+    return re.sub(r"(?<![^\W_])_|_(?![^\W_])", "&#95;", escaped)
+
+
+def shortened(text: str, length: int) -> str:
+    """The text with its middle left out where it is longer than length."""
+    text = one_line(text)
+    end = length // 3
+    return text if len(text) <= length else f"{text[: length - end - 1]}…{text[-end:]}"
+
+
+def _digits(value: float, metric: str) -> int:
+    return 2 if metric == "accuracy" else min(8, max(0, 3 - _magnitude(value)))
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(abs(value))) if value else 0

@@ -107,7 +107,8 @@ def test_a_method_that_always_fails_keeps_its_default_and_is_a_row(capsys, tmp_p
         (["--budget", "2 epochs", "--set", "schedule.growths=1", "--set", "schedule.every=1"],
          "the budget is 2 epochs, but equal tuning needs one in FLOPs: give --budget in flops, "
          "such as --budget '1.4e+05 flops' on sine: what fixed spends now"),
-        (["--budget", "9 seconds"], "the budget is 9 seconds, but equal tuning needs one in FLOPs"),
+        (["--budget", "9 seconds"],
+         "the budget is 9 seconds, but equal tuning needs one in FLOPs"),
         (["--budget", "1e6 flops", "--search-seeds", "2,1"],
          "search seed 1 is also a seed of the final trials: give others with --search-seeds"),
         (["--budget", "1e6 flops", "--search-seeds", "x"], "not of the form 0-9 or 0,2,5"),

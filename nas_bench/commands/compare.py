@@ -116,14 +116,14 @@ def _print(pairings: Sequence["Pairing"]) -> None:
 def _shared(rows: Sequence["Row"]) -> str:
     """Their name, without the settings where these differ."""
     from nas_bench.commands.pairing import label
-    from nas_bench.report.text import one_line
+    from nas_bench.text import one_line
 
     names = {row.name for row in rows}
     return one_line(names.pop() if len(names) == 1 else label(rows[0]))
 
 
 def _cells(pairing: "Pairing") -> Iterator[str]:
-    from nas_bench.report import text
+    from nas_bench import text
 
     metric, found = pairing.comparison.metric, pairing.difference
     yield text.one_line(pairing.comparison.title)
@@ -141,7 +141,7 @@ def _cells(pairing: "Pairing") -> Iterator[str]:
 
 
 def _p(pairing: "Pairing") -> str:
-    from nas_bench.report.text import p_value
+    from nas_bench.text import p_value
 
     found, adjusted = pairing.difference, pairing.adjusted
     if found is None or found.p is None or adjusted is None:
@@ -152,7 +152,7 @@ def _p(pairing: "Pairing") -> str:
 
 def _remarks(pairing: "Pairing") -> Iterator[str]:
     """A line for each seed that counts as the worst, and for each row of mixed origin."""
-    from nas_bench.report.text import one_line
+    from nas_bench.text import one_line
 
     for row in pairing.rows:
         place = one_line(f"{pairing.comparison.title}: {row.name}")

@@ -75,7 +75,7 @@ def _found(name: str, results: Path) -> "Run":
 
 
 def _names(run: "Run") -> Iterator[str]:
-    from nas_bench.report.text import one_line
+    from nas_bench.text import one_line
 
     yield run.id or "not known"
     yield from map(one_line, (run.protocol, run.task, run.label, f"seed {run.seed}", run.state))
@@ -154,7 +154,7 @@ def _growth(run: "Run") -> dict[str, Any]:
 
 def _print(found: Differences, course: list[str]) -> None:
     from nas_bench.commands.show import print_table
-    from nas_bench.report.text import one_line
+    from nas_bench.text import one_line
 
     if not course and found.keys() <= {_CLOCKS}:
         click.echo(f"The two are equal{', clocks aside' * bool(found)}.")

@@ -99,7 +99,7 @@ def _decisions(
 
 def _print(decisions: "Sequence[Decision]", counts: Counter[str]) -> None:
     """What happened on stdout, what did not go well on stderr."""
-    from nas_bench.report.text import one_line
+    from nas_bench.text import one_line
 
     for decision in decisions:
         wrong = decision.action in ("conflict", "damaged")

@@ -123,7 +123,7 @@ def _print(planned: Sequence[_Planned], at_a_time: int) -> None:
 
 def _costs(planned: Iterable[_Planned]) -> tuple[str, str]:
     """FLOPs and time of what runs, as people read them; `?` where something is not known."""
-    from nas_bench.report.text import human
+    from nas_bench.text import human
 
     found = [trial.estimate for trial in planned if trial.estimate]
     flops, seconds = _total(e.flops for e in found), _total(e.seconds for e in found)
@@ -134,7 +134,7 @@ def _costs(planned: Iterable[_Planned]) -> tuple[str, str]:
 
 
 def _remarks(planned: Sequence[_Planned], at_a_time: int) -> Iterator[str]:
-    from nas_bench.report.text import one_line
+    from nas_bench.text import one_line
 
     running = [trial for trial in planned if trial.state == "to run"]
     yield f"{counted(len(planned), 'trial')}, {len(running)} to run"

@@ -61,7 +61,7 @@ def run_values(run: "Run") -> dict[str, Any]:
 
 def print_run(run: "Run") -> None:
     """Identity, outcome, configuration, environment, curve, growth events and problems."""
-    from nas_bench.report.text import one_line
+    from nas_bench.text import one_line
 
     for line in _lines(run):
         click.echo(line)
@@ -117,7 +117,7 @@ def _lines(run: "Run") -> Iterator[str]:
 
 def _pairs(values: dict[str, str], indent: str = "  ") -> Iterator[str]:
     """Names and values in columns, whatever characters are in them."""
-    from nas_bench.report.text import one_line
+    from nas_bench.text import one_line
 
     rows = [(one_line(name), one_line(value)) for name, value in values.items()]
     yield from (f"{indent}{line}" for line in aligned(rows))
@@ -148,7 +148,7 @@ def _thinned(curve: Sequence[Any]) -> list[Any]:
 
 
 def _record(record: Any) -> tuple[str, ...]:
-    from nas_bench.report.text import human
+    from nas_bench.text import human
 
     if record.test_accuracy is None:
         scores = f"{record.validation_loss:.4g}", f"{record.test_loss:.4g}"

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from nas_bench.results.ledger import Ledger
     from nas_bench.trials.config import TrialConfig
     from nas_bench.trials.protocol import Protocol
-    from nas_bench.tuning import Chosen, Search
+    from nas_bench.tuning.choice import Chosen
+    from nas_bench.tuning.search import Search
 
 _EPILOG = examples(
     "nas-bench tune --methods tiny,gradmax --budget '2e8 flops'",
@@ -97,7 +98,8 @@ def _tune(request: _Request, stop: "Stop") -> int:
     plugin_paths = load_plugins(request.plugin_paths)
     from nas_bench.results.ledger import Ledger
     from nas_bench.trials.plan import plan
-    from nas_bench.tuning import choose, searches, tuned
+    from nas_bench.tuning.choice import choose
+    from nas_bench.tuning.search import searches, tuned
 
     protocol = request.changed_protocol()
     seeds = _search_seeds(request, protocol)
@@ -207,7 +209,7 @@ def _print(values: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from nas_bench.report.text import human, one_line
+    from nas_bench.text import human, one_line
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("task", "method", "settings chosen on validation data"):

@@ -145,7 +145,7 @@ def _again(run: "Run", ledger: "Ledger", settings: Any) -> _Again:
 def _lines(
     runs: "Sequence[Run]", found: "Sequence[Finding]", stale: int, again: Sequence[_Again]
 ) -> Iterator[str]:
-    from nas_bench.report.text import one_line
+    from nas_bench.text import one_line
 
     for finding in found:
         yield one_line(f"{finding.check}: {finding.place}: {finding.message}")

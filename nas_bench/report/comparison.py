@@ -12,7 +12,7 @@ from nas_bench.results.run import Run
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record
 from nas_bench.trials.plan import CONTROLS
-from nas_bench.tuning.history import Tuning, search_of, tunings
+from nas_bench.tuning.history import Tuning, is_search, search_of, tunings
 
 Measure = Callable[[Record], float]
 Role = Literal["method", "control", "baseline", "twin"]
@@ -186,12 +186,13 @@ def seconds(record: Record) -> float:
 
 
 def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:
-    """The runs that can be read, sorted into comparisons."""
+    """The runs that can be read, sorted into comparisons; trials of a search belong to none."""
     groups: dict[tuple[str, int, str, str, str], list[Run]] = defaultdict(list)
     runs = list(runs)
     searched = tunings(runs)
     for run in runs:
-        if config := run.config:
+        config = run.config
+        if config and not is_search(config.protocol):
             key = config.protocol, config.version, config.kind, config.task, str(config.budget)
             groups[key].append(run)
     return tuple(

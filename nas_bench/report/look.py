@@ -14,7 +14,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from nas_bench.report.comparison import Row
-from nas_bench.report.text import human, shortened
+from nas_bench.text import human, shortened
 
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",

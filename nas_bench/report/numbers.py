@@ -3,12 +3,11 @@
 import math
 from collections.abc import Iterable
 
-from nas_bench.report.comparison import Measure, Row, growth_share
-from nas_bench.report.standing import COSTS, Contrast, Standing
+from nas_bench.report.comparison import Measure, Row, estimate, growth_share
+from nas_bench.report.standing import COSTS, WITH_TUNING, Contrast, Standing, costs
 from nas_bench.report.statistics import Interval
 
 Value = str | float | None
-_MEASURES: dict[str, Measure] = {**COSTS, "growth_share": growth_share}
 
 
 def numbers(standings: Iterable[Standing]) -> list[dict[str, Value]]:
@@ -44,8 +43,9 @@ def _numbers(found: Standing, row: Row) -> dict[str, Value]:
         "seeds_counted_as_worst": len(score.missing),
         "shared_device": row.shared,
     }
-    for name, measure in _MEASURES.items():
-        value = row.estimate(measure)
+    measures: dict[str, Measure] = {**costs(row), "growth_share": growth_share}
+    for name in (*COSTS, WITH_TUNING, "growth_share"):
+        value = row.estimate(measures[name]) if name in measures else estimate([])
         values |= {name: _known(value.mean), f"{name}_sd": _known(value.sd)}
     for match in ("steps", "flops"):
         asked = f"equal {match}", row.name

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nas_bench.report import text
+from nas_bench import text
 from nas_bench.report.comparison import Row
 from nas_bench.report.standing import Contrast, Standing
 from nas_bench.report.statistics import TESTABLE, Interval, seeds_needed

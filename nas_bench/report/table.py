@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas_bench.report import text
+from nas_bench import text
 from nas_bench.report.comparison import Comparison, Row, growth_share, kind_name
 from nas_bench.report.remarks import Remark, margin, remarks
 from nas_bench.report.standing import COSTS, Contrast, Standing, twin_of

@@ -81,9 +81,10 @@ def write(folder: Path, formats: Sequence[str] | None = None) -> Report:
         shown = content(runs, Path(folder).name, standings)
     if not standings:
         problems = shown["problems"]
-        detail = (
-            f"none of its trials can be read; {problems[0]}" if problems else "it has no trials"
-        )
+        searched = "it has no trials but those of a search: nas-bench tune goes on with it"
+        detail = searched if any(run.config for run in runs) else "it has no trials"
+        if problems:
+            detail = f"none of its trials can be read; {problems[0]}"
         raise LedgerError(f"nothing to report in {folder}: {detail}")
     tables = [*map(leaderboard, standings), *across_tables(shown)]
     report = _report(tables, standings, shown)

@@ -11,7 +11,7 @@ from nas_bench.report.standing import WITH_TUNING, standing
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.plan import plan
 from nas_bench.trials.protocol import load_protocol
-from nas_bench.tuning import searches, tuned
+from nas_bench.tuning.search import searches, tuned
 
 
 @pytest.fixture

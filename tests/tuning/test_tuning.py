@@ -7,8 +7,9 @@ from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import Twin
 from nas_bench.trials.plan import plan
 from nas_bench.trials.protocol import load_protocol
-from nas_bench.tuning import choose, searches, tuned, tunings
-from nas_bench.tuning.history import search_of
+from nas_bench.tuning.choice import choose
+from nas_bench.tuning.history import search_of, tunings
+from nas_bench.tuning.search import searches, tuned
 from nas_bench.tuning.space import Change
 
 SEARCH_SEED = 1000000

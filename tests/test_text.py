@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from nas_bench.report import text
+from nas_bench import text
 
 
 @pytest.mark.parametrize(
