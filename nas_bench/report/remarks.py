@@ -48,7 +48,7 @@ def _testable(found: Standing) -> Iterator[Remark]:
             f"No ranks: to tell {rows} rows apart takes {seeds_needed(rows)} paired seeds; here: "
             f"{seeds}."
         )
-    if max(pairs) >= TESTABLE and found.detectable is not None:
+    if found.detectable is not None:
         gap = text.score(found.detectable, None, found.comparison.metric)
         unit = " points" if found.comparison.metric == "accuracy" else ""
         yield Remark(

@@ -16,6 +16,7 @@ from nas_bench.report.comparison import (
     training_flops,
 )
 from nas_bench.report.statistics import (
+    TESTABLE,
     Difference,
     Interval,
     detectable_gap,
@@ -104,7 +105,7 @@ class Standing:
 
     @property
     def detectable(self) -> float | None:
-        """The difference that these seeds would show in four of five cases; None if none.
+        """The difference that these seeds would show in four of five cases; None if untestable.
 
         From the pair with the median spread, seed networks aside: nobody asks how far those are.
         """
@@ -113,9 +114,9 @@ class Standing:
             for contrast in self.pairs
             if contrast.difference.sd > 0 and _SEED_SIZE not in (contrast.first, contrast.second)
         ]
-        if not known:
+        pairs = min((difference.pairs for difference in known), default=0)
+        if pairs < TESTABLE:
             return None
-        pairs = min(difference.pairs for difference in known)
         sd = median(difference.sd for difference in known) / math.sqrt(2)  # of one row's scores
         return detectable_gap(sd, pairs)
 
