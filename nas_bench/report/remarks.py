@@ -60,7 +60,8 @@ def _testable(found: Standing) -> Iterator[Remark]:
 def _attribution(found: Standing) -> Iterator[Remark]:
     lines = tuple(_contrast(found, contrast) for contrast in found.attribution)
     if lines:
-        yield Remark("What TINY gains, taken apart (paired difference ± 95 % CI):", lines)
+        sign = "" if found.comparison.higher else "; of losses, negative is better"
+        yield Remark(f"What TINY gains, taken apart (paired difference ± 95 % CI{sign}):", lines)
 
 
 def _contrast(found: Standing, contrast: Contrast) -> str:
