@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -16,56 +16,30 @@ from nas_bench.report.comparison import (
     training_flops,
 )
 from nas_bench.report.curves import mean_curve
+from nas_bench.report.json_values import interval, number, numbers
 from nas_bench.report.look import looks
 from nas_bench.report.published import published_points
 from nas_bench.report.standing import COSTS, Contrast, Standing, costs, standing, twin_of
 from nas_bench.report.statistics import (
     TESTABLE,
-    Interval,
     critical_difference,
     mean_ranks,
     seeds_needed,
     smallest_p,
 )
+from nas_bench.report.trial_content import EVENT, STATUSES, Environments, trial
 from nas_bench.results.run import Run
 from nas_bench.results.today import is_stale
 from nas_bench.results.verified import read_verified
-from nas_bench.trials.messages import GrowthRecord, Record, SiteStatus
 from nas_bench.tuning.history import is_search, settings
 
 SCHEMA = 1
-_OF_ONE_TRIAL = ("shared_device", "resumed_at_step", "peak_memory", "peak_device_memory")
-"""What an environment says of a trial and not of where it ran."""
-_EVENT = (
-    "step", "site", "status", "asked", "proposed", "added", "filled", "gain", "threshold",
-    "amplitude", "predicted", "measured", "flops", "index", "width",
-)  # fmt: skip
-"""Columns of a growth event: site and status are places in their lists, index that of the width
-which has changed, gain the largest λ."""
 _AXES: dict[str, Measure] = {
     "steps": lambda record: record.step,
     "flops": training_flops,
     "seconds": COSTS["seconds"],
 }
 """What a curve can be drawn against."""
-_STATUSES: tuple[str, ...] = get_args(SiteStatus)
-
-
-class Environments:
-    """Where trials ran, each once."""
-
-    def __init__(self) -> None:
-        self.found: list[dict[str, Any]] = []
-        self._index: dict[str, int] = {}
-
-    def index(self, environment: Mapping[str, Any]) -> int:
-        """The number of an environment, less what it says of one trial alone."""
-        kept = {k: v for k, v in environment.items() if k not in (*_OF_ONE_TRIAL, "sources")}
-        key = repr(sorted(kept.items()))
-        if key not in self._index:
-            self._index[key] = len(self.found)
-            self.found.append(kept)
-        return self._index[key]
 
 
 def content(
@@ -84,12 +58,12 @@ def content(
     return {
         "schema": SCHEMA,
         "results": name,
-        "event_columns": list(_EVENT),
-        "event_statuses": list(_STATUSES),
+        "event_columns": list(EVENT),
+        "event_statuses": list(STATUSES),
         "testable_from": TESTABLE,
         "comparisons": [
-            _comparison(f"c{number}", found, environments)
-            for number, found in enumerate(standings)
+            _comparison(f"c{place}", found, environments)
+            for place, found in enumerate(standings)
         ],
         "across": [_across(group) for group in _groups(standings)],
         "environments": environments.found,
@@ -116,9 +90,9 @@ def _comparison(identity: str, found: Standing, environments: Environments) -> d
         "metric": comparison.metric,
         "higher": comparison.higher,
         "seeds": sorted(set().union(*(row.asked for row in comparison.rows))),
-        "worst": _number(comparison.worst),
+        "worst": number(comparison.worst),
         "lacking": list(found.lacking),
-        "detectable_gap": _number(found.detectable),
+        "detectable_gap": number(found.detectable),
         "smallest_p": _smallest(found.pairs),
         "seeds_to_rank": seeds_needed(len(found.ranks)),
         "rows": [
@@ -155,10 +129,10 @@ def _row(found: Standing, row: Row, environments: Environments) -> dict[str, Any
         "settings": row.runs[0].settings_id,
         "rank": found.ranks.get(row.name),
         "score": {
-            "mean": _number(score.estimate.mean),
-            "sd": _number(score.estimate.sd),
-            "interval": _interval(score.interval),
-            "mean_of_results": _number(of_results.mean),
+            "mean": number(score.estimate.mean),
+            "sd": number(score.estimate.sd),
+            "interval": interval(score.interval),
+            "mean_of_results": number(of_results.mean),
         },
         "seeds_ok": len(row.results),
         "seeds": len(row.asked),
@@ -166,14 +140,14 @@ def _row(found: Standing, row: Row, environments: Environments) -> dict[str, Any
         "not_run": list(row.not_run),
         "badges": _badges(row),
         "costs": {
-            name: {"mean": _number(value.mean), "sd": _number(value.sd)}
+            name: {"mean": number(value.mean), "sd": number(value.sd)}
             for name, value in ((name, row.estimate(m)) for name, m in costs(row).items())
         },
         "front": {name: found.front[name].get(row.name) for name in costs(row)},
         **_tuning(row),
         "spent": _spent(row),
         "curve": _mean_curve(comparison, row),
-        "trials": [_trial(comparison, run, environments) for run in row.runs],
+        "trials": [trial(comparison, run, environments) for run in row.runs],
     }
 
 
@@ -184,7 +158,7 @@ def _tuning(row: Row) -> dict[str, Any]:
     return {
         "tuning": {
             "configurations": row.tuning.configurations,
-            "flops": _number(row.tuning.flops),
+            "flops": number(row.tuning.flops),
             "settings": settings(row.config),
         }
     }
@@ -218,8 +192,8 @@ def _spent(row: Row) -> dict[str, dict[str, float | None]]:
             for name, value in event.flops.items():
                 flops[name] += value / len(done)
     return {
-        "flops": {name: _number(value) for name, value in flops.items()},
-        "seconds": {name: _number(value) for name, value in clocks.items()},
+        "flops": {name: number(value) for name, value in flops.items()},
+        "seconds": {name: number(value) for name, value in clocks.items()},
     }
 
 
@@ -234,8 +208,8 @@ def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[float | None
         for column in range(1, 1 + len(_AXES))
     ]
     _, mean, sd = found[0]
-    axes = {name: _numbers(x) for name, (x, _, _) in zip(_AXES, found, strict=True)}
-    return axes | {"mean": _numbers(mean), "sd": _numbers(sd)}
+    axes = {name: numbers(x) for name, (x, _, _) in zip(_AXES, found, strict=True)}
+    return axes | {"mean": numbers(mean), "sd": numbers(sd)}
 
 
 def _table(run: Run, comparison: Comparison) -> np.ndarray:
@@ -249,86 +223,6 @@ def _table(run: Run, comparison: Comparison) -> np.ndarray:
     return np.array(rows, dtype=float).reshape(-1, 2 + len(_AXES))
 
 
-def _trial(comparison: Comparison, run: Run, environments: Environments) -> dict[str, Any]:
-    last = run.result or (run.curve[-1] if run.curve else None)
-    return {
-        "id": run.id,
-        "seed": run.seed,
-        "status": run.state,
-        "reason": run.reason,
-        "folder": "/".join(run.folder.parts[-5:]),
-        "score": _number(comparison.score(run.result)) if run.result else None,
-        "finished": run.finished,
-        "attempts": run.attempts,
-        "environment": environments.index(run.environment),
-        "sources": run.environment.get("sources", {}),
-        "verified": _verified(run),
-        **(_measured(last) if last else {}),
-        "curve": {
-            "step": [record.step for record in run.curve],
-            "score": _numbers([comparison.score(record) for record in run.curve]),
-        },
-        "start": list(run.curve[0].widths) if run.curve else [],
-        **_growth(run),
-    }
-
-
-def _verified(run: Run) -> str | None:
-    found = read_verified(run) if run.result else None
-    if found is None:
-        return None
-    return f"{'reproduced' if found.reproduced else 'not reproduced'} ({found.compared})"
-
-
-def _measured(record: Record) -> dict[str, Any]:
-    return {
-        "steps": record.step,
-        "epoch": _number(record.epoch),
-        "parameters": record.parameters,
-        "flops": _number(record.flops),
-        "train_flops": _number(record.train_flops),
-        "growth_flops": _number(record.growth_flops),
-        "seconds": _number(COSTS["seconds"](record)),
-        "widths": list(record.widths),
-    }
-
-
-def _growth(run: Run) -> dict[str, Any]:
-    """Growth events as rows of `event_columns`, and the sites that they name."""
-    sites = list(dict.fromkeys(event.site for event in run.growth))
-    befores = [run.curve[0].widths if run.curve else (), *(event.widths for event in run.growth)]
-    return {
-        "sites": sites,
-        "events": [
-            _event(event, sites.index(event.site), before)
-            for event, before in zip(run.growth, befores, strict=False)
-        ],
-    }
-
-
-def _event(event: GrowthRecord, site: int, before: Sequence[int]) -> list[Any]:
-    pairs = enumerate(zip(before, event.widths, strict=False))
-    changed = next((index for index, (old, new) in pairs if old != new), None)
-    values = {
-        "step": event.step,
-        "site": site,
-        "status": _STATUSES.index(event.status),
-        "asked": event.asked,
-        "proposed": event.proposed,
-        "added": event.added,
-        "filled": event.filled,
-        "gain": _number(max(event.gains, default=math.nan)),
-        "threshold": _number(event.threshold),
-        "amplitude": _number(event.amplitude),
-        "predicted": _number(event.predicted),
-        "measured": _number(event.measured),
-        "flops": _number(math.fsum(event.flops.values())),
-        "index": changed,
-        "width": None if changed is None else event.widths[changed],
-    }
-    return [values[column] for column in _EVENT]
-
-
 def _contrast(contrast: Contrast) -> dict[str, Any]:
     difference = contrast.difference
     return {
@@ -336,10 +230,10 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
         "first": contrast.first,
         "second": contrast.second,
         "pairs": difference.pairs,
-        "difference": _number(difference.mean),
-        "interval": _interval(difference.interval),
-        "p": _number(difference.p),
-        "adjusted": _number(contrast.adjusted),
+        "difference": number(difference.mean),
+        "interval": interval(difference.interval),
+        "p": number(difference.p),
+        "adjusted": number(contrast.adjusted),
     }
 
 
@@ -374,13 +268,13 @@ def _across(group: Sequence[Standing]) -> dict[str, Any]:
         "budget": first.budget,
         "tasks": list(higher),
         "ranks": [
-            {"name": n, "mean": _number(rank.mean), "interval": _interval(rank.interval)}
+            {"name": n, "mean": number(rank.mean), "interval": interval(rank.interval)}
             for n, rank in sorted(ranks.items(), key=lambda item: (item[1].mean, item[0]))
         ],
         "critical_difference": distance
         and {
-            "friedman_p": _number(distance.friedman_p),
-            "distance": _number(distance.distance),
+            "friedman_p": number(distance.friedman_p),
+            "distance": number(distance.distance),
             "groups": [list(group) for group in distance.groups],
         },
         "not_everywhere": sorted(set.union(*ranked) - set(known)),
@@ -389,21 +283,3 @@ def _across(group: Sequence[Standing]) -> dict[str, Any]:
 
 def _is_known(values: Mapping[int, float]) -> bool:
     return bool(values) and all(map(math.isfinite, values.values()))
-
-
-def _interval(interval: Interval | None) -> list[float | None] | None:
-    return None if interval is None else [_number(interval.low), _number(interval.high)]
-
-
-def _number(value: float | None) -> float | None:
-    """Five significant digits; nothing for what is not finite, which JSON cannot hold."""
-    if value is None or not math.isfinite(value):
-        return None
-    if isinstance(value, int):
-        return value
-    rounded = float(f"{value:.5g}")
-    return int(rounded) if rounded.is_integer() else rounded
-
-
-def _numbers(values: Iterable[float]) -> list[float | None]:
-    return [_number(value) for value in values]
