@@ -62,8 +62,7 @@ def content(
         "event_statuses": list(STATUSES),
         "testable_from": TESTABLE,
         "comparisons": [
-            _comparison(f"c{place}", found, environments)
-            for place, found in enumerate(standings)
+            _comparison(f"c{place}", found, environments) for place, found in enumerate(standings)
         ],
         "across": [_across(group) for group in _groups(standings)],
         "environments": environments.found,
