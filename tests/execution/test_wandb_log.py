@@ -210,4 +210,4 @@ def test_an_offline_sweep_writes_a_run_for_each_trial_and_one_with_table_and_plo
     content = json.loads(table.read_text())
     assert "test_score" in content["columns"]
     assert len(content["data"]) == 3
-    assert len(list(summary.folder.glob("files/media/images/pareto*.png"))) == 2
+    assert len(list(summary.folder.glob("files/media/images/pareto*.png"))) == 4

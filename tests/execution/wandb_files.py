@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 _BLOCK, _FILE_HEADER, _CHUNK_HEADER = 32768, 7, struct.Struct("<IHB")
 _FULL, _LAST = 1, 4
+_PATIENCE = 30.0
 
 
 def records(path: Path) -> Iterator[Record]:
@@ -35,6 +37,7 @@ class Written:
 
     def __init__(self, folder: Path) -> None:
         (file,) = folder.glob("*.wandb")
+        _await_end(file)
         self.rows: list[dict[str, Any]] = []
         self.summary: dict[str, Any] = {}
         self.folder = folder
@@ -57,6 +60,14 @@ def written(results: Path) -> list[Written]:
     """The offline runs in a results folder, oldest first."""
     found = [path for path in (results / "wandb").glob("offline-run-*") if path.is_dir()]
     return [Written(path) for path in sorted(found, key=lambda path: path.stat().st_ctime)]
+
+
+def _await_end(file: Path) -> None:
+    """Wandb's own process writes the file's end shortly after the run was finished."""
+    deadline = time.monotonic() + _PATIENCE
+    while not any(record.HasField("exit") for record in records(file)):
+        assert time.monotonic() < deadline, f"{file} has no end"
+        time.sleep(0.1)
 
 
 def _values(items: Any) -> dict[str, Any]:
