@@ -1,6 +1,6 @@
 """`nas-bench compare A B`: is one method better than another, seed by seed."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,6 @@ from nas_bench.commands.parameters import (
 if TYPE_CHECKING:
     from nas_bench.commands.pairing import Pairing
     from nas_bench.report.comparison import Row
-    from nas_bench.results.run import Run
 
 _NOTE = (
     "Test accuracy in percent, or test loss: means over seeds; a trial without a result counts as "
@@ -64,7 +63,7 @@ def compare(
 
     folder = results_folder(results)
     runs = Ledger(folder).glances()
-    problems = list(_problems(runs))
+    problems = [line for run in runs for line in run.damage]
     found = comparisons(runs)
     if not found:
         click.echo(f"Nothing to compare: there are no results in {folder}", err=True)
@@ -82,12 +81,6 @@ def compare(
         click.echo(f"Nothing to compare: no comparison holds both {first} and {second}", err=True)
         return NOTHING
     return OK
-
-
-def _problems(runs: Iterable["Run"]) -> Iterator[str]:
-    for run in runs:
-        place = "/".join(run.folder.parts[-5:])
-        yield from (f"{place}: {problem}" for problem in run.problems)
 
 
 def _print(pairings: Sequence["Pairing"]) -> None:

@@ -59,8 +59,8 @@ def diff(first: str, second: str, results: Path | None, as_json: bool) -> int:
             click.echo(line)
         _print(found, course)
     for run in (one, other):
-        for problem in run.problems:
-            click.echo(f"Warning: {'/'.join(run.folder.parts[-5:])}: {problem}", err=True)
+        for line in run.damage:
+            click.echo(f"Warning: {line}", err=True)
     return OK
 
 

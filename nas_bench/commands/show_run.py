@@ -37,7 +37,7 @@ def find_run(name: str, results: Path) -> "Run | None":
         return None
     found = [run for run in Ledger(results).glances() if run.id.startswith(name)]
     if len(found) > 1:
-        places = ", ".join("/".join(run.folder.parts[-5:]) for run in found[:5])
+        places = ", ".join(run.place for run in found[:5])
         raise InputError(f"{len(found)} trials have ids that begin with {name}: {places}")
     return read_run(found[0].folder) if found else None
 

@@ -71,8 +71,7 @@ def content(
 
 
 def _problems(runs: Iterable[Run]) -> list[str]:
-    places = ((run, "/".join(run.folder.parts[-5:])) for run in runs)
-    return [f"{place}: {problem}" for run, place in places for problem in run.problems]
+    return [line for run in runs for line in run.damage]
 
 
 def _comparison(identity: str, found: Standing, environments: Environments) -> dict[str, Any]:

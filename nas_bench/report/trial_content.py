@@ -48,7 +48,7 @@ def trial(comparison: Comparison, run: Run, environments: Environments) -> dict[
         "seed": run.seed,
         "status": run.state,
         "reason": run.reason,
-        "folder": "/".join(run.folder.parts[-5:]),
+        "folder": run.place,
         "score": number(comparison.score(run.result)) if run.result else None,
         "finished": run.finished,
         "attempts": run.attempts,

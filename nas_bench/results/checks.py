@@ -40,7 +40,7 @@ def findings(runs: Sequence[Run]) -> list[Finding]:
 
 def place(run: Run) -> str:
     """A trial's folder, without the results folder."""
-    return "/".join(run.folder.parts[-5:])
+    return run.place
 
 
 def _files(run: Run) -> Iterator[str]:

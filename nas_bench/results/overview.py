@@ -39,7 +39,7 @@ class Trial:
     @property
     def place(self) -> str:
         """Its folder, without the results folder."""
-        return "/".join(self.run.folder.parts[-5:])
+        return self.run.place
 
 
 @dataclass(frozen=True)

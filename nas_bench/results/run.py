@@ -45,6 +45,16 @@ class Run(Summary):
     problems: tuple[str, ...] = ()
 
     @property
+    def place(self) -> str:
+        """Its folder, without the results folder."""
+        return "/".join(self.folder.parts[-5:])
+
+    @property
+    def damage(self) -> list[str]:
+        """What is wrong with its files and where they lie, one line each."""
+        return [f"{self.place}: {problem}" for problem in self.problems]
+
+    @property
     def state(self) -> str:
         """The status in words that are also true when no driver holds the trial any more."""
         return "unfinished" if self.status == "running" else self.status
