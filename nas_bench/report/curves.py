@@ -9,14 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from nas_bench.report.axes import cost_axis, score_axis
 from nas_bench.report.comparison import Comparison, Measure, Row, training_flops
 from nas_bench.report.look import (
     Look,
-    cost_axis,
     legend_name,
     looks,
     neighbours,
-    score_axis,
     spread,
 )
 from nas_bench.report.sheet import Grid, sheet

@@ -12,14 +12,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from nas_bench.report.axes import cost_axis, score_axis
 from nas_bench.report.comparison import Comparison, Row
 from nas_bench.report.look import (
     Look,
-    cost_axis,
     legend_name,
     looks,
     neighbours,
-    score_axis,
 )
 from nas_bench.report.sheet import Grid, sheet
 from nas_bench.report.standing import COSTS, Standing, twin_of
