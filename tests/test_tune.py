@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections import Counter
 
 import pytest
 
@@ -101,6 +102,38 @@ def test_a_method_that_always_fails_keeps_its_default_and_is_a_row(capsys, tmp_p
     assert [trial["status"] for trial in document["trials"]] == ["failed"]
 
 
+def test_asha_stops_what_lags_and_a_search_without_it_runs_that_too(capsys, tmp_path):
+    arguments = ["tune", "--tasks", "sine", "--budget", "2e6 flops", "--seeds", "0", *GROWTH]
+    arguments += ["--set", "evaluate_every=0.5", "--methods", "random_growth", "--no-baselines"]
+    arguments += ["--configurations", "9", "--json", "-q"]
+    assert status([*arguments, "--search", "asha"]) == 0
+    (first,) = json.loads(capsys.readouterr().out)["tuning"]
+    assert (first["configurations"], first["failed"]) == (9, 0)
+    assert first["stopped"] > 0
+    assert first["flops"] < 0.9 * 9 * 2e6
+    ledger = Ledger(tmp_path / "ledger")
+    searched = [run for run in ledger.runs() if "-search-" in run.protocol]
+    assert Counter(run.status for run in searched) == {
+        "ok": 9 - first["stopped"], "stopped": first["stopped"],
+    }  # fmt: skip
+    for run in searched:
+        assert not run.problems
+        if run.status == "stopped":
+            assert 2e6 / 9 <= run.costs["train_flops"] + run.costs["growth_flops"] < 2e6
+            assert "was not among the best 33% of its search" in run.reason
+    assert not list((tmp_path / "ledger/.checkpoints").glob("*/*.pt"))
+
+    before = finished(ledger)
+    assert status([*arguments, "--search", "asha"]) == 0
+    assert finished(ledger) == before
+    capsys.readouterr()
+    assert status([*arguments, "--executor", "inline"]) == 0
+    (whole,) = json.loads(capsys.readouterr().out)["tuning"]
+    assert (whole["stopped"], whole["failed"]) == (0, 0)
+    assert whole["flops"] == pytest.approx(9 * 2e6, rel=0.01)
+    assert {run.status for run in ledger.runs()} == {"ok"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -113,7 +146,13 @@ def test_a_method_that_always_fails_keeps_its_default_and_is_a_row(capsys, tmp_p
          "search seed 1 is also a seed of the final trials: give others with --search-seeds"),
         (["--budget", "1e6 flops", "--search-seeds", "x"], "not of the form 0-9 or 0,2,5"),
         (["--budget", "1e6 flops", "--configurations", "0"], "0 is not in the range"),
-        (["--budget", "1e6 flops", "--search", "grid"], "'grid' is not one of 'sobol', 'random'"),
+        (["--budget", "1e6 flops", "--search", "grid"],
+         "'grid' is not one of 'sobol', 'random', 'asha'"),
+        (["--budget", "1e6 flops", "--search", "asha"],
+         "--search asha stops trials under Ray Tune, but --executor is inline: leave it out"),
+        (["--budget", "1e6 flops", "--search", "asha", "--search-seeds", "7,8", "--executor",
+          "ray"],
+         "--search asha compares single trials, but --search-seeds is 7,8: give one seed"),
         (["--budget", "1e6 flops", "--methods", "tni"], "unknown method 'tni': did you mean tiny"),
     ],
 )  # fmt: skip

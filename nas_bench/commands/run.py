@@ -252,7 +252,8 @@ def run_trials(
     from nas_bench.results.ledger import LedgerError
     from nas_bench.training.task import DataMissingError
 
-    chosen = missing(configs, ledger, request.rerun)
+    stopping = settings.early_stopping is not None
+    chosen = missing(configs, ledger, request.rerun, stopping=stopping)
     for remark in remarks(configs, chosen, ledger, settings.plugins):
         click.echo(remark, err=True)
     if chosen and settings.storage is None:

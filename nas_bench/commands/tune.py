@@ -28,6 +28,7 @@ from nas_bench.commands.selection import selection_options
 from nas_bench.specs import InputError
 
 if TYPE_CHECKING:
+    from nas_bench.execution.asha import EarlyStopping
     from nas_bench.execution.terminal import Stop
     from nas_bench.report import Report
     from nas_bench.results.ledger import Ledger
@@ -40,6 +41,7 @@ _EPILOG = examples(
     "nas-bench tune --methods tiny,gradmax --budget '2e8 flops'",
     "nas-bench tune --protocol mlp --tasks fashion_mnist --budget '5e10 flops' --seeds 0-9",
     "nas-bench tune --methods tiny --budget '2e8 flops' --configurations 32 --search random",
+    "nas-bench tune --methods tiny --budget '2e9 flops' --configurations 64 --search asha",
 )
 
 
@@ -48,7 +50,7 @@ class _Request(Request):
     """What was asked for on the command line."""
 
     configurations: int
-    search: Literal["sobol", "random"]
+    search: Literal["sobol", "random", "asha"]
     search_seeds: str
 
 
@@ -63,10 +65,11 @@ class _Request(Request):
 )
 @click.option(
     "--search",
-    type=click.Choice(["sobol", "random"]),
+    type=click.Choice(["sobol", "random", "asha"]),
     default="sobol",
     show_default=True,
-    help="How configurations are drawn; the same ones each time.",
+    help="How configurations are drawn, the same ones each time; asha draws those of sobol, and "
+    "stops early what lags behind.",
 )
 @click.option(
     "--search-seeds",
@@ -80,7 +83,8 @@ def tune(**values: Any) -> int:
 
     Each method gets as many configurations as the others on each task, and each configuration
     the budget of the protocol, which must be in FLOPs. What is best on validation data then
-    runs with the protocol's own seeds. The same command again continues.
+    runs with the protocol's own seeds. The same command again continues. With --search asha a
+    configuration has at most that budget: see docs/tuning.md for what that does to equality.
     """
     from nas_bench.execution.terminal import Terminated, terminable
 
@@ -106,10 +110,12 @@ def _tune(request: _Request, stop: "Stop") -> int:
     planned = plan(protocol, baselines=not request.no_baselines)
     ledger = Ledger(results_folder(request.results))
     _require_flops(protocol, planned, request, ledger)
-    found = searches(planned, request.search, request.configurations, seeds)
+    sampling = "sobol" if request.search == "asha" else request.search
+    found = searches(planned, sampling, request.configurations, seeds)
     settings = execution_settings(request, ledger, plugin_paths, protocol)
     trials = [trial for search in found for trial in search.trials]
-    run_trials(request, trials, ledger, stop, settings)
+    stopping = _early_stopping(request, trials, ledger)
+    run_trials(request, trials, ledger, stop, replace(settings, early_stopping=stopping))
     chosen = [choose(search, ledger) for search in found]
     final = tuned(planned, {(c.search.task, c.search.method): c.candidate.change for c in chosen})
     run_trials(request, final, ledger, stop, settings)
@@ -127,6 +133,29 @@ def _search_seeds(request: _Request, protocol: "Protocol") -> tuple[int, ...]:
             "give others with --search-seeds or --seeds"
         )
     return found
+
+
+def _early_stopping(
+    request: _Request, trials: Sequence["TrialConfig"], ledger: "Ledger"
+) -> "EarlyStopping | None":
+    """What ASHA knows when it begins, None without it."""
+    from nas_bench.execution.asha import EarlyStopping
+
+    if request.search != "asha":
+        return None
+    if request.executor != "ray":
+        raise InputError(
+            f"--search asha stops trials under Ray Tune, but --executor is {request.executor}: "
+            "leave it out, or use --search sobol"
+        )
+    if len({trial.seed for trial in trials}) > 1:
+        raise InputError(
+            f"--search asha compares single trials, but --search-seeds is "
+            f"{request.search_seeds}: give one seed, or use --search sobol"
+        )
+    runs = ((trial, ledger.run(trial)) for trial in trials)
+    ended = ((trial, run) for trial, run in runs if run and run.status in ("ok", "stopped"))
+    return EarlyStopping(tuple((trial, run.curve) for trial, run in ended))
 
 
 def _require_flops(
@@ -187,6 +216,7 @@ def _values(found: "Chosen") -> dict[str, Any]:
         "validation_score_of_default": found.scores[0],
         "configurations": len(search.candidates),
         "failed": found.failed,
+        "stopped": found.stopped,
         "flops": found.flops,
         "search": trial.protocol,
     }
@@ -214,12 +244,12 @@ def _print(values: Sequence[dict[str, Any]]) -> None:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("task", "method", "settings chosen on validation data"):
         table.add_column(name, overflow="fold")
-    for name in ("default", "chosen", "tried", "failed", "FLOPs"):
+    for name in ("default", "chosen", "tried", "stopped", "failed", "FLOPs"):
         table.add_column(name, justify="right")
     for row in values:
         scores = (_score(row[f"validation_score{of}"]) for of in ("_of_default", ""))
-        counts = str(row["configurations"]), str(row["failed"]), human(row["flops"])
-        cells = (row["task"], row["method"], _spelled(row), *scores, *counts)
+        counts = (str(row[name]) for name in ("configurations", "stopped", "failed"))
+        cells = (row["task"], row["method"], _spelled(row), *scores, *counts, human(row["flops"]))
         table.add_row(*(Text(one_line(cell)) for cell in cells))
     width = max(shutil.get_terminal_size((120, 24)).columns, 100)
     Console(width=width, highlight=False).print(table)

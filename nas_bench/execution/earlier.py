@@ -14,15 +14,19 @@ from nas_bench.trials.config import TrialConfig
 Rerun = Literal["none", "failed", "stale", "all"]
 
 
-def missing(configs: Iterable[TrialConfig], ledger: Ledger, rerun: Rerun) -> list[TrialConfig]:
+def missing(
+    configs: Iterable[TrialConfig], ledger: Ledger, rerun: Rerun, *, stopping: bool = False
+) -> list[TrialConfig]:
     """The trials that a sweep runs; one that was cut off or that the machine failed is among them.
 
     Args:
         configs: of the plan.
         ledger: where earlier sweeps wrote.
         rerun: whether to run again what failed, what other code made, or all.
+        stopping: whether the sweep stops trials early, and leaves those be that were.
     """
-    return [config for config in configs if _is_missing(config, ledger.glance(config), rerun)]
+    runs = ((config, ledger.glance(config)) for config in configs)
+    return [config for config, run in runs if _is_missing(config, run, rerun, stopping=stopping)]
 
 
 def remarks(
@@ -46,7 +50,7 @@ def remarks(
         )
     running = {config.id for config in missing}
     kept = [config for config in configs if config.id not in running]
-    if failed := sum(ledger.status(config) != "ok" for config in kept):
+    if failed := sum(ledger.status(config) not in ("ok", "stopped") for config in kept):
         again = f"{_was(failed)} not run again; add --rerun failed"
         yield f"{_trials(failed)} failed earlier and {again}"
     for path in plugin_paths:
@@ -59,9 +63,11 @@ def remarks(
         )
 
 
-def _is_missing(config: TrialConfig, run: Run | None, rerun: Rerun) -> bool:
+def _is_missing(config: TrialConfig, run: Run | None, rerun: Rerun, *, stopping: bool) -> bool:
     if run is None or run.unfinished or rerun == "all":
         return True
+    if run.status == "stopped":
+        return not stopping
     if rerun == "stale":
         return run.status == "ok" and _differs(run, _today(config))
     return rerun == "failed" and run.status != "ok"

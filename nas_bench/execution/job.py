@@ -7,6 +7,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
 
+from nas_bench.execution.asha import EarlyStopping
 from nas_bench.trials.config import Budget, TrialConfig
 
 Sink = Callable[[TrialConfig, dict[str, Any]], None]
@@ -70,6 +71,7 @@ class Settings:
         checkpoint_every: seconds between checkpoints of a trial.
         timeout: seconds that a trial may run, None: any.
         retries: how often a trial goes on after its machine has failed it.
+        early_stopping: of trials that lag behind others of their search; None: all run on.
     """
 
     data: Path | None = None
@@ -84,6 +86,7 @@ class Settings:
     checkpoint_every: float = 60.0
     timeout: float | None = None
     retries: int = 0
+    early_stopping: EarlyStopping | None = None
 
     @property
     def plugin_files(self) -> Iterator[tuple[Path, bytes | None]]:
@@ -96,6 +99,11 @@ class Settings:
         return self.max_concurrent != 1 and self.gpus_per_trial < 1
 
 
+def is_last(message: dict[str, Any]) -> bool:
+    """Whether a trial has ended with this message."""
+    return message["type"] in ("failure", "stopped") or bool(message.get("final"))
+
+
 class Executor(Protocol):
     """Runs jobs; the modules `inline` and `ray_tune` are executors."""
 
@@ -106,7 +114,8 @@ class Executor(Protocol):
     def execute(self, jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping) -> None:
         """Run jobs, handing every message to the sink, until stop says that it is enough.
 
-        The last message of every job that has begun is a record with `final` set or a failure.
+        The last message of every job that has begun is a record with `final` set, a failure, or
+        that it was stopped.
 
         Raises:
             ExecutionError: if no trial can run at all.

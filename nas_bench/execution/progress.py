@@ -93,7 +93,7 @@ class Live:
             self.bars.advance(self.whole)
             self._ended += 1
             self.bars.update(self.whole, description=f"trials {self._ended}/{self.total}")
-            if ending != "ok":
+            if ending not in ("ok", "stopped"):
                 line = f"{name(config)}: {ending}, {remark(message)}"
                 self.bars.console.print(line, markup=False, highlight=False)
 
@@ -102,6 +102,8 @@ def status(message: dict[str, Any]) -> str | None:
     """How a trial ended with this message, None if it goes on."""
     if message["type"] == "failure":
         return message["status"]
+    if message["type"] == "stopped":
+        return "stopped"
     return "ok" if message["type"] == "record" and message["final"] else None
 
 
@@ -127,6 +129,8 @@ def remark(message: dict[str, Any]) -> str:
     if message["type"] == "failure":
         first = (message["message"].strip().splitlines() or [""])[0]
         return f"{message['error']}: {first}"
+    if message["type"] == "stopped":
+        return message["message"]
     if message["type"] != "record":
         return ""
     widths = "-".join(map(str, message["widths"]))

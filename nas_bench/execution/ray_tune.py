@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nas_bench
-from nas_bench.execution.job import Job, Settings, Sink, Stopping, never
+from nas_bench.execution.asha import scheduler
+from nas_bench.execution.job import Job, Settings, Sink, Stopping, is_last, never
 from nas_bench.execution.ray_session import session
 from nas_bench.trials.messages import Failure, as_dict
 
@@ -50,6 +51,7 @@ class Inbox:
     def __init__(self, jobs: Sequence[Job], sink: Sink) -> None:
         self._jobs, self._sink = jobs, sink
         self._open, self._begun = set(range(len(jobs))), set[int]()
+        self._stopped = dict[int, str]()
         self._error: Exception | None = None
         self.put_back: list[int] = []
 
@@ -63,6 +65,12 @@ class Inbox:
         for message in messages:
             if number in self._open:
                 self._hand_on(number, message)
+        if why := self._stopped.pop(number, None):
+            self.receive(number, [{"type": "stopped", "message": why}])
+
+    def stop(self, number: int, why: str) -> None:
+        """End a job once the messages that are on their way have been received."""
+        self._stopped[number] = why
 
     def lose(self, number: int, failure: Failure) -> None:
         """End a job whose process did not live to say what happened."""
@@ -86,7 +94,7 @@ class Inbox:
 
     def _hand_on(self, number: int, message: dict[str, Any]) -> None:
         self._begun.add(number)
-        if message["type"] == "failure" or message.get("final"):
+        if is_last(message):
             self._open.discard(number)
         try:
             self._sink(self._jobs[number].config, message)
@@ -98,10 +106,10 @@ class Inbox:
 class Outbox:
     """Reports the messages of a trial, those that come shortly after others together."""
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    def __init__(self, report: Report, breath: float = BREATH) -> None:
+        self._report, self._breath = report, breath
         self._waiting: list[dict[str, Any]] = []
-        self._reported = -BREATH
+        self._reported = -breath
 
     def add(self, message: dict[str, Any]) -> None:
         """Take a message, and report if it is time."""
@@ -110,7 +118,7 @@ class Outbox:
 
     def look(self) -> None:
         """Report what waits, if it is time."""
-        if time.monotonic() - self._reported >= BREATH:
+        if time.monotonic() - self._reported >= self._breath:
             self.send()
 
     def send(self) -> None:
@@ -132,7 +140,7 @@ def report_trial(values: dict[str, Any], report: Report) -> None:
     if settings.storage and asked_to_stop(storage(settings.storage), settings.lease):
         return
     gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU")
-    outbox = Outbox(report)
+    outbox = Outbox(report, values["spec"]["breath"])
     for message in messages(job, settings, "cuda" if gpus else "cpu", outbox.look):
         outbox.add(message)
     outbox.send()
@@ -144,12 +152,15 @@ def _tuner(
     from ray import tune
 
     resources = {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
-    specs = [{"number": n, "job": job.as_dict()} for n, job in enumerate(jobs)]
+    stopping = settings.early_stopping
+    breath = 0.0 if stopping else BREATH  # a trial must not run on while its stopping is decided
+    specs = [{"number": n, "job": j.as_dict(), "breath": breath} for n, j in enumerate(jobs)]
     return tune.Tuner(
         tune.with_resources(_trainable(nas_bench.__file__), resources),
         param_space={"spec": tune.grid_search(specs), "settings": vars(_portable(settings))},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=settings.max_concurrent,
+            scheduler=stopping and scheduler([j.config for j in jobs], stopping, inbox.stop),
             reuse_actors=True,
             trial_name_creator=_trial_name,
             trial_dirname_creator=_trial_name,
@@ -285,4 +296,5 @@ def _portable(settings: Settings) -> Settings:
         data=settings.data and settings.data.expanduser().absolute(),
         plugins=plugins,
         contents=tuple(path.read_bytes() for path in plugins),
+        early_stopping=None,
     )

@@ -13,6 +13,7 @@ from nas_bench.execution import ExecutionError, Executor, ExecutorName, Job, Set
 from nas_bench.execution import executor as executor_of
 from nas_bench.execution.checkpoints import ask_to_stop, forget_stop
 from nas_bench.execution.earlier import Rerun, missing
+from nas_bench.execution.job import is_last
 from nas_bench.execution.storage import Storage, marked
 from nas_bench.execution.terminal import Stop
 from nas_bench.results.ledger import Ledger, LedgerError
@@ -28,7 +29,7 @@ class Summary:
 
     Attributes:
         ok: ran now and have a result.
-        failed: ran now or earlier and have none.
+        failed: ran now or earlier and have none, although they were not stopped early.
         skipped: had a result already.
     """
 
@@ -67,12 +68,14 @@ def sweep(
         ExecutionError: if no trial can run at all.
         LedgerError: if the ledger cannot be written, or another process writes it.
     """
-    if not missing(configs, ledger, rerun):
+    stopping = settings.early_stopping is not None
+    if not missing(configs, ledger, rerun, stopping=stopping):
         return _summary(configs, (), ledger)
     if executor == "ray":
         _refuse_packing(configs, settings)
     with locked(ledger.folder):
-        chosen = missing(configs, ledger, rerun)  # again: another sweep may just have ended
+        # again: another sweep may just have ended
+        chosen = missing(configs, ledger, rerun, stopping=stopping)
         _fetch(chosen, settings)
         settings = replace(settings, lease=secrets.token_hex(8))
         with _storage(settings) as kept:
@@ -170,7 +173,7 @@ class _Scribe:
             self._ledger.begin(config)
         self._ledger.write(config, message)
         self._open[config.id] = config
-        if message["type"] == "failure" or message.get("final"):
+        if is_last(message):
             self._ledger.finish(config)
             del self._open[config.id]
             if self._kept and not self._ledger.resumable(config):
@@ -228,4 +231,5 @@ def _summary(
     ran = {config.id for config in chosen}
     good = [config.id for config in configs if ledger.status(config) == "ok"]
     ok = sum(identity in ran for identity in good)
-    return Summary(ok, failed=len(configs) - len(good), skipped=len(good) - ok)
+    ended = sum(ledger.status(config) in ("ok", "stopped") for config in configs)
+    return Summary(ok, failed=len(configs) - ended, skipped=len(good) - ok)

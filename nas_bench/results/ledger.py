@@ -78,6 +78,9 @@ class Ledger:
         if message["type"] == "resumed":
             self._resume(config, message["messages"])
             return
+        if message["type"] == "stopped":
+            self._store(config, _with_stop(self._begun(config), message["message"]))
+            return
         value = _MESSAGES[message["type"]].validate_python(message)
         summary = self._begun(config)
         if isinstance(value, Failure):
@@ -240,6 +243,11 @@ def _with_failure(summary: Summary, failure: Failure) -> Summary:
         "traceback": failure.traceback,
     }
     return replace(summary, status=failure.status, result=None, error=error)
+
+
+def _with_stop(summary: Summary, why: str) -> Summary:
+    error = {"error": "StoppedEarly", "message": why, "traceback": ""}
+    return replace(summary, status="stopped", result=None, error=error)
 
 
 def _now() -> str:

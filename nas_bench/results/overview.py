@@ -16,7 +16,9 @@ from nas_bench.results.run import CURVE, Run
 from nas_bench.results.today import is_stale
 from nas_bench.trials.messages import Record
 
-STATUSES = ("ok", "running", "failed", "oom", "timeout", "diverged", "preempted", "damaged")
+STATUSES = (
+    *("ok", "stopped", "running", "failed", "oom", "timeout", "diverged", "preempted", "damaged"),
+)
 """In the order of the table; stale results are ok too."""
 
 

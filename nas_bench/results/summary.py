@@ -14,7 +14,9 @@ from nas_bench.results.plausible import refuse_implausible, sentence
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record
 
-Status = Literal["running", "ok", "failed", "oom", "timeout", "diverged", "preempted", "damaged"]
+Status = Literal[
+    "running", "ok", "stopped", "failed", "oom", "timeout", "diverged", "preempted", "damaged"
+]
 SCHEMA = 1
 MACHINE_FAULTS = ("DataMissingError", "OtherCopyError", "OriginalError", "StorageError")
 """Errors that say nothing about the method: what they ended is unfinished, not failed."""
@@ -30,7 +32,7 @@ class Summary:
     Attributes:
         method: canonical spec of the method, a twin's original's.
         label: what tables call the method; it tells twins apart.
-        status: "damaged" is never written, only read.
+        status: "stopped" early, in a search; "damaged" is never written, only read.
         result: the record at the end of the budget, only of a trial that is ok.
         sizes: parameters, FLOPs and widths of the last record.
         costs: train and growth FLOPs and the clocks of the last record.

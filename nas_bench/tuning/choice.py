@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from statistics import fmean
 
+from nas_bench.execution import asha
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.run import Run
 from nas_bench.tuning.history import spent
@@ -19,7 +20,8 @@ class Chosen:
         candidate: the best one; the default if none has a result.
         scores: of each candidate on validation data, higher is better: mean accuracy, or the
             negative loss; -inf where a trial has no finite result.
-        failed: trials without a result.
+        failed: trials without a result that were not stopped.
+        stopped: trials that were stopped early.
         flops: training and growth of all trials of this search.
     """
 
@@ -27,6 +29,7 @@ class Chosen:
     candidate: Candidate
     scores: tuple[float, ...]
     failed: int
+    stopped: int
     flops: float
 
     @property
@@ -40,11 +43,14 @@ def choose(search: Search, ledger: Ledger) -> Chosen:
     runs = [[ledger.glance(trial) for trial in c.trials] for c in search.candidates]
     scores = tuple(fmean(map(validation_score, group)) for group in runs)
     known = [run for group in runs for run in group if run]
+    stopped = sum(run.status == "stopped" for run in known)
+    without = sum(run is None or run.status != "ok" for group in runs for run in group)
     return Chosen(
         search=search,
         candidate=search.candidates[scores.index(max(scores))],
         scores=scores,
-        failed=sum(run is None or run.status != "ok" for group in runs for run in group),
+        failed=without - stopped,
+        stopped=stopped,
         flops=spent(known),
     )
 
@@ -53,6 +59,4 @@ def validation_score(run: Run | None) -> float:
     """Accuracy at the end of the budget, else the negative loss; -inf without a finite one."""
     if run is None or run.status != "ok" or run.result is None:
         return -math.inf
-    accuracy, loss = run.result.validation_accuracy, run.result.validation_loss
-    score = -loss if accuracy is None else accuracy
-    return score if math.isfinite(score) else -math.inf
+    return asha.validation_score(run.result.validation_accuracy, run.result.validation_loss)
