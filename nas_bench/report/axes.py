@@ -2,15 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from nas_bench.report.comparison import Comparison, Split
 from nas_bench.text import human
 
+AXES = {
+    "flops": "FLOPs per sample",
+    "parameters": "parameters",
+    "training_flops": "training FLOPs, growth included",
+    "seconds": "seconds of training and growth",
+}
+"""Costs that scores are shown against, and what the axis says."""
 _MANTISSAS = (
     (1,),
     (1, 3),
@@ -21,6 +29,12 @@ _MANTISSAS = (
 _TICKS = (90, 99, 50, 95, 98, 80, 97, 0, 70, 20, 96, 99.5, 60, 85, 30, 99.9, 40, 92, 10, 94, 100)
 
 
+def cost_label(comparison: Comparison, cost: str) -> str:
+    """What the axis of a cost says; seconds of trials beside each other say so."""
+    shared = cost == "seconds" and any(row.shared for row in comparison.rows)
+    return AXES[cost] + (" (shared device)" if shared else "")
+
+
 def cost_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
     """A logarithmic x axis with k, M, G, around these values."""
     low, high = math.log10(min(values)), math.log10(max(values))
@@ -29,6 +43,15 @@ def cost_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
     axes.set_xlim(10 ** (low - margin), 10 ** (high + margin))
     _log_ticks(axes.xaxis, low - margin, high + margin)
     axes.set_xlabel(label)
+
+
+def amount_axis(axes: Axes, which: Literal["x", "y"], label: str, values: Sequence[float]) -> None:
+    """A linear axis from 0 up to these values, with k, M, G."""
+    top = max(values) or 1.0
+    axes.set(**{f"{which}lim": (-0.03 * top, 1.03 * top), f"{which}label": label})
+    axis: Axis = getattr(axes, f"{which}axis")
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
 
 
 def _log_ticks(axis: Axis, low: float, high: float) -> None:
@@ -45,14 +68,30 @@ def _log_ticks(axis: Axis, low: float, high: float) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
 
 
-def score_axis(axes: Axes, metric: str, values: Sequence[float]) -> None:
-    """A y axis for test scores; logarithmic in the error where that spans several sizes."""
+def score_axis(
+    axes: Axes,
+    metric: str,
+    values: Sequence[float],
+    split: Split = "test",
+    linear: bool = False,
+) -> None:
+    """A y axis for scores; logarithmic in the error where that spans several sizes.
+
+    Args:
+        axes: whose y axis it is.
+        metric: of the scores.
+        values: that have to fit.
+        split: that the scores are of.
+        linear: whether it is never logarithmic.
+    """
     low, high = min(values), max(values)
     margin = 0.12 * (high - low) or 0.01 * abs(high) or 1.0
-    axes.set_ylabel("test loss" if metric == "loss" else "test accuracy (%)")
-    if metric == "loss" and low > 0 and high / low > 10:
+    name = {"test": "test", "train": "training"}[split]
+    axes.set_ylabel(f"{name} loss" if metric == "loss" else f"{name} accuracy (%)")
+    if metric == "loss" and low > 0 and high / low > 10 and not linear:
         _loss_scale(axes, math.log10(low), math.log10(high))
-    elif metric == "accuracy" and (100.3 - low) / (100.3 - high) > 4:
+    elif metric == "accuracy" and (100.3 - low) / (100.3 - high) > 4 and not linear:
+        axes.set_ylabel(f"{name} accuracy (%), log error")
         _error_scale(axes, low, high)
     else:
         axes.set_ylim(low - margin, high + margin)
@@ -74,7 +113,6 @@ def _tick(value: float) -> str:
 
 def _error_scale(axes: Axes, low: float, high: float) -> None:
     """Accuracies in percent, the distance to 100.3 % logarithmic: 90, 99 and 100 apart."""
-    axes.set_ylabel("test accuracy (%), log error")
     axes.set_yscale("function", functions=(_depth, _accuracy))
     bottom, top = _depth(np.array([low, high]))
     margin = 0.06 * (top - bottom)

@@ -15,6 +15,7 @@ from nas_bench.trials.plan import CONTROLS
 from nas_bench.tuning.history import Tuning, is_search, search_of, tunings
 
 Measure = Callable[[Record], float]
+Split = Literal["train", "test"]
 Role = Literal["method", "control", "baseline", "twin"]
 _ORIGIN = ("sources", "data")
 _KINDS = {"same_target": "same target", "free": "free growth"}
@@ -153,9 +154,12 @@ class Comparison:
         scores = [score for record in found if math.isfinite(score := self.score(record))]
         return (min if self.higher else max)(scores, default=math.nan)
 
-    def score(self, record: Record) -> float:
-        """The test score: accuracy in percent, or the loss."""
-        return _score(self.metric, record)
+    def score(self, record: Record, split: Split = "test") -> float:
+        """The score on a split: accuracy in percent, or the loss."""
+        if self.metric == "loss":
+            return record.test_loss if split == "test" else record.train_loss
+        accuracy = record.test_accuracy if split == "test" else record.train_accuracy
+        return math.nan if accuracy is None else 100 * accuracy
 
     def scores(self, row: Row) -> dict[int, float]:
         """The score of every seed asked; those without a result count as the worst."""
@@ -209,12 +213,6 @@ def _comparison(found: Comparison) -> Comparison:
 def _metric(runs: Sequence[Run]) -> Literal["accuracy", "loss"]:
     records = [run.curve[0] for run in runs if run.curve]
     return "loss" if records and all(r.test_accuracy is None for r in records) else "accuracy"
-
-
-def _score(metric: str, record: Record) -> float:
-    if metric == "loss":
-        return record.test_loss
-    return math.nan if record.test_accuracy is None else 100 * record.test_accuracy
 
 
 def _place(comparison: Comparison, row: Row) -> tuple[bool, float, str]:

@@ -1,7 +1,9 @@
 """Anytime curves: test score against training FLOPs, growth included, and against steps."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nas_bench.report.axes import cost_axis, score_axis
+from nas_bench.report.axes import cost_axis, cost_label, score_axis
 from nas_bench.report.comparison import Comparison, Measure, Row, training_flops
 from nas_bench.report.look import (
     Look,
@@ -28,32 +30,73 @@ _OPACITY = 0.08  # of mean ± sd: the bands of many methods lie on each other
 _MARKER_DISTANCE = 0.16  # of the axes' diagonal, along a curve
 
 
+@dataclass(frozen=True)
+class View:
+    """What a panel shows of a run.
+
+    Attributes:
+        x, y: of a record.
+        metric: what y is, "accuracy" if it ends at 100 %.
+        records: those of a run that are shown.
+        holds: whether y stays what it is until the next record.
+    """
+
+    x: Measure
+    y: Measure
+    metric: str
+    records: Callable[[Run], Sequence[Record]] = attrgetter("curve")
+    holds: bool = False
+
+    def points(self, rows: Iterable[Row]) -> list[tuple[float, float]]:
+        """Where the records of all runs are, of those that have a y."""
+        runs = (run for row in rows for run in row.runs if run.curve)
+        found = ((self.x(record), self.y(record)) for run in runs for record in self.records(run))
+        return [(x, y) for x, y in found if math.isfinite(y)]
+
+
 def anytime_figure(comparison: Comparison) -> Figure | None:
     """Mean and sd over seeds with a result; other seeds dotted, up to their end (×).
 
     Twins are left out: what they say of growing is in the table. None without a curve.
     """
-    rows = [row for row in neighbours(comparison.rows) if row.role != "twin"]
-    rows = [row for row in rows if any(run.curve for run in row.runs)]
-    records = [record for row in rows for run in row.runs for record in run.curve]
-    costs = [cost for record in records if (cost := training_flops(record)) > 0]
-    scores = [score for record in records if math.isfinite(score := comparison.score(record))]
-    if not costs or not scores:
+    rows = curve_rows(comparison)
+    view = View(training_flops, comparison.score, comparison.metric)
+    points = view.points(rows)
+    costs = [cost for cost, _ in points if cost > 0]
+    scores = [score for _, score in points]
+    if not costs:
         return None
     looked = looks(row.name for row in comparison.rows)
     figure, (against_flops, against_steps) = sheet(
-        comparison.title, Grid(2), _entries(rows, looked), "mean ± sd over seeds"
+        comparison.title, Grid(2), legend(rows, looked), "mean ± sd over seeds"
     )
-    cost_axis(against_flops, "training FLOPs, growth included", costs)
+    cost_axis(against_flops, cost_label(comparison, "training_flops"), costs)
     score_axis(against_flops, comparison.metric, scores)
     score_axis(against_steps, comparison.metric, scores)
     against_steps.set(xlabel="training steps", ylabel="")
     against_steps.tick_params(left=False, labelleft=False)
-    for index, row in enumerate(rows):
-        offset = _MARKER_DISTANCE * index / len(rows)
-        _draw(against_flops, comparison, row, training_flops, looked[row.name], offset)
-        _draw(against_steps, comparison, row, _steps, looked[row.name], offset)
+    draw_curves(against_flops, rows, view, looked)
+    draw_curves(against_steps, rows, replace(view, x=_steps), looked)
     return figure
+
+
+def curve_rows(comparison: Comparison) -> list[Row]:
+    """The rows that have a curve, twins aside, in the order of a legend."""
+    rows = [row for row in neighbours(comparison.rows) if row.role != "twin"]
+    return [row for row in rows if any(run.curve for run in row.runs)]
+
+
+def draw_curves(axes: Axes, rows: Sequence[Row], view: View, looked: Mapping[str, Look]) -> None:
+    """Mean ± sd of each row's seeds with a result; the others one by one, dotted.
+
+    Args:
+        axes: with their limits and scales.
+        rows: to be drawn.
+        view: of their runs.
+        looked: by the name of a row.
+    """
+    for index, row in enumerate(rows):
+        _draw(axes, row, view, looked[row.name], _MARKER_DISTANCE * index / len(rows))
 
 
 def mean_curve(lines: Sequence[Line]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -71,22 +114,22 @@ def mean_curve(lines: Sequence[Line]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return positions.mean(axis=0), scores.mean(axis=0), sd
 
 
-def _draw(
-    axes: Axes, comparison: Comparison, row: Row, measure: Measure, look: Look, offset: float
-) -> None:
-    lines = {run.seed: _line(run, measure, comparison.score) for run in row.runs if run.curve}
+def _draw(axes: Axes, row: Row, view: View, look: Look, offset: float) -> None:
+    lines = {run.seed: _line(run, view) for run in row.runs if run.curve}
     ok = [lines[run.seed] for run in row.runs if run.status == "ok" and run.seed in lines]
     cut = [lines[run.seed] for run in row.runs if run.status != "ok" and run.seed in lines]
+    held: dict[str, Any] = {"drawstyle": "steps-post"} if view.holds else {}
     if ok and all(len(line[0]) for line in ok):
         x, mean, sd = _shown(axes, *mean_curve(ok))
-        low, high = spread(mean, sd, comparison.metric)
-        axes.fill_between(x, low, high, color=look.colour, alpha=_OPACITY, linewidth=0)
+        low, high = spread(mean, sd, view.metric)
+        band = {"color": look.colour, "alpha": _OPACITY, "linewidth": 0}
+        axes.fill_between(x, low, high, step="post" if view.holds else None, **band)
         every = (offset, _MARKER_DISTANCE) if len(x) > 8 else 1
-        axes.plot(x, mean, markevery=every, **_style(look))
+        axes.plot(x, mean, markevery=every, **_style(look), **held)
         axes.plot(x[-1:], mean[-1:], zorder=3, **_style(look, size=5.5))
     for _, *line in cut:
         x, y = _shown(axes, *line)
-        axes.plot(x, y, color=look.colour, markevery=[-1] if len(x) else None, **_CUT)
+        axes.plot(x, y, color=look.colour, markevery=[-1] if len(x) else None, **_CUT, **held)
 
 
 def _shown(axes: Axes, x: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
@@ -99,10 +142,11 @@ def _steps(record: Record) -> float:
     return record.step
 
 
-def _line(run: Run, measure: Measure, score: Measure) -> Line:
-    """Progress, positions and scores of a run's records, of those that have a score."""
-    end = max(run.curve[-1].step, 1)
-    values = [(record.step / end, measure(record), score(record)) for record in run.curve]
+def _line(run: Run, view: View) -> Line:
+    """Progress, positions and heights of a run's records, of those that have a height."""
+    records = view.records(run)
+    start, end = records[0].step, records[-1].step
+    values = [((r.step - start) / max(end - start, 1), view.x(r), view.y(r)) for r in records]
     kept = [value for value in values if math.isfinite(value[2])]
     progress, x, y = np.array(kept, dtype=float).reshape(-1, 3).T
     return progress, x, y
@@ -119,8 +163,8 @@ def _style(look: Look, size: float = 3.6) -> dict[str, Any]:
     }
 
 
-def _entries(rows: Sequence[Row], looked: Mapping[str, Look]) -> list[Line2D]:
-    """The legend."""
+def legend(rows: Sequence[Row], looked: Mapping[str, Look]) -> list[Line2D]:
+    """An entry for each row, and one for seeds without a result if there are any."""
     lines = [Line2D([], [], label=legend_name(row), **_style(looked[row.name])) for row in rows]
     if any(run.curve and run.status != "ok" for row in rows for run in row.runs):
         lines.append(Line2D([], [], color="#777777", label="seed without a result", **_CUT))

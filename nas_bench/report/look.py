@@ -8,6 +8,7 @@ from zlib import crc32
 
 import numpy as np
 from matplotlib import font_manager, rc_context, rcParamsDefault
+from matplotlib.colors import to_hex, to_rgb
 
 from nas_bench.report.comparison import Row
 from nas_bench.text import shortened
@@ -102,6 +103,17 @@ def _look(name: str, family: Sequence[Look], others: Sequence[Look]) -> Look:
         used = {look.marker for look in others if look.colour == colour}
     dash = _DASHES[0 if name == base else 1 + len(family) % 3]
     return Look(colour, _unused(_MARKERS, marker, used), dash)
+
+
+def pale(colour: str) -> str:
+    """The same colour, as twins have it."""
+    red, green, blue = (0.45 * part + 0.55 for part in to_rgb(colour))
+    return to_hex((red, green, blue))
+
+
+def from_scratch(match: str) -> str:
+    """What legends call twins."""
+    return f"the same from scratch, equal {'FLOPs' if match == 'flops' else match}"
 
 
 def neighbours(rows: Iterable[Row]) -> list[Row]:

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -16,9 +15,11 @@ from nas_bench.report.axes import cost_axis, score_axis
 from nas_bench.report.comparison import Comparison, Row
 from nas_bench.report.look import (
     Look,
+    from_scratch,
     legend_name,
     looks,
     neighbours,
+    pale,
 )
 from nas_bench.report.sheet import Grid, sheet
 from nas_bench.report.standing import COSTS, Standing, twin_of
@@ -177,10 +178,8 @@ def _entries(plot: Plot, looked: Mapping[str, Look]) -> list[Line2D]:
     marks.append(Line2D([], [], label="not dominated", **_FRONT))
     for match, dash in _TWINS.items():
         if any(key[1] == match for key in plot.twins):
-            label = f"the same from scratch, equal {'FLOPs' if match == 'flops' else match}"
-            marks.append(
-                Line2D([], [], color="#777777", linestyle=dash, linewidth=0.9, label=label)
-            )
+            line = {"color": "#777777", "linestyle": dash, "linewidth": 0.9}
+            marks.append(Line2D([], [], label=from_scratch(match), **line))
     if plot.published:
         marks.append(Line2D([], [], label="published, other protocols", **_HOLLOW))
     return marks
@@ -280,15 +279,12 @@ def _draw(axes: Axes, plot: Plot, point: Point, look: Look, shift: float) -> Non
         if twin := plot.twins.get((point.row.name, match)):
             ends = [point.cost * shift, twin.cost * shift], [point.score, twin.score]
             axes.plot(*ends, color=look.colour, linestyle=dash, linewidth=0.9, zorder=2)
-            pale = _mark(look, 4.0) | {"color": _pale(look.colour), "markeredgecolor": look.colour}
-            axes.plot(ends[0][1], ends[1][1], zorder=2.5, **pale)
+            mark = _mark(replace(look, colour=pale(look.colour)), 4.0)
+            mark["markeredgecolor"] = look.colour
+            axes.plot(ends[0][1], ends[1][1], zorder=2.5, **mark)
     x = point.cost * shift
     axes.plot([x, x], [point.low, point.high], color=look.colour, linewidth=1.0, zorder=3)
     axes.plot(x, point.score, zorder=4, **_mark(look))
-
-
-def _pale(colour: str) -> tuple[float, ...]:
-    return tuple(0.45 * part + 0.55 for part in to_rgb(colour))
 
 
 def _draw_front(axes: Axes, plot: Plot, shifts: Mapping[str, float]) -> None:

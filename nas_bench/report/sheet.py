@@ -30,6 +30,7 @@ class Grid:
         down: room between rows.
         left: room for the labels of the y axis.
         titled: whether panels have titles of their own.
+        wide: whether a single panel takes two columns of the paper.
     """
 
     columns: int = 1
@@ -39,15 +40,16 @@ class Grid:
     down: float = 0.3
     left: float = _LEFT
     titled: bool = False
+    wide: bool = False
 
     @property
     def width(self) -> float:
         """That of the whole sheet."""
-        return ONE_COLUMN if self.columns == 1 else TWO_COLUMNS
+        return TWO_COLUMNS if self.wide or self.columns > 1 else ONE_COLUMN
 
 
 def sheet(
-    title: str, grid: Grid, entries: Sequence[Artist], remark: str = ""
+    title: str, grid: Grid, entries: Sequence[Artist], remark: str = "", heading: str = ""
 ) -> tuple[Figure, list[Axes]]:
     """A figure with its panels, row by row.
 
@@ -58,12 +60,13 @@ def sheet(
         grid: of the panels.
         entries: of the legend, with labels.
         remark: the legend's title.
+        heading: a line above the title.
     """
     columns = _legend_columns([str(entry.get_label()) for entry in entries], grid.width)
     lines = math.ceil(len(entries) / columns) + (1 + remark.count("\n")) * bool(remark)
     below = _BOTTOM + lines * _LINE + 0.06
     panels = grid.rows * grid.height + (grid.rows - 1) * grid.down
-    height = _TOP + 0.16 * grid.titled + panels + below
+    height = _TOP + 0.16 * grid.titled + _LINE * bool(heading) + panels + below
     figure = Figure(figsize=(grid.width, height))
     inner = grid.width - grid.left - _RIGHT - (grid.columns - 1) * grid.across
     size = inner / grid.columns, grid.height
@@ -79,7 +82,8 @@ def sheet(
         for row in range(grid.rows)
         for column in range(grid.columns)
     ]
-    shown = caption(title, round(16 * grid.width))
+    texts = (text for text in (heading, title) if text)
+    shown = "\n".join(caption(text, round(16 * grid.width)) for text in texts)
     figure.text(0.06 / grid.width, 1 - 0.06 / height, shown, ha="left", va="top", fontsize=8)
     if entries:
         figure.legend(

@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import synthetic
+from drawn import assert_tidy, entries, lines
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.transforms import Bbox
 from synthetic import trial
 
 from nas_bench.report.comparison import Comparison, Row, comparisons, training_flops
@@ -35,14 +35,6 @@ def marked(axes: Axes) -> dict[tuple[float, float], Line2D]:
     """The lines of some axes that are a single point."""
     single = [line for line in axes.get_lines() if len(np.atleast_1d(line.get_xdata())) == 1]
     return {tuple(np.asarray(line.get_xydata())[0]): line for line in single}
-
-
-def lines(axes: Axes) -> dict[str, list[Line2D]]:
-    """The lines of some axes by colour."""
-    found: dict[str, list[Line2D]] = {}
-    for line in axes.get_lines():
-        found.setdefault(str(line.get_color()), []).append(line)
-    return found
 
 
 def test_the_front_holds_what_nothing_cheaper_or_equal_beats() -> None:
@@ -127,7 +119,7 @@ def test_twins_have_no_curves(tmp_path: Path) -> None:
         figure = anytime_figure(comparison)
     assert figure
     assert max(np.max(line.get_xdata()) for line in figure.axes[1].get_lines()) == 15 * 12
-    assert [entry.get_text() for entry in figure.legends[0].get_texts()] == ["tiny"]
+    assert entries(figure) == ["tiny"]
 
 
 def test_a_spread_ends_where_scores_end() -> None:
@@ -193,7 +185,7 @@ def test_twins_are_joined_to_what_they_are_twins_of_and_not_on_the_front(tmp_pat
     with style():
         figure = pareto_figure(found(ledger), "parameters", "parameters")
     assert figure
-    labels = [entry.get_text() for entry in figure.legends[0].get_texts()]
+    labels = entries(figure)
     assert labels == [
         "tiny", "fixed[size=seed]", "not dominated", "the same from scratch, equal steps",
     ]  # fmt: skip
@@ -240,26 +232,12 @@ def test_nothing_of_a_figure_leaves_its_page_or_lies_on_another(
             assert_tidy(figure)
 
 
-def assert_tidy(figure: Figure) -> None:
-    """The title is above all panels, the legend below, and all of it on the page."""
-    figure.canvas.draw()
-    page, (title,), (legend,) = figure.bbox, figure.texts, figure.legends
-    boxes = [axes.get_tightbbox() for axes in figure.axes if axes.axison]
-    outer = Bbox.union([box for box in boxes if box])
-    title_box, legend_box = title.get_window_extent(), legend.get_window_extent()
-    assert legend_box.y1 <= outer.y0
-    assert outer.y1 <= title_box.y0
-    whole = Bbox.union([outer, title_box, legend_box])
-    assert page.x0 <= whole.x0 < whole.x1 <= page.x1
-    assert page.y0 <= whole.y0 < whole.y1 <= page.y1
-
-
 def test_a_failed_seed_is_drawn_apart_and_counted_in_the_legend(tmp_path: Path) -> None:
     (comparison,) = comparisons(synthetic.sweep(tmp_path).runs())
     with style():
         figure = anytime_figure(comparison)
     assert figure
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    labels = entries(figure)
     assert "gradmax (2/3 seeds)" in labels
     assert labels[-1] == "seed without a result"
 
@@ -326,7 +304,7 @@ def test_growths_and_refusals_are_marked_on_their_site(tmp_path: Path) -> None:
     assert figure
     found = {place: line.get_marker() for place, line in marked(figure.axes[0]).items()}
     assert found == {(30.0, 3.0): "o", (60.0, 5.0): "o", (90.0, 3.0): "x"}
-    labels = [entry.get_text() for entry in figure.legends[0].get_texts()]
+    labels = entries(figure)
     assert labels == ["site layers.1", "site layers.3", "grown", "refused"]
 
 
