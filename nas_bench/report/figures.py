@@ -6,21 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nas_bench.report.comparison import Comparison
-from nas_bench.report.standing import Standing
+from nas_bench.report.standing import COSTS, Standing
 from nas_bench.results.paths import path_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
-AXES = {
-    "flops": "FLOPs per sample",
-    "parameters": "parameters",
-    "training_flops": "training FLOPs, growth included",
-    "seconds": "seconds of training and growth",
-}
-"""Costs that scores are shown against, and what the axis says."""
-STEMS = (*(f"pareto_{name}" for name in AXES), "anytime", "growth", "critical_differences")
+STEMS = (*(f"pareto_{c}" for c in COSTS), "anytime", "growth", "paper", "critical_differences")
 """What names of figures begin with."""
 _METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None},
@@ -53,24 +46,27 @@ def figures(
 def _drawn(
     standings: Sequence[Standing], content: Mapping[str, Any]
 ) -> Iterator[tuple[str, "Figure"]]:
+    from nas_bench.report.axes import cost_label
     from nas_bench.report.curves import anytime_figure
     from nas_bench.report.growth_figure import growth_figure
+    from nas_bench.report.paper_figure import paper_figure
     from nas_bench.report.pareto import pareto_figure
     from nas_bench.report.ranks_figure import ranks_figure
 
     suffixes = _suffixes([found.comparison for found in standings])
     shown = zip(standings, content["comparisons"], suffixes, strict=True)
     for found, described, suffix in shown:
-        for cost, label in AXES.items():
+        for cost in COSTS:
             published = described["published"] if cost == "parameters" else ()
-            if cost == "seconds" and any(row.shared for row in found.comparison.rows):
-                label = f"{label} (shared device)"
+            label = cost_label(found.comparison, cost)
             if figure := pareto_figure(found, cost, label, published):
                 yield f"pareto_{cost}{suffix}", figure
         if figure := anytime_figure(found.comparison):
             yield f"anytime{suffix}", figure
         if figure := growth_figure(found.comparison):
             yield f"growth{suffix}", figure
+        if figure := paper_figure(found.comparison):
+            yield f"paper{suffix}", figure
     groups = [group for group in content["across"] if group["critical_difference"]]
     for group, suffix in zip(groups, _unique(map(_place, groups)), strict=True):
         yield f"critical_differences{suffix}", ranks_figure(group)
