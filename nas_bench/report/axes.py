@@ -35,23 +35,23 @@ def cost_label(comparison: Comparison, cost: str) -> str:
     return AXES[cost] + (" (shared device)" if shared else "")
 
 
-def cost_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
-    """A logarithmic x axis with k, M, G, around these values."""
+def cost_axis(
+    axes: Axes, label: str, values: Sequence[float], which: Literal["x", "y"] = "x"
+) -> None:
+    """A logarithmic axis with k, M, G, around these values."""
     low, high = math.log10(min(values)), math.log10(max(values))
     margin = max(0.1 * (high - low), 0.04)
-    axes.set_xscale("log")
-    axes.set_xlim(10 ** (low - margin), 10 ** (high + margin))
-    _log_ticks(axes.xaxis, low - margin, high + margin)
-    axes.set_xlabel(label)
+    limits = 10 ** (low - margin), 10 ** (high + margin)
+    axes.set(**{f"{which}scale": "log", f"{which}lim": limits, f"{which}label": label})
+    _log_ticks(axes.xaxis if which == "x" else axes.yaxis, low - margin, high + margin)
 
 
-def amount_axis(axes: Axes, which: Literal["x", "y"], label: str, values: Sequence[float]) -> None:
-    """A linear axis from 0 up to these values, with k, M, G."""
-    top = max(values) or 1.0
-    axes.set(**{f"{which}lim": (-0.03 * top, 1.03 * top), f"{which}label": label})
-    axis: Axis = getattr(axes, f"{which}axis")
-    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+def clock_axis(axes: Axes, label: str, end: float) -> None:
+    """A linear x axis from 0 to the end, with k, M, G."""
+    end = end or 1.0
+    axes.set(xlim=(-0.03 * end, 1.03 * end), xlabel=label)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
 
 
 def _log_ticks(axis: Axis, low: float, high: float) -> None:

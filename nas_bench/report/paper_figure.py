@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nas_bench.report.axes import AXES, amount_axis, cost_label, score_axis
+from nas_bench.report.axes import AXES, clock_axis, cost_axis, cost_label, score_axis
 from nas_bench.report.comparison import Comparison, Measure, Row
 from nas_bench.report.curves import View, curve_rows, draw_curves, legend
 from nas_bench.report.look import Look, from_scratch, looks, pale
@@ -91,7 +91,7 @@ _X: Mapping[X, Measure] = {
     "trained": lambda record: float(record.final),
 }
 _LABELS: Mapping[X, str] = {"epochs": "epochs", "steps": "training steps"}
-_ENDS = ("after the last growth", "after training")
+_ENDS = ("acc₀, after the last growth", "acc∞, after training")
 
 
 def paper_figure(comparison: Comparison) -> Figure | None:
@@ -120,7 +120,7 @@ def paper_figure(comparison: Comparison) -> Figure | None:
         draw_curves(axes, shown, views[index], looked)
         _x_axis(axes, comparison, x)
         if y == "flops":
-            amount_axis(axes, "y", AXES[y], heights[index])
+            cost_axis(axes, AXES[y], heights[index], "y")
         elif paper.both_splits:
             score_axis(axes, comparison.metric, [*chain(*heights)], y, linear=True)
         else:
@@ -166,4 +166,4 @@ def _x_axis(axes: Axes, comparison: Comparison, x: X) -> None:
         axes.set(xlim=(-0.15, 1.15), xticks=(0, 1), xticklabels=_ENDS)
     else:
         label = _LABELS.get(x) or cost_label(comparison, x)
-        amount_axis(axes, "x", label, axes.dataLim.intervalx)
+        clock_axis(axes, label, axes.dataLim.x1)

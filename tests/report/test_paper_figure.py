@@ -191,6 +191,7 @@ def test_complexity_stays_what_it_is_until_the_next_record(tmp_path: Path) -> No
     row = next(row for row in comparison.rows if row.name == "tiny")
     curve, end = lines(complexity)[looks(["tiny"])["tiny"].colour]
     assert curve.get_drawstyle() == "steps-post"
+    assert complexity.get_yscale() == "log"
     assert np.asarray(curve.get_ydata())[0] == fmean(run.curve[0].flops for run in row.runs)
     assert ends(complexity)[-1] == pytest.approx((180, mean_end(row, lambda r: r.flops)[0]))
     assert np.asarray(end.get_ydata())[0] == np.asarray(curve.get_ydata())[-1]
