@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 
 GRAM_TOLERANCE = 1e-7
+ROUNDING = 1e-12
+"""Features whose rms is up to this fraction of the largest one's are left over by rounding."""
 
 
 def whitening(covariance: Tensor, cut: float) -> Tensor:
@@ -11,6 +13,8 @@ def whitening(covariance: Tensor, cut: float) -> Tensor:
 
     S is equilibrated before its eigenvalues are cut, D⁻¹ S D⁻¹ = U e Uᵀ with D = diag(S)^{1/2},
     so that the directions kept do not depend on the units of the features: T = D⁻¹ U e^{-1/2}.
+    Features that are rounding count as 0: a ReLU that is dead but for a bias of 1e-17 has an
+    activity that weights of 1e16 would make use of.
 
     Args:
         covariance: S, shape (p, p), float64.
@@ -20,9 +24,10 @@ def whitening(covariance: Tensor, cut: float) -> Tensor:
         Shape (p, rank S).
     """
     scale = covariance.diagonal().sqrt()
-    inverse = torch.where(scale > 0, 1 / scale, 0.0)
+    alive = scale > ROUNDING * max(scale.tolist(), default=0.0)
+    inverse = torch.where(alive, 1 / scale, 0.0)
     R = covariance * inverse[:, None] * inverse
-    roots = _inverse_root(R, scale > 0, cut)
+    roots = _inverse_root(R, alive, cut)
     if roots is None:
         eigenvalues, vectors = torch.linalg.eigh(R)
         kept = eigenvalues > cut * eigenvalues[-1:].clamp_min(0.0)

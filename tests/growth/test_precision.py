@@ -10,7 +10,7 @@ from growth.test_field_laws import GRADMAX, NORTH, RANDOM, TINY
 from torch import Tensor, nn
 
 from nas_bench import plugins
-from nas_bench.growth import grow
+from nas_bench.growth import find_sites, grow
 from nas_bench.growth.measure import measure
 from nas_bench.growth.statistics import FLOAT32_CUT, Sums
 
@@ -194,3 +194,32 @@ def test_dependent_channels_give_single_precision_no_false_directions(offset, me
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=0)
     if method is not GRADMAX:
         assert single.whitening.shape == double.whitening.shape == (25, 13)
+
+
+@pytest.mark.parametrize("method", ["tiny[significance=false]", "random_growth[update=true]"])
+@pytest.mark.parametrize("site", ["0", "2"])
+def test_a_unit_that_is_dead_but_for_rounding_is_dead(method, site):
+    """Its activity, 1e-17, is no feature that weights of 1e16 could make use of."""
+
+    def grown(bias: float):
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 7), nn.ReLU(), nn.Linear(7, 3)
+        )
+        with torch.no_grad():
+            first = model.get_submodule("0")
+            first.get_parameter("weight")[1] = 0.0
+            first.get_parameter("bias")[1] = bias
+        x, y = torch.randn(200, 6), torch.randint(3, (200,))
+        plugin = plugins.method(method)
+        (event,) = grow(
+            model, [(x, y)], nn.CrossEntropyLoss(), plugin, neurons=2, fill=True,
+            sites=[s for s in find_sites(model, x[:2]) if s.name == site],
+        )  # fmt: skip
+        return model, event
+
+    (dead, expected), (rounding, found) = grown(0.0), grown(1e-17)
+    assert timeless([found]) == timeless([expected])
+    for weight, other in zip(dead.parameters(), rounding.parameters(), strict=True):
+        assert float(other.detach().abs().max()) < 100
+        torch.testing.assert_close(other, weight)
