@@ -13,6 +13,7 @@ from rich.progress import TimeElapsedColumn as Elapsed
 
 from nas_bench.execution.job import Sink
 from nas_bench.trials.config import TrialConfig
+from nas_bench.trials.messages import charged_seconds
 
 INTERVAL = 30.0
 """Seconds between plain lines about one trial."""
@@ -114,12 +115,11 @@ def name(config: TrialConfig) -> str:
 
 def share_done(config: TrialConfig, record: dict[str, Any]) -> float:
     """How much of the budget is spent, in [0, 1]."""
-    clocks = record["seconds"]
     spent = config.budget.share(
         epoch=record["epoch"],
         step=record["step"],
         flops=record["train_flops"] + record["growth_flops"],
-        seconds=sum(clocks.values()) - clocks["evaluation"],
+        seconds=charged_seconds(record["seconds"]),
     )
     return min(1.0, spent)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from nas_bench.results.run import Run
 from nas_bench.trials.config import TrialConfig
-from nas_bench.trials.messages import Record
+from nas_bench.trials.messages import Record, charged_seconds
 from nas_bench.trials.plan import CONTROLS
 from nas_bench.tuning.history import Tuning, is_search, search_of, tunings
 
@@ -185,8 +185,7 @@ def growth_share(record: Record) -> float:
 
 def seconds(record: Record) -> float:
     """All clocks except evaluation."""
-    clocks = vars(record.seconds)
-    return sum(value for name, value in clocks.items() if name != "evaluation")
+    return charged_seconds(vars(record.seconds))
 
 
 def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:

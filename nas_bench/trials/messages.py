@@ -1,11 +1,17 @@
 """What a running trial says: plain values, the only things that cross processes."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 SiteStatus = Literal[
     "added", "rejected", "not significant", "not chosen", "not possible", "too expensive"
 ]
+
+
+def charged_seconds(clocks: Mapping[str, float]) -> float:
+    """Training and growth; evaluation is for the reader, not for the network."""
+    return sum(clocks.values()) - clocks.get("evaluation", 0.0)
 
 
 @dataclass(frozen=True)

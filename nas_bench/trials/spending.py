@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from nas_bench.trials.config import Budget
+from nas_bench.trials.messages import charged_seconds
 
 
 @dataclass
@@ -24,16 +25,10 @@ class Spent:
         """Training and growth."""
         return self.train_flops + self.growth_flops
 
-    @property
-    def charged_seconds(self) -> float:
-        """Training and growth; evaluation is for the reader, not for the network."""
-        return sum(self.seconds.values()) - self.seconds.get("evaluation", 0.0)
-
     def fraction(self, budget: Budget, epoch: float) -> float:
         """How much of a budget is spent, from 0 to 1 (and a last step beyond)."""
-        return budget.share(
-            epoch=epoch, step=self.step, flops=self.flops, seconds=self.charged_seconds
-        )
+        seconds = charged_seconds(self.seconds)
+        return budget.share(epoch=epoch, step=self.step, flops=self.flops, seconds=seconds)
 
     def exhausts(self, budget: Budget, epoch: float, next_step: float) -> bool:
         """Whether a budget is spent, or a step of so many FLOPs would exceed it."""
