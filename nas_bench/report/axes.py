@@ -17,6 +17,7 @@ AXES = {
     "parameters": "parameters",
     "training_flops": "training FLOPs, growth included",
     "seconds": "seconds of training and growth",
+    "with_tuning": "training FLOPs, growth and search included",
 }
 """Costs that scores are shown against, and what the axis says."""
 _MANTISSAS = (

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nas_bench.report.comparison import Comparison
-from nas_bench.report.standing import COSTS, Standing
+from nas_bench.report.standing import COSTS, WITH_TUNING, Standing
 from nas_bench.results.paths import path_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
-STEMS = (*(f"pareto_{c}" for c in COSTS), "anytime", "growth", "paper", "critical_differences")
+_COSTS = (*COSTS, WITH_TUNING)
+STEMS = (*(f"pareto_{c}" for c in _COSTS), "anytime", "growth", "paper", "critical_differences")
 """What names of figures begin with."""
 _METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None},
@@ -56,7 +57,7 @@ def _drawn(
     suffixes = _suffixes([found.comparison for found in standings])
     shown = zip(standings, content["comparisons"], suffixes, strict=True)
     for found, described, suffix in shown:
-        for cost in COSTS:
+        for cost in _COSTS:
             published = described["published"] if cost == "parameters" else ()
             label = cost_label(found.comparison, cost)
             if figure := pareto_figure(found, cost, label, published):

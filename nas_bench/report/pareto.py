@@ -22,7 +22,7 @@ from nas_bench.report.look import (
     pale,
 )
 from nas_bench.report.sheet import Grid, sheet
-from nas_bench.report.standing import COSTS, Standing, twin_of
+from nas_bench.report.standing import Standing, costs, twin_of
 
 _EQUAL = 1.005  # costs whose ratio is below this are called equal
 _NEAR = 3.0  # costs and errors within this factor of the best method's are shown in detail
@@ -80,7 +80,7 @@ class Plot:
     def costs(self, view: Sequence[Point]) -> list[float]:
         """Costs of the view's seeds and of their twins."""
         means = [point.cost for point in self.with_twins(view)]
-        return [COSTS[self.cost](r) for p in view for r in p.row.results] + means
+        return [costs(p.row)[self.cost](r) for p in view for r in p.row.results] + means
 
     def scores(self, view: Sequence[Point], near: Sequence[Point]) -> list[float]:
         """Scores of the view's seeds and ends of the near points' bars."""
@@ -104,7 +104,7 @@ def pareto_figure(
 
     Args:
         found: what the scores of a comparison say.
-        cost: of COSTS.
+        cost: of COSTS, or WITH_TUNING.
         label: of its axis.
         published: what papers report; shown hollow where it says the cost.
     """
@@ -153,14 +153,15 @@ def _plot(found: Standing, cost: str, label: str, published: Sequence[Mapping[st
 
 
 def _point(found: Standing, row: Row, cost: str) -> Point | None:
-    """None where there is no result, or nothing that a logarithmic axis can show."""
-    costs = [COSTS[cost](record) for record in row.results]
+    """None where there is no result, no such cost, or nothing that a logarithmic axis can show."""
+    measure = costs(row).get(cost)
+    spent = [measure(record) for record in row.results] if measure else []
     score = found.scores[row.name]
     mean, interval = score.estimate.mean, score.interval
-    if not costs or min(costs) <= 0 or not math.isfinite(mean):
+    if not spent or min(spent) <= 0 or not math.isfinite(mean):
         return None
     low, high = (interval.low, interval.high) if interval else (mean, mean)
-    return Point(row, fmean(costs), mean, low, high)
+    return Point(row, fmean(spent), mean, low, high)
 
 
 def _twin(found: Standing, row: Row, match: str, cost: str) -> Point | None:
@@ -274,7 +275,8 @@ def _shifts(axes: Axes, points: Sequence[Point]) -> dict[str, float]:
 def _draw(axes: Axes, plot: Plot, point: Point, look: Look, shift: float) -> None:
     results, score = point.row.results, plot.comparison.score
     seeds = {**_mark(look, 3.0), "markeredgewidth": 0, "alpha": 0.3}
-    axes.plot([COSTS[plot.cost](r) * shift for r in results], [score(r) for r in results], **seeds)
+    measure = costs(point.row)[plot.cost]
+    axes.plot([measure(r) * shift for r in results], [score(r) for r in results], **seeds)
     for match, dash in _TWINS.items():
         if twin := plot.twins.get((point.row.name, match)):
             ends = [point.cost * shift, twin.cost * shift], [point.score, twin.score]

@@ -5,8 +5,11 @@ from dataclasses import replace
 import pytest
 import synthetic
 
-from nas_bench.report.comparison import comparisons
+from nas_bench.report.axes import AXES
+from nas_bench.report.comparison import comparisons, training_flops
 from nas_bench.report.content import content
+from nas_bench.report.look import style
+from nas_bench.report.pareto import pareto_figure
 from nas_bench.report.standing import WITH_TUNING, standing
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.plan import plan
@@ -87,3 +90,21 @@ def test_without_its_search_in_the_ledger_a_row_is_called_by_what_ran(ledger):
     names = {row.name for row in found.rows}
     assert any(name.startswith("gradmax[scale=") for name in names)
     assert not any(standing(found).front[WITH_TUNING])
+
+
+def test_the_search_is_a_cost_in_a_figure_of_tuned_rows_alone(ledger):
+    found = standing(tuned_comparison(ledger))
+    with style():
+        figure = pareto_figure(found, WITH_TUNING, AXES[WITH_TUNING])
+    assert figure is not None
+    places = [line.get_xdata() for line in figure.axes[0].lines]
+    drawn = {round(float(x[0])) for x in places if len(x) == 1}
+    for row in found.comparison.rows:
+        if row.role == "method":
+            assert row.tuning is not None
+            spent = {round(training_flops(record) + row.tuning.flops) for record in row.results}
+            assert len(spent) == 1
+            assert spent <= drawn
+    rows = tuple(replace(row, tuning=None) for row in found.comparison.rows)
+    untuned = standing(replace(found.comparison, rows=rows))
+    assert pareto_figure(untuned, WITH_TUNING, AXES[WITH_TUNING]) is None
