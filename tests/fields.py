@@ -9,7 +9,7 @@ up position by position, with an explicit check of the bounds.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -59,7 +59,7 @@ def pair(value: int | tuple[int, ...]) -> Sized:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
-def reads(size: Sized, layer: nn.Module) -> Read:
+def reads(size: Sequence[int], layer: nn.Module) -> Read:
     """What each tap (row-major) reads at each output position (row-major); None is outside."""
     if isinstance(layer, nn.Linear):
         return [[(i, j)] for i in range(size[0]) for j in range(size[1])]
@@ -94,10 +94,10 @@ def _axis(
     return [[i if 0 <= i < length else None for i in row] for row in places]
 
 
-def output_size(size: Sized, layer: nn.Module) -> Sized:
+def output_size(size: Sequence[int], layer: nn.Module) -> Sized:
     """Of a convolution."""
     if isinstance(layer, nn.Linear):
-        return size
+        return size[0], size[1]
     kernel, stride, dilation = (pair(getattr(layer, k)) for k in ("kernel_size", "stride",
                                                                   "dilation"))  # fmt: skip
     axes = [
@@ -242,23 +242,40 @@ def field_rows(
     model = copy.deepcopy(model).eval()
     grown, following = (model.get_submodule(name) for name in site)
     samples = [_one_sample(model, site, x[i : i + 1], y[i : i + 1], loss) for i in range(len(x))]
-    inputs, hidden, pre_activity, goal = (torch.cat(t) for t in zip(*samples, strict=True))
+    maps = tuple(torch.cat(parts) for parts in zip(*samples, strict=True))
+    return between(grown, path_of(model, site), following, *maps)
+
+
+def between(
+    grown: nn.Module, path: list[nn.Module], following: nn.Module, inputs: Tensor, hidden: Tensor,
+    pre_activity: Tensor, goal: Tensor,
+) -> FieldRows:  # fmt: skip
+    """The rows of a site, from what both layers read, a and v as they are in the network."""
     inputs = as_map(inputs)
     patches = unfolded(inputs, grown)
-    new = patches.transpose(1, 2).unflatten(2, output_size(inputs.shape[2:], grown))
-    for module in path_of(model, site):
-        new = stand_in(module, new)
-    if new[0, 0].numel() > 1 and isinstance(following, nn.Linear) and hidden.dim() == 2:
-        taps = [[(i, j) for i in range(new.shape[2]) for j in range(new.shape[3])]]
-    else:
-        taps = reads(new.shape[2:], following)
+    new = carried(patches, output_size(inputs.shape[2:], grown), path)
     return FieldRows(
-        inputs=read(new, taps),
+        inputs=read(new, taps_of(new, hidden, following)),
         patches=patches,
         hidden=unfolded(as_map(hidden), following),
         pre_activity=as_map(pre_activity).flatten(2).transpose(1, 2),
         goal=as_map(goal).flatten(2).transpose(1, 2),
     )
+
+
+def carried(patches: Tensor, size: Sized, path: list[nn.Module]) -> Tensor:
+    """Patches (n, R, p) as a map of this size, behind the linear operations of the path."""
+    new = patches.transpose(1, 2).unflatten(2, size)
+    for module in path:
+        new = stand_in(module, new)
+    return new
+
+
+def taps_of(new: Tensor, hidden: Tensor, following: nn.Module) -> Read:
+    """What each tap of the next layer reads of a map; every position of it behind a flatten."""
+    if new[0, 0].numel() > 1 and isinstance(following, nn.Linear) and hidden.dim() == 2:
+        return [[(i, j) for i in range(new.shape[2]) for j in range(new.shape[3])]]
+    return reads(new.shape[2:], following)
 
 
 def _one_sample(

@@ -1,0 +1,258 @@
+"""What growth events at sites with a map cost, by hand: multiply-adds by part.
+
+As `growth_charges` for sites between linear layers, whose prices of decompositions hold here too.
+Sums over the data carry a constant 1 whether or not a layer has a bias; solutions do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from field_events import Event, Scene
+from growth_charges import AMPLITUDES, eigh, svd, whitening
+from torch import Tensor, nn
+
+PAIRINGS, PAIRED, RANKED_ROWS, BLOCK = 19, 100, 20_000, 64
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of an event.
+
+    Attributes:
+        n: samples of the statistics.
+        s: samples of the line search.
+        f: inputs of the grown layer, without the constant.
+        e: inputs of the next layer, without the constant.
+        p: inputs of the grown layer, with the constant if it has a bias.
+        m: inputs of the next layer, likewise.
+        d: outputs of the next layer.
+        h: channels before.
+        k: neurons proposed.
+        found: directions that are not rounding.
+        taps: of the next layer.
+        u: positions of the grown layer.
+        r: positions of the map that the next layer reads.
+        q: positions of the next layer.
+        before: multiply-adds of a sample in all layers before the next one.
+        after: in all layers behind it.
+    """
+
+    n: int
+    s: int
+    f: int
+    e: int
+    p: int
+    m: int
+    d: int
+    h: int
+    k: int
+    found: int
+    taps: int
+    u: int
+    r: int
+    q: int
+    before: int
+    after: int
+
+    @classmethod
+    def of(cls, scene: Scene, event: Event) -> Sizes:
+        """Those of an event."""
+        rows, layers = scene.statistics.rows, multiply_adds(scene.model, scene.batch[0][:1])
+        names = list(layers)
+        place = names.index(scene.site[1])
+        return cls(
+            n=len(rows),
+            s=len(scene.search.rows),
+            f=scene.layers[0].weight[0].numel(),
+            e=scene.layers[1].weight[0].numel(),
+            p=scene.grown.shape[1],
+            m=scene.next.shape[1],
+            d=len(scene.next),
+            h=len(scene.grown),
+            k=len(event.fan_in),
+            found=event.found,
+            taps=rows.taps,
+            u=rows.patches.shape[1],
+            r=scene.positions,
+            q=rows.goal.shape[1],
+            before=sum(layers[name] for name in names[:place]),
+            after=sum(layers[name] for name in names[place + 1 :]),
+        )
+
+    @property
+    def wide(self) -> int:
+        """Columns of N."""
+        return self.taps * self.d
+
+    @property
+    def fitted(self) -> int:
+        """The next layer, or an update of it, on a sample."""
+        return self.q * self.e * self.d
+
+    @property
+    def forward(self) -> int:
+        """The network on a sample."""
+        return self.before + self.fitted + self.after
+
+    @property
+    def new(self) -> int:
+        """Pre-activities of new channels on a sample."""
+        return self.u * self.f * self.k
+
+    @property
+    def out(self) -> int:
+        """What the next layer makes of new channels on a sample."""
+        return self.q * self.wide * self.k
+
+    @property
+    def cross(self) -> int:
+        """N of a sample: every tap at all positions, or behind a flatten at its own."""
+        return (1 if self.flat else self.r) * (self.f + 1) * self.wide
+
+    @property
+    def flat(self) -> bool:
+        """Whether every tap reads a position of its own."""
+        return self.q == 1 and self.taps == self.r
+
+    @property
+    def goals(self) -> int:
+        """A pass with goals (which ends at a), E vvᵀ, and Σ v at every tap from one product."""
+        passes = self.n * (self.forward + self.after)
+        constant = 0 if self.flat else self.r * self.wide
+        return passes + self.n * self.q * self.d**2 + constant
+
+    @property
+    def hidden_goal(self) -> int:
+        """M of a sample."""
+        return self.q * (self.e + 1) * self.d
+
+    @property
+    def best_update(self) -> float:
+        """δW* from M and S₁."""
+        return whitening(self.m) + 2 * self.d * self.m**2
+
+    @property
+    def whitened(self) -> int:
+        """TᵀN."""
+        return self.p * self.p * self.wide
+
+    @property
+    def paired(self) -> int:
+        """Samples of the null distribution."""
+        return min(self.n, max(PAIRED, 4 * self.m // self.q))
+
+
+def multiply_adds(model: nn.Module, x: Tensor) -> dict[str, int]:
+    """Of one sample in every convolution and linear layer, in the order of the calls."""
+    counts: dict[str, int] = {}
+
+    def counter(name: str, weights: int) -> Callable[..., None]:
+        def count(_layer: nn.Module, _args: tuple[Tensor, ...], out: Tensor) -> None:
+            counts[name] = weights * out[0, 0].numel()
+
+        return count
+
+    handles = [
+        module.register_forward_hook(counter(name, module.weight.numel()))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    with torch.no_grad():
+        model(x)
+    for handle in handles:
+        handle.remove()
+    return counts
+
+
+def gram(p: int, rows: int) -> int:
+    """xᵀx of (rows, p) by blocks of one triangle, a quarter of p wide or 64."""
+    size = max(p // 4, BLOCK)
+    return sum(min(size, p - i) * (p - i) for i in range(0, p, size)) * rows
+
+
+def leading(rows: int, columns: int, found: int) -> float:
+    """Singular vectors by the eigenvectors of the smaller Gram matrix."""
+    large, small = max(rows, columns), min(rows, columns)
+    return large * small**2 + eigh(small) + large * small * found
+
+
+def line_search(s: Sizes, *, update: bool) -> float:
+    """Goals; signs (forward and backward through ω); 25 losses, of which the first runs the whole
+    network and the others what comes from the next layer on; and the predicted drop.
+    """
+    shifted = s.new + update * s.fitted
+    later = (AMPLITUDES - 1) * (s.fitted + s.after)
+    signs, losses = s.new + 2 * s.out, shifted + AMPLITUDES * s.out + s.forward + later
+    return s.s * (s.forward + s.after + signs + losses + shifted + s.out)
+
+
+def tiny(s: Sizes, *, update: bool = True) -> dict[str, float]:
+    """All sums and γ; δW*, N, its SVD, t*, and 19 pairings projected again."""
+    sums = gram(s.f + 1, s.n * s.r) + gram(s.e + 1, s.n * s.q) + s.n * s.hidden_goal
+    scale = s.n * (s.new + s.out + s.fitted + update * s.fitted)
+    few = s.paired
+    root = gram(s.e + 1, few * s.q) + whitening(s.m)
+    again = few * (s.hidden_goal + s.fitted + s.cross) + 2 * s.d * s.m**2
+    pairing = again + s.whitened + svd(*sorted((s.p, s.wide), reverse=True))
+    N = s.best_update + s.n * (s.fitted + s.cross) + whitening(s.p) + s.whitened
+    neurons = s.p * s.p * s.k + s.n * (s.new + s.out)
+    return {
+        "statistics": s.goals + sums + scale,
+        "decomposition": N + leading(s.p, s.wide, s.found) + root + PAIRINGS * pairing + neurons,
+        "line_search": line_search(s, update=update),
+    }
+
+
+def tiny_unprojected(s: Sizes) -> dict[str, float]:
+    """S, goals and γ; Ñ, its SVD and another of what is centred, t*, and 19 pairings."""
+    scale = s.n * (s.new + s.out + s.fitted)
+    spectrum = s.whitened + svd(*sorted((s.p, s.wide), reverse=True))
+    tested = s.n * s.cross + spectrum + PAIRINGS * (s.paired * s.cross + spectrum)
+    neurons = s.p * s.p * s.k + s.n * (s.new + s.out)
+    N = whitening(s.p) + s.n * s.cross + s.whitened + leading(s.p, s.wide, s.found)
+    return {
+        "statistics": s.goals + gram(s.f + 1, s.n * s.r) + scale,
+        "decomposition": N + tested + neurons,
+        "line_search": line_search(s, update=False),
+    }
+
+
+def random_growth(s: Sizes, *, update: bool = False) -> dict[str, float]:
+    """γ by a pass, and with δW* its sums (and Ñ, which comes with every goal)."""
+    sums = s.goals + gram(s.e + 1, s.n * s.q) + s.n * (s.hidden_goal + s.cross)
+    scale = s.n * (s.forward + s.new + s.out + update * s.fitted)
+    return {
+        "statistics": update * sums + scale,
+        "decomposition": update * s.best_update,
+        "line_search": line_search(s, update=update),
+    }
+
+
+def gradmax(s: Sizes) -> dict[str, float]:
+    """The goals and Ñ; singular vectors of Ñ without its bias row."""
+    decomposition = leading(s.f, s.wide, s.found)
+    return {"statistics": s.goals + s.n * s.cross, "decomposition": decomposition}
+
+
+def north(s: Sizes, candidates: int) -> dict[str, float]:
+    """The Gram of all patches; the kernel; a tenth of the candidates and their effective ranks."""
+    p, h, count, rows = s.p, s.h, candidates // 10, s.u * min(s.n, max(2, RANKED_ROWS // s.u))
+    kernel = whitening(p) + p**3 + p * p * h + svd(p, h) + 2 * p * p * h
+    read = s.f**2 if p > s.f else 0
+    drawn = count * (p**2 + read + rows * p + rows * h + eigh(h + 1))
+    present = rows * p * h + rows * h**2
+    statistics = s.n * s.forward + gram(s.f + 1, s.n * s.u)
+    return {"statistics": statistics, "decomposition": kernel + drawn + present}
+
+
+def net2net(s: Sizes) -> dict[str, float]:
+    """Copying is free."""
+    return {"statistics": 0, "decomposition": 0}
+
+
+def widening(s: Sizes, *, normed: bool) -> int:
+    """Moments of the new channels behind a batch norm, by another pass."""
+    return normed * s.n * (s.forward + s.new)
