@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from nas_bench.results.run import Run
+from nas_bench.specs import InputError, parse
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record, charged_seconds
 from nas_bench.trials.plan import CONTROLS
@@ -66,7 +67,7 @@ class Row:
         spec = self.config.method if self.config else self.name
         if self.tuning:
             spec = self.tuning.method
-        if spec in CONTROLS:
+        if _is_control(spec):
             return "control"
         return "baseline" if spec.partition("[")[0] == "fixed" else "method"
 
@@ -171,6 +172,16 @@ class Comparison:
 def kind_name(kind: str) -> str:
     """The kind of experiment as titles say it."""
     return _KINDS.get(kind, kind)
+
+
+def _is_control(method: str) -> bool:
+    """Whether each option of a method makes a control; what a damaged row says may be no spec."""
+    try:
+        spec = parse(method)
+    except InputError:
+        return False
+    alone = (str(replace(spec, options={name: value})) for name, value in spec.options.items())
+    return bool(spec.options) and all(control in CONTROLS for control in alone)
 
 
 def training_flops(record: Record) -> float:

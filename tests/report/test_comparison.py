@@ -117,3 +117,25 @@ def test_a_comparison_in_which_all_failed_has_no_numbers(tmp_path: Path) -> None
     (comparison,) = compared(ledger)
     assert comparison.rows[0].seeds == "0/1"
     assert math.isnan(comparison.rows[0].estimate(comparison.score).mean)
+
+
+@pytest.mark.parametrize(
+    ("method", "role"),
+    [
+        ("tiny", "method"),
+        ("tiny[update=false]", "control"),
+        ("tiny[significance=false,update=false]", "control"),
+        ("tiny[exact=true]", "method"),
+        ("tiny[exact=true,update=false]", "method"),
+        ("gradmax[scale=2.0]", "method"),
+        ("random_growth[update=true]", "control"),
+        ("fixed[size=seed]", "baseline"),
+    ],
+)
+def test_what_only_takes_a_method_apart_is_a_control(
+    method: str, role: str, tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.run(ledger, trial(method=method))
+    ((row,),) = (comparison.rows for comparison in compared(ledger))
+    assert row.role == role
