@@ -1,5 +1,6 @@
 """`nas-bench tune`: equal tuning of every method, then the trials of a protocol."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -115,6 +116,8 @@ def _tune(request: _Request, stop: "Stop") -> int:
     settings = execution_settings(request, ledger, plugin_paths, protocol)
     trials = [trial for search in found for trial in search.trials]
     stopping = _early_stopping(request, trials, ledger)
+    if stopping:
+        _require_records(planned, request, ledger)
     run_trials(request, trials, ledger, stop, replace(settings, early_stopping=stopping))
     chosen = [choose(search, ledger) for search in found]
     final = tuned(planned, {(c.search.task, c.search.method): c.candidate.change for c in chosen})
@@ -140,6 +143,7 @@ def _early_stopping(
 ) -> "EarlyStopping | None":
     """What ASHA knows when it begins, None without it."""
     from nas_bench.execution.asha import EarlyStopping
+    from nas_bench.execution.earlier import missing
 
     if request.search != "asha":
         return None
@@ -153,9 +157,37 @@ def _early_stopping(
             f"--search asha compares single trials, but --search-seeds is "
             f"{request.search_seeds}: give one seed, or use --search sobol"
         )
-    runs = ((trial, ledger.run(trial)) for trial in trials)
-    ended = ((trial, run) for trial, run in runs if run and run.status in ("ok", "stopped"))
-    return EarlyStopping(tuple((trial, run.curve) for trial, run in ended))
+    again = {trial.id for trial in missing(trials, ledger, request.rerun, stopping=True)}
+    runs = ((trial, ledger.run(trial)) for trial in trials if trial.id not in again)
+    return EarlyStopping(tuple((trial, run.curve) for trial, run in runs if run))
+
+
+def _require_records(
+    planned: Sequence["TrialConfig"], request: _Request, ledger: "Ledger"
+) -> None:
+    """Refuse records that are further apart than the first rung of ASHA."""
+    from nas_bench.execution.asha import REDUCTION, RUNGS
+    from nas_bench.trials.config import Budget
+
+    apart = {"method": "fixed", "twin": None}
+    for task, config in {c.task: c for c in planned}.items():
+        budget = Budget(epochs=config.evaluate_every)
+        flops = _flops(config.model_copy(update={**apart, "budget": budget}), request, ledger)
+        rung = (config.budget.flops or math.inf) / REDUCTION**RUNGS
+        if flops is not None and flops > rung:
+            raise InputError(
+                f"--search asha compares at {rung:.2g} FLOPs first, but records are "
+                f"{flops:.2g} FLOPs of fixed apart on {task}: add --set evaluate_every="
+                f"{config.evaluate_every * rung / flops / 2:.1g}"
+            )
+
+
+def _flops(config: "TrialConfig", request: _Request, ledger: "Ledger") -> float | None:
+    """What a trial costs, None if that is not known."""
+    from nas_bench.execution.estimate import Estimator
+    from nas_bench.training.data import data_folder
+
+    return Estimator(ledger.glances(), data_folder(request.data)).estimate(config).flops
 
 
 def _require_flops(
@@ -167,12 +199,8 @@ def _require_flops(
     """Refuse any other budget, and propose what `fixed` spends in it at target size."""
     if protocol.budget.flops is not None:
         return
-    from nas_bench.execution.estimate import Estimator
-    from nas_bench.training.data import data_folder
-
-    estimator = Estimator(ledger.glances(), data_folder(request.data))
     firsts = {c.task: c.model_copy(update={"method": "fixed", "twin": None}) for c in planned}
-    costs = {task: estimator.estimate(config).flops for task, config in firsts.items()}
+    costs = {task: _flops(config, request, ledger) for task, config in firsts.items()}
     known = [f"--budget '{cost:.2g} flops' on {task}" for task, cost in costs.items() if cost]
     proposed = f", such as {', '.join(known)}: what fixed spends now" if known else ""
     raise InputError(
@@ -257,7 +285,7 @@ def _print(values: Sequence[dict[str, Any]]) -> None:
 
 def _spelled(row: dict[str, Any]) -> str:
     if row["validation_score"] == float("-inf"):
-        return "the protocol's own: every configuration failed"
+        return "the protocol's own: no configuration has a result"
     changed = (f"{name} {value}" for name, value in row["changed"].items())
     return ", ".join(changed) or "the protocol's own"
 

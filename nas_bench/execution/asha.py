@@ -14,17 +14,14 @@ if TYPE_CHECKING:
     from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 REDUCTION = 3
-"""Of the trials that reach a rung one in so many goes on; also the factor between rungs."""
+"""About one in so many of the trials that reach a rung goes on; also the factor between rungs."""
 RUNGS = 2
 """Comparisons of a trial before its end: at a ninth and a third of its budget."""
 
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Asynchronous successive halving (ASHA; Li et al., MLSys 2020), which only ever stops.
-
-    A trial that reaches a rung goes on if its validation score is among the best third of those
-    that its search has seen there so far, so that the order in which they come matters.
+    """What is known to searches when a sweep begins.
 
     Attributes:
         earlier: trials of the same searches that have ended before, and their records.
@@ -33,28 +30,26 @@ class EarlyStopping:
     earlier: tuple[tuple[TrialConfig, tuple[Record, ...]], ...] = ()
 
 
-def validation_score(accuracy: float | None, loss: float) -> float:
+def score(accuracy: float | None, loss: float) -> float:
     """What searches go by, higher is better: accuracy, else the negative loss.
 
     Minus infinity where that is not finite.
     """
-    score = -loss if accuracy is None else accuracy
-    return score if math.isfinite(score) else -math.inf
+    found = -loss if accuracy is None else accuracy
+    return found if math.isfinite(found) else -math.inf
 
 
 def scheduler(
-    configs: Sequence[TrialConfig], stopping: EarlyStopping, stop: Callable[[int, str], None]
+    configs: Sequence[TrialConfig], searches: "Searches", stop: Callable[[int, str], None]
 ) -> "TrialScheduler":
     """What tells Ray Tune to stop trials.
 
     Args:
         configs: of the trials, by number; their budgets are in FLOPs.
-        stopping: what is known already.
+        searches: that the trials belong to.
         stop: hears the number of a trial that is stopped, and why.
     """
     from ray.tune.schedulers import FIFOScheduler
-
-    searches = _Searches(stopping)
 
     class Halving(FIFOScheduler):
         """Starts trials in order and stops some."""
@@ -74,8 +69,13 @@ def scheduler(
     return Halving()
 
 
-class _Searches:
-    """An ASHA of Ray Tune for each search: a method on a task with a search seed."""
+class Searches:
+    """An ASHA of Ray Tune for each search: a method on a task with a search seed.
+
+    Asynchronous successive halving (Li et al., MLSys 2020) as Ray has it, which only ever stops: a
+    trial that reaches a rung goes on if its validation score is not below the 67th percentile of
+    those that its search has seen there before, so that the order in which they come matters.
+    """
 
     def __init__(self, stopping: EarlyStopping) -> None:
         self._halvings: dict[tuple[str, str, int], ASHAScheduler] = {}
@@ -92,20 +92,20 @@ class _Searches:
         if message["type"] != "record" or message["final"]:
             return None
         flops = message["train_flops"] + message["growth_flops"]
-        score = validation_score(message["validation_accuracy"], message["validation_loss"])
-        if self._goes_on(config, flops, score):
+        reached = score(message["validation_accuracy"], message["validation_loss"])
+        if self._goes_on(config, flops, reached):
             return None
         return (
-            f"at {flops / _budget(config):.0%} of its FLOPs its validation score {score:.4g} was "
-            f"not among the best {1 / REDUCTION:.0%} of its search"
+            f"at {flops / _budget(config):.0%} of its FLOPs its validation score {reached:.4g} "
+            f"was below the {100 - 100 / REDUCTION:.0f}th percentile of its search"
         )
 
-    def _goes_on(self, config: TrialConfig, flops: float, score: float) -> bool:
+    def _goes_on(self, config: TrialConfig, flops: float, reached: float) -> bool:
         halving, nobody = self._halving(config), cast("Any", None)
         if config.id not in self._known:
             self._known[config.id] = SimpleNamespace(trial_id=config.id)
             halving.on_trial_add(nobody, cast("Any", self._known[config.id]))
-        found = {"flops": flops, "score": max(score, -sys.float_info.max)}
+        found = {"flops": flops, "score": max(reached, -sys.float_info.max)}
         trial = cast("Any", self._known[config.id])
         return halving.on_trial_result(nobody, trial, found) == halving.CONTINUE
 

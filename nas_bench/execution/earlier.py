@@ -66,11 +66,12 @@ def remarks(
 def _is_missing(config: TrialConfig, run: Run | None, rerun: Rerun, *, stopping: bool) -> bool:
     if run is None or run.unfinished or rerun == "all":
         return True
-    if run.status == "stopped":
-        return not stopping
+    if run.status == "stopped" and not stopping:
+        return True
+    ended = run.status in ("ok", "stopped")
     if rerun == "stale":
-        return run.status == "ok" and _differs(run, _today(config))
-    return rerun == "failed" and run.status != "ok"
+        return ended and _differs(run, _today(config))
+    return rerun == "failed" and not ended
 
 
 def _stale(row: Path, config: TrialConfig, running: Collection[str]) -> int:

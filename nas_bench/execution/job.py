@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Settings:
-    """How trials run; nothing here changes their results.
+    """How trials run; nothing here changes their results, but whether there is one.
 
     Attributes:
         data: folder of data sets; None: what each machine's environment says.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nas_bench
-from nas_bench.execution.asha import scheduler
+from nas_bench.execution.asha import Searches, scheduler
 from nas_bench.execution.job import Job, Settings, Sink, Stopping, is_last, never
 from nas_bench.execution.ray_session import session
 from nas_bench.trials.messages import Failure, as_dict
@@ -25,18 +25,26 @@ BREATH = 0.5
 
 def execute(jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping = never) -> None:
     """See `Executor`."""
+    stopping = settings.early_stopping
+    searches = Searches(stopping) if stopping else None
     with session(settings):
         while jobs and not stop():
-            jobs = _lost(jobs, settings, sink, stop)
+            jobs = _lost(jobs, settings, sink, stop, searches)
             settings = replace(settings, retries=settings.retries - 1)
 
 
-def _lost(jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping) -> list[Job]:
+def _lost(
+    jobs: Sequence[Job],
+    settings: Settings,
+    sink: Sink,
+    stop: Stopping,
+    searches: Searches | None,
+) -> list[Job]:
     """Run jobs; those that have retries left although Tune has given them up."""
     inbox = Inbox(jobs, sink)
     with tempfile.TemporaryDirectory(prefix="nas-bench-") as folder:
         try:
-            _tuner(jobs, settings, inbox, Path(folder), stop).fit()
+            _tuner(jobs, settings, inbox, Path(folder), stop, searches).fit()
         except Exception:
             inbox.raise_own_error()
             raise
@@ -147,20 +155,24 @@ def report_trial(values: dict[str, Any], report: Report) -> None:
 
 
 def _tuner(
-    jobs: Sequence[Job], settings: Settings, inbox: Inbox, folder: Path, stop: Stopping
+    jobs: Sequence[Job],
+    settings: Settings,
+    inbox: Inbox,
+    folder: Path,
+    stop: Stopping,
+    searches: Searches | None,
 ) -> "Tuner":
     from ray import tune
 
     resources = {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
-    stopping = settings.early_stopping
-    breath = 0.0 if stopping else BREATH  # a trial must not run on while its stopping is decided
+    breath = 0.0 if searches else BREATH  # a trial must not run on while its stopping is decided
     specs = [{"number": n, "job": j.as_dict(), "breath": breath} for n, j in enumerate(jobs)]
     return tune.Tuner(
         tune.with_resources(_trainable(nas_bench.__file__), resources),
         param_space={"spec": tune.grid_search(specs), "settings": vars(_portable(settings))},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=settings.max_concurrent,
-            scheduler=stopping and scheduler([j.config for j in jobs], stopping, inbox.stop),
+            scheduler=searches and scheduler([j.config for j in jobs], searches, inbox.stop),
             reuse_actors=True,
             trial_name_creator=_trial_name,
             trial_dirname_creator=_trial_name,

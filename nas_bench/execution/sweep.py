@@ -229,7 +229,8 @@ def _summary(
     configs: Sequence[TrialConfig], chosen: Sequence[TrialConfig], ledger: Ledger
 ) -> Summary:
     ran = {config.id for config in chosen}
-    good = [config.id for config in configs if ledger.status(config) == "ok"]
+    statuses = {config.id: ledger.status(config) for config in configs}
+    good = [identity for identity, status in statuses.items() if status == "ok"]
     ok = sum(identity in ran for identity in good)
-    ended = sum(ledger.status(config) in ("ok", "stopped") for config in configs)
-    return Summary(ok, failed=len(configs) - ended, skipped=len(good) - ok)
+    failed = sum(status not in ("ok", "stopped") for status in statuses.values())
+    return Summary(ok, failed, skipped=len(good) - ok)

@@ -16,9 +16,8 @@ from nas_bench.results.run import CURVE, Run
 from nas_bench.results.today import is_stale
 from nas_bench.trials.messages import Record, charged_seconds
 
-STATUSES = (
-    *("ok", "stopped", "running", "failed", "oom", "timeout", "diverged", "preempted", "damaged"),
-)
+STATUSES = ("ok", "stopped", "running", "failed", "oom", "timeout", "diverged", "preempted",
+            "damaged")  # fmt: skip
 """In the order of the table; stale results are ok too."""
 
 

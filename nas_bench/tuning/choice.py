@@ -41,7 +41,7 @@ class Chosen:
 def choose(search: Search, ledger: Ledger) -> Chosen:
     """The configuration with the best final validation score, the earliest of equal ones."""
     runs = [[ledger.glance(trial) for trial in c.trials] for c in search.candidates]
-    scores = tuple(fmean(map(validation_score, group)) for group in runs)
+    scores = tuple(fmean(map(_final_score, group)) for group in runs)
     known = [run for group in runs for run in group if run]
     stopped = sum(run.status == "stopped" for run in known)
     without = sum(run is None or run.status != "ok" for group in runs for run in group)
@@ -55,8 +55,8 @@ def choose(search: Search, ledger: Ledger) -> Chosen:
     )
 
 
-def validation_score(run: Run | None) -> float:
+def _final_score(run: Run | None) -> float:
     """Accuracy at the end of the budget, else the negative loss; -inf without a finite one."""
     if run is None or run.status != "ok" or run.result is None:
         return -math.inf
-    return asha.validation_score(run.result.validation_accuracy, run.result.validation_loss)
+    return asha.score(run.result.validation_accuracy, run.result.validation_loss)
