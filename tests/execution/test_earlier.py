@@ -66,3 +66,19 @@ def test_trials_with_damaged_files_are_counted(ledger):
     sweep([config()], ledger, "inline", SETTINGS)
     assert [path.name for path in ledger.set_aside] == ["damaged-1"]
     assert said([config()], ledger) == []
+
+
+def test_what_was_stopped_early_runs_again_only_without_early_stopping_or_if_stale(ledger):
+    trial = config()
+    for message in ({"type": "started"}, {"type": "stopped", "message": "it lagged behind"}):
+        ledger.write(trial, message)
+    ledger.finish(trial)
+    assert ledger.status(trial) == "stopped"
+    assert missing([trial], ledger, "none") == [trial]
+    assert missing([trial], ledger, "none", stopping=True) == []
+    assert missing([trial], ledger, "failed", stopping=True) == []
+    ledger.write(trial, {"type": "started", "environment": {"sources": {"core": "0" * 16}}})
+    ledger.write(trial, {"type": "stopped", "message": "it lagged behind"})
+    ledger.finish(trial)
+    assert missing([trial], ledger, "none", stopping=True) == []
+    assert missing([trial], ledger, "stale", stopping=True) == [trial]
