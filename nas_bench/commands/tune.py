@@ -30,6 +30,7 @@ from nas_bench.specs import InputError
 
 if TYPE_CHECKING:
     from nas_bench.execution.asha import EarlyStopping
+    from nas_bench.execution.estimate import Estimator
     from nas_bench.execution.terminal import Stop
     from nas_bench.report import Report
     from nas_bench.results.ledger import Ledger
@@ -169,10 +170,11 @@ def _require_records(
     from nas_bench.execution.asha import REDUCTION, RUNGS
     from nas_bench.trials.config import Budget
 
+    estimator = _estimator(request, ledger)
     apart = {"method": "fixed", "twin": None}
     for task, config in {c.task: c for c in planned}.items():
         budget = Budget(epochs=config.evaluate_every)
-        flops = _flops(config.model_copy(update={**apart, "budget": budget}), request, ledger)
+        flops = estimator.estimate(config.model_copy(update={**apart, "budget": budget})).flops
         rung = (config.budget.flops or math.inf) / REDUCTION**RUNGS
         if flops is not None and flops > rung:
             raise InputError(
@@ -182,12 +184,12 @@ def _require_records(
             )
 
 
-def _flops(config: "TrialConfig", request: _Request, ledger: "Ledger") -> float | None:
-    """What a trial costs, None if that is not known."""
+def _estimator(request: _Request, ledger: "Ledger") -> "Estimator":
+    """What knows the costs of trials; it reads the ledger."""
     from nas_bench.execution.estimate import Estimator
     from nas_bench.training.data import data_folder
 
-    return Estimator(ledger.glances(), data_folder(request.data)).estimate(config).flops
+    return Estimator(ledger.glances(), data_folder(request.data))
 
 
 def _require_flops(
@@ -200,7 +202,8 @@ def _require_flops(
     if protocol.budget.flops is not None:
         return
     firsts = {c.task: c.model_copy(update={"method": "fixed", "twin": None}) for c in planned}
-    costs = {task: _flops(config, request, ledger) for task, config in firsts.items()}
+    estimator = _estimator(request, ledger)
+    costs = {task: estimator.estimate(config).flops for task, config in firsts.items()}
     known = [f"--budget '{cost:.2g} flops' on {task}" for task, cost in costs.items() if cost]
     proposed = f", such as {', '.join(known)}: what fixed spends now" if known else ""
     raise InputError(
