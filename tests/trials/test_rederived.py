@@ -5,7 +5,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from types import ModuleType
+from typing import Any, ClassVar
 
 import growth_charges as charges
 import growth_events as events
@@ -46,21 +47,26 @@ class Fourfold(Bent):
         return nn.Sequential(OrderedDict(layers))
 
 
-METHODS = {
-    "tiny": (events.tiny(), charges.tiny),
-    "tiny[update=false]": (events.tiny(update=False), partial(charges.tiny, update=False)),
-    "tiny[projection=false]": (events.tiny(projected=False), charges.tiny_unprojected),
-    "random_growth": (events.random_growth(), charges.random_growth),
-    "random_growth[update=true]": (
-        events.random_growth(update=True), partial(charges.random_growth, update=True),
-    ),
-    "gradmax": (events.gradmax, charges.gradmax),
+def definitions(events: ModuleType, charges: ModuleType) -> dict[str, tuple[Any, Any]]:
+    """How each method proposes, and what an event of it costs; north's size is each test's own."""
+    return {
+        "tiny": (events.tiny(), charges.tiny),
+        "tiny[update=false]": (events.tiny(update=False), partial(charges.tiny, update=False)),
+        "tiny[projection=false]": (events.tiny(projected=False), charges.tiny_unprojected),
+        "random_growth": (events.random_growth(), charges.random_growth),
+        "random_growth[update=true]": (
+            events.random_growth(update=True), partial(charges.random_growth, update=True),
+        ),
+        "gradmax": (events.gradmax, charges.gradmax),
+        "net2net": (events.net2net, charges.net2net),
+    }  # fmt: skip
+
+
+METHODS = definitions(events, charges) | {
     "north_preactivation[candidates=40]": (
         events.north(40), partial(charges.north, candidates=40),
     ),
-    "net2net": (events.net2net, charges.net2net),
 }  # fmt: skip
-"""How each proposes, and what an event of it costs."""
 SEARCHED = ("tiny", "random_growth")
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 from torch import Generator, Tensor, nn
-from trials.test_rederived import close, known
+from trials.test_rederived import SEARCHED, close, definitions, known
 from trials.test_resume import reloaded
 from trials.test_trial import trial
 
@@ -66,22 +66,11 @@ SITES = {
     "blocks": {"2.branch.0": ("2.branch.2", 16), "3.branch.0": ("3.branch.3", 16)},
 }
 """The sites with a map of each task: their next layers, and how many positions these read."""
-METHODS = {
-    "tiny": (events.tiny(), charges.tiny),
-    "tiny[update=false]": (events.tiny(update=False), partial(charges.tiny, update=False)),
-    "tiny[projection=false]": (events.tiny(projected=False), charges.tiny_unprojected),
-    "random_growth": (events.random_growth(), charges.random_growth),
-    "random_growth[update=true]": (
-        events.random_growth(update=True), partial(charges.random_growth, update=True),
-    ),
-    "gradmax": (events.gradmax, charges.gradmax),
+METHODS = definitions(events, charges) | {
     "north_preactivation[candidates=400,effective=0.65]": (
         events.north(400, 0.65), partial(charges.north, candidates=400),
     ),
-    "net2net": (events.net2net, charges.net2net),
 }  # fmt: skip
-"""How each proposes, and what an event of it costs."""
-SEARCHED = ("tiny", "random_growth")
 
 
 @dataclass(frozen=True)
