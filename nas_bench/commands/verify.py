@@ -127,19 +127,18 @@ def _again(run: "Run", ledger: "Ledger", settings: Any) -> _Again:
     from nas_bench.execution import ExecutionError
     from nas_bench.execution.again import verified
     from nas_bench.execution.terminal import clean_stdout
-    from nas_bench.results.checks import place
     from nas_bench.results.verified import write_verified
     from nas_bench.specs import InputError
     from nas_bench.training.task import DataMissingError
 
-    click.echo(f"running again: {place(run)}", err=True)
+    click.echo(f"running again: {run.place}", err=True)
     try:
         with clean_stdout():
             outcome = verified(run, ledger, settings)
     except (ValueError, InputError, DataMissingError, ExecutionError) as error:
-        return _Again(place(run), None, str(error))
+        return _Again(run.place, None, str(error))
     write_verified(run.folder, outcome)
-    return _Again(place(run), outcome)
+    return _Again(run.place, outcome)
 
 
 def _lines(

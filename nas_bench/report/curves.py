@@ -90,7 +90,7 @@ def draw_curves(axes: Axes, rows: Sequence[Row], view: View, looked: Mapping[str
     """Mean ± sd of each row's seeds with a result; the others one by one, dotted.
 
     Args:
-        axes: with their limits and scales.
+        axes: to draw in; a logarithmic x axis must be one already.
         rows: to be drawn.
         view: of their runs.
         looked: by the name of a row.

@@ -30,17 +30,12 @@ class Finding:
 def findings(runs: Sequence[Run]) -> list[Finding]:
     """Everything that is wrong with the trials of a results folder."""
     alone = [
-        Finding(place(run), name, message)
+        Finding(run.place, name, message)
         for run in runs
         for name, check in _CHECKS.items()
         for message in check(run)
     ]
     return [*alone, *_same_sizes(runs), *_twins(runs), *_completeness(runs)]
-
-
-def place(run: Run) -> str:
-    """A trial's folder, without the results folder."""
-    return run.place
 
 
 def _files(run: Run) -> Iterator[str]:
@@ -153,7 +148,7 @@ def _same_sizes(runs: Iterable[Run]) -> Iterator[Finding]:
             if known.setdefault((run.task, record.widths), size) != size:
                 widths = list(record.widths)
                 message = f"its network of widths {widths} has another size than others"
-                yield Finding(place(run), "sizes", message)
+                yield Finding(run.place, "sizes", message)
                 break
 
 
@@ -166,10 +161,10 @@ def _twins(runs: Sequence[Run]) -> Iterator[Finding]:
         twin, original = run.config.twin, known.get(run.config.twin.of)
         if original is None or original.result is None:
             message = f"its original {twin.of} has no result here"
-            yield Finding(place(run), "twins", message)
+            yield Finding(run.place, "twins", message)
             continue
         for message in _unlike_original(run.result, original.result, twin.match):
-            yield Finding(place(run), "twins", message)
+            yield Finding(run.place, "twins", message)
 
 
 def _unlike_original(result: Record, original: Record, match: str) -> Iterator[str]:
@@ -190,11 +185,11 @@ def _completeness(runs: Iterable[Run]) -> Iterator[Finding]:
             key = c.protocol, str(c.version), c.kind, c.task, str(c.budget)
             groups[key][run.settings_id].append(run)
         if run.status in ("running", "preempted"):
-            yield Finding(place(run), "completeness", f"it has not ended: it is {run.state}")
+            yield Finding(run.place, "completeness", f"it has not ended: it is {run.state}")
     for rows in groups.values():
         asked = {run.seed for row in rows.values() for run in row}
         for row in rows.values():
             if lacking := sorted(asked - {run.seed for run in row}):
                 seeds = f"seed{'s' * (len(lacking) > 1)} {', '.join(map(str, lacking))}"
-                folder = place(row[0]).rpartition("/")[0]
+                folder = row[0].place.rpartition("/")[0]
                 yield Finding(folder, "completeness", f"{seeds} of others not run")
