@@ -10,8 +10,8 @@ from nas_bench.report.comparison import Comparison, Row, estimate
 from nas_bench.report.statistics import (
     TESTABLE,
     Difference,
+    corrected,
     detectable_gap,
-    holm,
     paired,
     smallest_p,
 )
@@ -119,11 +119,8 @@ def paired_rows(found: Sequence[Comparison], first: str, second: str) -> list[Pa
     if any(one is other for _, one, other in both):
         raise InputError(f"{first} and {second} are the same row: name two different ones")
     differences = [_difference(*pair) for pair in both]
-    adjusted = iter(holm([d.p for d in differences if d and d.p is not None]))
-    return [
-        Pairing(*pair, found, next(adjusted) if found and found.p is not None else None)
-        for pair, found in zip(both, differences, strict=True)
-    ]
+    answers = zip(both, differences, corrected(differences), strict=True)
+    return [Pairing(*pair, difference, p) for pair, difference, p in answers]
 
 
 def _rows(comparison: Comparison, name: str) -> list[Row]:

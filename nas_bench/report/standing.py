@@ -19,9 +19,9 @@ from nas_bench.report.statistics import (
     TESTABLE,
     Difference,
     Interval,
+    corrected,
     detectable_gap,
     front_probability,
-    holm,
     paired,
     shared_ranks,
     t_interval,
@@ -194,12 +194,8 @@ def _contrasts(
         if all(name in scores and _known(scores[name]) for name in (first, second))
     ]
     found = [paired(scores[first].values, scores[second].values) for _, first, second in asked]
-    tested = [difference.p for difference in found if difference.p is not None]
-    adjusted = iter(holm(tested))
-    return tuple(
-        Contrast(*names, difference, None if difference.p is None else next(adjusted))
-        for names, difference in zip(asked, found, strict=True)
-    )
+    answers = zip(asked, found, corrected(found), strict=True)
+    return tuple(Contrast(*names, difference, p) for names, difference, p in answers)
 
 
 def _growing(comparison: Comparison) -> Iterator[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from nas_bench.report.statistics.critical import CriticalDifference, critical_di
 from nas_bench.report.statistics.differences import (
     TESTABLE,
     Difference,
+    corrected,
     holm,
     paired,
     sign_flip,
@@ -28,6 +29,7 @@ __all__ = [
     "Interval",
     "MeanRank",
     "bca_interval",
+    "corrected",
     "critical_difference",
     "detectable_gap",
     "front_probability",

@@ -85,6 +85,12 @@ def holm(p_values: Values) -> tuple[float, ...]:
     return tuple(np.minimum(adjusted, 1).tolist())
 
 
+def corrected(family: Sequence[Difference | None]) -> tuple[float | None, ...]:
+    """Holm's adjusted p of each, over those that have one; None for the others."""
+    adjusted = iter(holm([found.p for found in family if found and found.p is not None]))
+    return tuple(next(adjusted) if found and found.p is not None else None for found in family)
+
+
 def _exact(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Sign-flip p over all flips; zeros that fill shorter rows change none."""
     table = np.zeros((len(rows), max((row.size for row in rows), default=0)))

@@ -9,6 +9,7 @@ from statsmodels.stats.multitest import multipletests
 
 from nas_bench.report.statistics import (
     TESTABLE,
+    corrected,
     holm,
     paired,
     sign_flip,
@@ -115,6 +116,17 @@ def test_holm_keeps_the_order_and_never_lowers_p(p: list[float]) -> None:
     assert all(before <= after <= 1 for before, after in zip(p, adjusted, strict=True))
     order = np.argsort(p, kind="stable")
     assert np.all(np.diff(np.array(adjusted)[order]) >= 0)
+
+
+def test_what_cannot_be_tested_takes_no_part_in_the_correction() -> None:
+    zeros = dict.fromkeys(range(10), 0.0)
+    rows = [{seed: seed - shift for seed in range(10)} for shift in (0.5, 2.0, 4.0)]
+    tested = [paired(row, zeros) for row in rows]
+    few = paired({0: 1.0}, {0: 0.0})
+    first, second, third = holm([found.p for found in tested if found.p is not None])
+    family = [few, tested[0], None, tested[1], few, tested[2]]
+    assert corrected(family) == (None, first, None, second, None, third)
+    assert corrected([few, None]) == (None, None)
 
 
 def test_paired_is_the_paired_t_test_and_the_exact_test_over_common_seeds() -> None:
