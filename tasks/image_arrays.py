@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import nn
 
+from nas_bench.training.array_files import arrays, header
 from nas_bench.training.convnet import convnet
-from nas_bench.training.image_arrays import arrays, header
 from nas_bench.training.pixels import channel_moments, normalised
 from nas_bench.training.task import DataMissingError, Recipe, Samples, Task
 

@@ -13,7 +13,7 @@ from nas_bench.contract.settings import settings
 from nas_bench.growth import GrowthMethod, Need, NewNeurons
 from nas_bench.training.data import data_folder
 from nas_bench.training.task import DataMissingError, Samples, Task
-from nas_bench.trials.plan import CONTROLS
+from nas_bench.trials.planning import CONTROLS
 
 GLOBAL = "leaves statistics and everything global alone"
 VARIANTS = ("fixed[size=seed]", *CONTROLS)

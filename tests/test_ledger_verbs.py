@@ -17,7 +17,7 @@ from nas_bench.cli import status
 from nas_bench.commands.status import _seeds
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.lock import locked
-from nas_bench.results.run import read_run
+from nas_bench.results.reading import read_run
 from nas_bench.results.verified import read_verified
 
 QUICK = ("--tasks", "sine", "--budget", "8 epochs", "--seeds", "0")

@@ -21,7 +21,7 @@ from nas_bench.commands.show_run import find_run
 from nas_bench.specs import InputError
 
 if TYPE_CHECKING:
-    from nas_bench.results.run import Run
+    from nas_bench.results.reading import Run
 
 Differences = dict[str, dict[str, tuple[Any, Any]]]
 
@@ -48,7 +48,7 @@ def diff(first: str, second: str, results: Path | None, as_json: bool) -> int:
 
     A trial is named by its folder, or by the first digits of its id.
     """
-    from nas_bench.results.compare import differences
+    from nas_bench.results.agreement import differences
 
     one, other = (_found(name, results_folder(results)) for name in (first, second))
     found, course = _differences(one, other), differences(one, other)

@@ -22,7 +22,7 @@ from nas_bench.commands.parameters import (
 )
 
 if TYPE_CHECKING:
-    from nas_bench.results.merge import Decision, Prefer
+    from nas_bench.results.merging import Decision, Prefer
 
 _EPILOG = examples(
     "nas-bench merge node1/results node2/results --results results/local",
@@ -88,7 +88,7 @@ def _decisions(
 ) -> "list[Decision]":
     from nas_bench.results.ledger import LedgerError
     from nas_bench.results.lock import locked
-    from nas_bench.results.merge import merge
+    from nas_bench.results.merging import merge
 
     try:
         with nullcontext() if dry else locked(target):

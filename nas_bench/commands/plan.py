@@ -67,11 +67,11 @@ def plan(as_json: bool, **values: Any) -> int:
 
 
 def _planned(selection: Selection) -> list[_Planned]:
-    from nas_bench.execution.earlier import missing
     from nas_bench.execution.estimate import Estimator
+    from nas_bench.execution.resume import missing
     from nas_bench.results.ledger import Ledger
     from nas_bench.training.data import data_folder
-    from nas_bench.trials.plan import plan
+    from nas_bench.trials.planning import plan
 
     configs = plan(selection.changed_protocol(), baselines=not selection.no_baselines)
     ledger = Ledger(results_folder(selection.results))
@@ -86,8 +86,8 @@ def _planned(selection: Selection) -> list[_Planned]:
 
 
 def _state(ledger: Any, config: "TrialConfig") -> str:
-    from nas_bench.results.run import glance
-    from nas_bench.results.today import is_stale
+    from nas_bench.results.reading import glance
+    from nas_bench.results.staleness import is_stale
 
     run = glance(ledger.trial_folder(config))
     if run.status != "ok":

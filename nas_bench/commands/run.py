@@ -27,7 +27,7 @@ from nas_bench.commands.selection import Selection, selection_options
 
 if TYPE_CHECKING:
     from nas_bench.execution import Settings, Sink
-    from nas_bench.execution.terminal import Say, Stop
+    from nas_bench.execution.signals import Say, Stop
     from nas_bench.execution.wandb_log import WandbLog
     from nas_bench.report import Report
     from nas_bench.results.ledger import Ledger
@@ -166,7 +166,7 @@ def run(**values: Any) -> int:
     The same command again continues: what has finished is not run twice. Changes to the
     protocol come from --config, then --set, then --methods, --tasks, --seeds and --budget.
     """
-    from nas_bench.execution.terminal import Terminated, terminable
+    from nas_bench.execution.signals import Terminated, terminable
 
     try:
         with terminable() as stop:
@@ -179,7 +179,7 @@ def run(**values: Any) -> int:
 def _run(request: Request, stop: "Stop") -> int:
     plugin_paths = load_plugins(request.plugin_paths)
     from nas_bench.results.ledger import Ledger
-    from nas_bench.trials.plan import plan
+    from nas_bench.trials.planning import plan
 
     protocol = request.changed_protocol()
     configs = plan(protocol, baselines=not request.no_baselines)
@@ -245,10 +245,10 @@ def run_trials(
         CannotRunError: if no trial can run, or the ledger cannot be written.
     """
     from nas_bench.execution import ExecutionError
-    from nas_bench.execution.earlier import missing, remarks
     from nas_bench.execution.progress import name, progress
+    from nas_bench.execution.resume import missing, remarks
+    from nas_bench.execution.signals import clean_stdout
     from nas_bench.execution.sweep import sweep
-    from nas_bench.execution.terminal import clean_stdout
     from nas_bench.results.ledger import LedgerError
     from nas_bench.training.task import DataMissingError
 
@@ -302,7 +302,7 @@ def _summarise(
     log: "WandbLog", request: Request, configs: Sequence["TrialConfig"], written: "Report"
 ) -> None:
     """Log the report to Weights & Biases."""
-    from nas_bench.execution.terminal import clean_stdout
+    from nas_bench.execution.signals import clean_stdout
 
     plots = [p for p in written.paths if p.suffix == ".png" and p.stem.startswith("pareto")]
     with clean_stdout(quiet=request.quiet) as log.warn:

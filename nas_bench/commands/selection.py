@@ -11,7 +11,7 @@ from nas_bench.commands.parameters import data_option, plugin_option, results_op
 from nas_bench.specs import specs
 
 if TYPE_CHECKING:
-    from nas_bench.execution.earlier import Rerun
+    from nas_bench.execution.resume import Rerun
     from nas_bench.trials.protocol import Protocol
 
 RERUNS = ("none", "failed", "stale", "all")

@@ -11,7 +11,7 @@ from nas_bench.commands.ls import aligned
 from nas_bench.specs import InputError
 
 if TYPE_CHECKING:
-    from nas_bench.results.run import Run
+    from nas_bench.results.reading import Run
 
 _POINTS = 12
 """Rows of the summary of a curve."""
@@ -29,7 +29,7 @@ def find_run(name: str, results: Path) -> "Run | None":
         InputError: if several ids begin so.
     """
     from nas_bench.results.ledger import Ledger
-    from nas_bench.results.run import read_run
+    from nas_bench.results.reading import read_run
 
     if _is_folder(Path(name)):
         return read_run(Path(name).absolute())
@@ -84,7 +84,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _lines(run: "Run") -> Iterator[str]:
-    from nas_bench.results.compare import origin
+    from nas_bench.results.agreement import origin
     from nas_bench.results.verified import read_verified
 
     checked = read_verified(run)

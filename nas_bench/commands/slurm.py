@@ -24,23 +24,23 @@ def batch(target: str, submit: bool, options: tuple[str, ...], results: Path, st
     Raises:
         CannotRunError: if the script cannot be written or submitted.
     """
-    from nas_bench.execution import ExecutionError, slurm
+    from nas_bench.execution import ExecutionError, batch_script
 
     context = click.get_current_context()
     _refuse(context)
     command = ["run", *_given(context), f"--results={results}", f"--storage={storage}"]
     try:
-        text = slurm.script(command, Path.cwd(), options)
+        text = batch_script.script(command, Path.cwd(), options)
     except ValueError as error:
         raise click.UsageError(f"--sbatch: {error}") from error
     try:
         if target == "-":
             click.echo(text, nl=False)
         else:
-            slurm.write(Path(target), text)
+            batch_script.write(Path(target), text)
             click.echo(f"{target} is written", err=True)
         if submit:
-            click.echo(slurm.submit(text), err=True)
+            click.echo(batch_script.submit(text), err=True)
     except ExecutionError as error:
         raise CannotRunError(str(error)) from error
     return OK

@@ -31,7 +31,7 @@ from nas_bench.specs import InputError
 if TYPE_CHECKING:
     from nas_bench.execution.asha import EarlyStopping
     from nas_bench.execution.estimate import Estimator
-    from nas_bench.execution.terminal import Stop
+    from nas_bench.execution.signals import Stop
     from nas_bench.report import Report
     from nas_bench.results.ledger import Ledger
     from nas_bench.trials.config import TrialConfig
@@ -88,7 +88,7 @@ def tune(**values: Any) -> int:
     runs with the protocol's own seeds. The same command again continues. With --search asha a
     configuration has at most that budget: see docs/tuning.md for what that does to equality.
     """
-    from nas_bench.execution.terminal import Terminated, terminable
+    from nas_bench.execution.signals import Terminated, terminable
 
     try:
         with terminable() as stop:
@@ -103,7 +103,7 @@ def tune(**values: Any) -> int:
 def _tune(request: _Request, stop: "Stop") -> int:
     plugin_paths = load_plugins(request.plugin_paths)
     from nas_bench.results.ledger import Ledger
-    from nas_bench.trials.plan import plan
+    from nas_bench.trials.planning import plan
     from nas_bench.tuning.choice import choose
     from nas_bench.tuning.search import searches, tuned
 
@@ -144,7 +144,7 @@ def _early_stopping(
 ) -> "EarlyStopping | None":
     """What ASHA knows when it begins, None without it."""
     from nas_bench.execution.asha import EarlyStopping
-    from nas_bench.execution.earlier import missing
+    from nas_bench.execution.resume import missing
 
     if request.search != "asha":
         return None

@@ -27,7 +27,7 @@ from nas_bench.commands.parameters import (
 if TYPE_CHECKING:
     from nas_bench.results.checks import Finding
     from nas_bench.results.ledger import Ledger
-    from nas_bench.results.run import Run
+    from nas_bench.results.reading import Run
     from nas_bench.results.verified import Verified
 
 _EPILOG = examples(
@@ -83,7 +83,7 @@ def verify(
     """
     from nas_bench.results.checks import findings
     from nas_bench.results.ledger import Ledger
-    from nas_bench.results.today import is_stale
+    from nas_bench.results.staleness import is_stale
 
     ledger = Ledger(results_folder(results))
     plugins = load_plugins(plugin_paths) if plugin_paths else ()
@@ -111,7 +111,7 @@ def _rerun(
     plugins: tuple[Path, ...],
 ) -> list[_Again]:
     from nas_bench.execution import Settings
-    from nas_bench.execution.again import chosen
+    from nas_bench.execution.reproduction import chosen
     from nas_bench.results.ledger import LedgerError
     from nas_bench.results.lock import locked
 
@@ -125,8 +125,8 @@ def _rerun(
 
 def _again(run: "Run", ledger: "Ledger", settings: Any) -> _Again:
     from nas_bench.execution import ExecutionError
-    from nas_bench.execution.again import verified
-    from nas_bench.execution.terminal import clean_stdout
+    from nas_bench.execution.reproduction import verified
+    from nas_bench.execution.signals import clean_stdout
     from nas_bench.results.verified import write_verified
     from nas_bench.specs import InputError
     from nas_bench.training.task import DataMissingError

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nas_bench import plugins
-from nas_bench.contract.check import Check
+from nas_bench.contract.finding import Check
 from nas_bench.contract.methods import check_method
 from nas_bench.contract.tasks import check_task, is_present
 from nas_bench.specs import parse, unknown

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from nas_bench.contract.check import Check, require, run_checks
+from nas_bench.contract.finding import Check, require, run_checks
 from nas_bench.contract.settings import settings, settings_kept
 from nas_bench.contract.stages import Stage, proposed, stages
 from nas_bench.growth import GrowthMethod, NewNeurons, SiteStatistics, grow

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from nas_bench.contract.check import Check, NotCheckedError, require, run_checks
+from nas_bench.contract.finding import Check, NotCheckedError, require, run_checks
 from nas_bench.growth import find_sites
 from nas_bench.specs import NAME
 from nas_bench.training.data import Downloads

@@ -15,7 +15,7 @@ import torch
 from nas_bench import plugins
 from nas_bench.contract import is_present
 from nas_bench.results.environment import environment
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 from nas_bench.training.evaluation import CHUNK, TRAINING_SAMPLES, score
 from nas_bench.training.optimizers import optimizer
 from nas_bench.training.randomness import isolated

@@ -15,7 +15,7 @@ def session(settings: Settings) -> Iterator[None]:
 
 def execute(jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping = never) -> None:
     """See `Executor`."""
-    from nas_bench.execution.trial import messages
+    from nas_bench.execution.worker import messages
 
     device, settings = _device(settings), replace(settings, max_concurrent=1)
     for job in jobs:

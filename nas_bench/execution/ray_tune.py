@@ -142,7 +142,7 @@ def report_trial(values: dict[str, Any], report: Report) -> None:
 
     from nas_bench.execution.checkpoints import asked_to_stop
     from nas_bench.execution.storage import storage
-    from nas_bench.execution.trial import messages
+    from nas_bench.execution.worker import messages
 
     job, settings = Job.from_dict(values["spec"]["job"]), Settings(**values["settings"])
     if settings.storage and asked_to_stop(storage(settings.storage), settings.lease):

@@ -12,13 +12,13 @@ from nas_bench import plugins
 from nas_bench.execution import ExecutionError, Executor, ExecutorName, Job, Settings, Sink
 from nas_bench.execution import executor as executor_of
 from nas_bench.execution.checkpoints import ask_to_stop, forget_stop
-from nas_bench.execution.earlier import Rerun, missing
 from nas_bench.execution.job import is_last
+from nas_bench.execution.resume import Rerun, missing
+from nas_bench.execution.signals import Stop
 from nas_bench.execution.storage import Storage, marked
-from nas_bench.execution.terminal import Stop
 from nas_bench.results.ledger import Ledger, LedgerError
 from nas_bench.results.lock import locked
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 from nas_bench.trials.config import Budget, TrialConfig
 from nas_bench.trials.messages import Failure, Record, as_dict
 

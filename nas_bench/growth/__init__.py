@@ -13,7 +13,7 @@ from nas_bench.growth.layers import SiteError
 from nas_bench.growth.linalg import leading_directions, whitening
 from nas_bench.growth.measure import measure, statistics_batch
 from nas_bench.growth.method import GrowthMethod, Need, NewNeurons
-from nas_bench.growth.search import Choice, LogUniform, Range
+from nas_bench.growth.search_space import Choice, LogUniform, Range
 from nas_bench.growth.significance import Significance, significance
 from nas_bench.growth.sites import Refusal, Site, Survey
 from nas_bench.growth.statistics import SiteStatistics

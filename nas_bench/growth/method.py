@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Generator, Tensor
 
-from nas_bench.growth.search import Range
+from nas_bench.growth.search_space import Range
 
 if TYPE_CHECKING:
     from nas_bench.growth.sites import Site

@@ -9,15 +9,15 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from nas_bench.growth.layers import SiteError, layer
-from nas_bench.growth.paths import Operation, UnitSlopeReLU, UnitSlopeReLU6, follow, repeated
-from nas_bench.growth.sites import Refusal, Site, Survey, evaluating
-from nas_bench.growth.steps import (
+from nas_bench.growth.operations import (
     ADDITIONS,
     check_convolution,
     depthwise,
     function_step,
     module_step,
 )
+from nas_bench.growth.paths import Operation, UnitSlopeReLU, UnitSlopeReLU6, follow, repeated
+from nas_bench.growth.sites import Refusal, Site, Survey, evaluating
 
 LAYERS = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d,

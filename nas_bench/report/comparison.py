@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 from nas_bench.specs import InputError, parse
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record, charged_seconds
-from nas_bench.trials.plan import CONTROLS
+from nas_bench.trials.planning import CONTROLS
 from nas_bench.tuning.history import Tuning, is_search, search_of, tunings
 
 Measure = Callable[[Record], float]

@@ -17,7 +17,6 @@ from nas_bench.report.comparison import (
 )
 from nas_bench.report.curves import mean_curve
 from nas_bench.report.json_values import interval, number, numbers
-from nas_bench.report.look import looks
 from nas_bench.report.published import published_points
 from nas_bench.report.standing import COSTS, Contrast, Standing, costs, standing, twin_of
 from nas_bench.report.statistics import (
@@ -27,9 +26,10 @@ from nas_bench.report.statistics import (
     seeds_needed,
     smallest_p,
 )
+from nas_bench.report.theme import looks
 from nas_bench.report.trial_content import EVENT, STATUSES, Environments, trial
-from nas_bench.results.run import Run
-from nas_bench.results.today import is_stale
+from nas_bench.results.reading import Run
+from nas_bench.results.staleness import is_stale
 from nas_bench.results.verified import read_verified
 from nas_bench.tuning.history import is_search, settings
 

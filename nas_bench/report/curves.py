@@ -13,15 +13,15 @@ from matplotlib.lines import Line2D
 
 from nas_bench.report.axes import cost_axis, cost_label, score_axis
 from nas_bench.report.comparison import Comparison, Measure, Row, training_flops
-from nas_bench.report.look import (
+from nas_bench.report.figure_layout import Grid, sheet
+from nas_bench.report.theme import (
     Look,
     legend_name,
     looks,
     neighbours,
     spread,
 )
-from nas_bench.report.sheet import Grid, sheet
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 from nas_bench.trials.messages import Record
 
 Line = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_bench.report.comparison import Comparison
 from nas_bench.report.standing import COSTS, WITH_TUNING, Standing
-from nas_bench.results.paths import path_part
+from nas_bench.results.layout import path_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ def figures(
     """
     if not formats:
         return
-    from nas_bench.report.look import style
+    from nas_bench.report.theme import style
 
     with style():
         for name, figure in _drawn(standings, content):

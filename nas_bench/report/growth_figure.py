@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nas_bench.report.comparison import Comparison, Row
-from nas_bench.report.look import caption, neighbours
-from nas_bench.report.sheet import Grid, sheet
-from nas_bench.results.run import Run
+from nas_bench.report.figure_layout import Grid, sheet
+from nas_bench.report.theme import caption, neighbours
+from nas_bench.results.reading import Run
 from nas_bench.trials.messages import GrowthRecord
 
 _ACCEPTED: dict[str, Any] = {

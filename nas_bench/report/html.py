@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 _PAGE = files("nas_bench.report") / "page"
 _SCRIPTS = (
-    "text", "element", "state", "table", "figure", "look", "trials", "leaderboard", "across",
+    "text", "element", "state", "table", "figure", "theme", "trials", "leaderboard", "across",
     "pareto", "anytime", "growth", "pairwise", "budget", "failures", "provenance", "main",
 )  # fmt: skip
 """Files of the page's script, in the order in which they become one."""

@@ -3,7 +3,7 @@ r"""Tables as LaTeX: to be compiled by itself, or read into a paper by `\input`.
 from collections.abc import Sequence
 
 from nas_bench import text
-from nas_bench.report.remarks import Remark
+from nas_bench.report.footnotes import Remark
 from nas_bench.report.table import Table
 
 _OPENING = r"""% Compile by itself with pdflatex, or \input it into a document that loads booktabs.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nas_bench import text
-from nas_bench.report.remarks import Remark
+from nas_bench.report.footnotes import Remark
 from nas_bench.report.table import Table
 
 

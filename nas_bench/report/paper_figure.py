@@ -14,10 +14,10 @@ from matplotlib.lines import Line2D
 from nas_bench.report.axes import AXES, clock_axis, cost_axis, cost_label, score_axis
 from nas_bench.report.comparison import Comparison, Measure, Row
 from nas_bench.report.curves import View, curve_rows, draw_curves, legend
-from nas_bench.report.look import Look, from_scratch, looks, pale
-from nas_bench.report.sheet import Grid, sheet
+from nas_bench.report.figure_layout import Grid, sheet
 from nas_bench.report.standing import COSTS, twin_of
-from nas_bench.results.run import Run
+from nas_bench.report.theme import Look, from_scratch, looks, pale
+from nas_bench.results.reading import Run
 from nas_bench.trials.messages import Record
 
 X = Literal["seconds", "training_flops", "epochs", "steps", "trained"]

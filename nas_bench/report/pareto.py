@@ -13,7 +13,9 @@ from matplotlib.lines import Line2D
 
 from nas_bench.report.axes import cost_axis, score_axis
 from nas_bench.report.comparison import Comparison, Row
-from nas_bench.report.look import (
+from nas_bench.report.figure_layout import Grid, sheet
+from nas_bench.report.standing import Standing, costs, twin_of
+from nas_bench.report.theme import (
     Look,
     from_scratch,
     legend_name,
@@ -21,8 +23,6 @@ from nas_bench.report.look import (
     neighbours,
     pale,
 )
-from nas_bench.report.sheet import Grid, sheet
-from nas_bench.report.standing import Standing, costs, twin_of
 
 _EQUAL = 1.005  # costs whose ratio is below this are called equal
 _NEAR = 3.0  # costs and errors within this factor of the best method's are shown in detail

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nas_bench.report.comparison import kind_name
-from nas_bench.report.look import caption, looks
-from nas_bench.report.sheet import TWO_COLUMNS
+from nas_bench.report.figure_layout import TWO_COLUMNS
+from nas_bench.report.theme import caption, looks
 
 _ROW, _GROUP, _HEAD = 0.19, 0.09, 0.75  # inches: of a name, of a group's bar, above the axis
 _INK = "#444444"

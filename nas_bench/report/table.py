@@ -7,7 +7,7 @@ from typing import Any
 
 from nas_bench import text
 from nas_bench.report.comparison import Comparison, Row, growth_share, kind_name
-from nas_bench.report.remarks import Remark, margin, remarks
+from nas_bench.report.footnotes import Remark, margin, remarks
 from nas_bench.report.standing import COSTS, Contrast, Standing, twin_of
 from nas_bench.report.statistics import t_interval
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from nas_bench.report.comparison import Comparison
 from nas_bench.report.json_values import number, numbers
 from nas_bench.report.standing import COSTS
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 from nas_bench.results.verified import read_verified
 from nas_bench.trials.messages import GrowthRecord, Record, SiteStatus
 

@@ -17,10 +17,10 @@ from nas_bench.report.figures import FORMATS, STEMS, figures
 from nas_bench.report.numbers import Value, numbers
 from nas_bench.report.standing import Standing, standing
 from nas_bench.report.table import ACROSS_NOTE, NOTE, Table, across_tables, leaderboard
-from nas_bench.report.terminal import Shown
+from nas_bench.report.terminal_table import Shown
 from nas_bench.results import files
 from nas_bench.results.files import LedgerError
-from nas_bench.results.garbage import no_garbage
+from nas_bench.results.garbage_collection import no_garbage
 from nas_bench.results.ledger import Ledger
 
 _FORMER = ("table", "pareto_flops", "pareto_parameters", "learning_curves")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 from nas_bench.trials.messages import GrowthRecord, Record
 
 _ROUNDING = 1e-9

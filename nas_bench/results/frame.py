@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nas_bench.results.ledger import Ledger, LedgerError
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 from nas_bench.trials.messages import GrowthRecord, Record, Seconds
 
 _IDENTITY = ("protocol", "kind", "task", "method", "seed", "status", "id", "settings_id")

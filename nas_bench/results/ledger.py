@@ -9,11 +9,20 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from nas_bench.results import files
-from nas_bench.results.aside import make_way
 from nas_bench.results.files import LedgerError
-from nas_bench.results.garbage import no_garbage
-from nas_bench.results.paths import places, trial_folder
-from nas_bench.results.run import CURVE, GROWTH, VERIFIED, Run, checksum, glance, read_run, stray
+from nas_bench.results.garbage_collection import no_garbage
+from nas_bench.results.layout import places, trial_folder
+from nas_bench.results.quarantine import make_way
+from nas_bench.results.reading import (
+    CURVE,
+    GROWTH,
+    VERIFIED,
+    Run,
+    checksum,
+    glance,
+    read_run,
+    stray,
+)
 from nas_bench.results.summary import Summary, read_summary, summary_bytes
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Failure, GrowthRecord, Record, as_dict

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.lock import holder
-from nas_bench.results.run import CURVE, Run
-from nas_bench.results.today import is_stale
+from nas_bench.results.reading import CURVE, Run
+from nas_bench.results.staleness import is_stale
 from nas_bench.trials.messages import Record, charged_seconds
 
 STATUSES = ("ok", "stopped", "running", "failed", "oom", "timeout", "diverged", "preempted",

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from nas_bench.results import files
-from nas_bench.results.paths import trial_folder
-from nas_bench.results.plausible import refuse_implausible, sentence
+from nas_bench.results.layout import trial_folder
+from nas_bench.results.limits import refuse_implausible, sentence
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from nas_bench.results import files
-from nas_bench.results.run import CURVE, VERIFIED, Run, checksum
+from nas_bench.results.reading import CURVE, VERIFIED, Run, checksum
 
 
 @dataclass(frozen=True)

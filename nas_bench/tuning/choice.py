@@ -6,7 +6,7 @@ from statistics import fmean
 
 from nas_bench.execution import asha
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 from nas_bench.tuning.history import spent
 from nas_bench.tuning.search import Candidate, Search
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nas_bench.results.paths import path_part
+from nas_bench.results.layout import path_part
 from nas_bench.results.summary import Summary
 from nas_bench.trials.config import TrialConfig
 

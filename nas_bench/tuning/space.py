@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from nas_bench import plugins
-from nas_bench.growth.search import Choice, LogUniform, Range
+from nas_bench.growth.search_space import Choice, LogUniform, Range
 from nas_bench.specs import Spec, parse
 from nas_bench.trials.config import OptimizerPolicy, Schedule, TrialConfig
 from nas_bench.tuning.points import Sampling, points

@@ -24,13 +24,13 @@ import scipy.stats
 import synthetic
 
 from nas_bench import report
-from nas_bench.report import curves, look, pareto
+from nas_bench.report import curves, pareto, theme
 from nas_bench.results import files
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import TrialConfig, Twin
 from nas_bench.trials.messages import as_dict
 
-IMPORTED = (matplotlib.figure, pd, scipy.stats, curves, look, pareto)
+IMPORTED = (matplotlib.figure, pd, scipy.stats, curves, theme, pareto)
 
 
 def fabricate(folder: Path, tasks: int, seeds: int, points: int, events: int) -> None:

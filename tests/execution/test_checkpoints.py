@@ -19,10 +19,10 @@ from nas_bench.execution.checkpoints import (
     asked_to_stop,
     forget_stop,
 )
+from nas_bench.execution.signals import Stop
 from nas_bench.execution.storage import Folder
 from nas_bench.execution.sweep import sweep
-from nas_bench.execution.terminal import Stop
-from nas_bench.execution.trial import messages
+from nas_bench.execution.worker import messages
 from nas_bench.results.ledger import Ledger
 
 SOURCES = {"core": "1", "data": "2"}

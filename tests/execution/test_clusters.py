@@ -18,7 +18,7 @@ from nas_bench.cli import status
 from nas_bench.execution import ExecutionError, executor
 from nas_bench.execution.storage import StorageError, marked, require_mark, storage
 from nas_bench.execution.sweep import sweep
-from nas_bench.execution.trial import messages
+from nas_bench.execution.worker import messages
 from nas_bench.results.ledger import Ledger
 
 pytestmark = pytest.mark.crash

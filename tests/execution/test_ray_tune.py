@@ -136,7 +136,7 @@ import sys
 from pathlib import Path
 from execution.trials import SETTINGS, config
 from nas_bench.execution.sweep import sweep
-from nas_bench.execution.terminal import terminable
+from nas_bench.execution.signals import terminable
 from nas_bench.results.ledger import Ledger
 
 def tell(config, message):
@@ -167,7 +167,7 @@ def test_a_broken_copy_of_nas_bench_in_the_working_folder_is_named_in_one_senten
     ("number", "error"),
     [
         (signal.SIGINT, "KeyboardInterrupt"),
-        (signal.SIGTERM, "nas_bench.execution.terminal.Terminated"),
+        (signal.SIGTERM, "nas_bench.execution.signals.Terminated"),
     ],
 )
 def test_an_interrupt_stops_the_workers_and_is_raised_and_the_trial_is_preempted(

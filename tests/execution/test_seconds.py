@@ -8,9 +8,9 @@ import synthetic
 from execution.trials import SETTINGS, config
 
 from nas_bench.execution import ExecutionError
-from nas_bench.execution.again import chosen
 from nas_bench.execution.estimate import Estimator
 from nas_bench.execution.progress import share_done
+from nas_bench.execution.reproduction import chosen
 from nas_bench.execution.sweep import sweep
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.overview import overview

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.crashes import Sweep, Tally, compare
 from execution.trials import PLUGIN
 
-from nas_bench.execution.terminal import ECHO, Stop, Terminated, terminable
+from nas_bench.execution.signals import ECHO, Stop, Terminated, terminable
 
 pytestmark = pytest.mark.crash
 WORDS = {signal.SIGTERM: (75, "Ended by SIGTERM"), signal.SIGINT: (130, "Interrupted")}

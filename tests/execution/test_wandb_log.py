@@ -5,8 +5,8 @@ import sys
 import pytest
 from execution.trials import SETTINGS, config, job
 
-from nas_bench.execution.trial import messages
 from nas_bench.execution.wandb_log import WandbLog
+from nas_bench.execution.worker import messages
 
 PREFIX = "Warning: wandb failed and is left out from now on ("
 

@@ -15,8 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision import models
 
 from nas_bench.growth import Survey, grow, survey
+from nas_bench.growth.operations import depthwise
 from nas_bench.growth.sites import Site
-from nas_bench.growth.steps import depthwise
 from nas_bench.growth.tracing import LAYERS
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.net2net import Net2Net

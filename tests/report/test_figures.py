@@ -13,12 +13,12 @@ from synthetic import trial
 from nas_bench.report.comparison import Comparison, Row, comparisons, training_flops
 from nas_bench.report.curves import anytime_figure, mean_curve
 from nas_bench.report.growth_figure import growth_figure, mean_widths
-from nas_bench.report.look import caption, legend_name, looks, neighbours, spread, style
 from nas_bench.report.pareto import Point, _shifts, front, pareto_figure
 from nas_bench.report.ranks_figure import Scale, ranks_figure
 from nas_bench.report.standing import Standing, standing
+from nas_bench.report.theme import caption, legend_name, looks, neighbours, spread, style
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 from nas_bench.trials.config import Twin
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from nas_bench.report.footnotes import Remark
 from nas_bench.report.latex import document, environment, escaped
-from nas_bench.report.remarks import Remark
 from nas_bench.report.table import NOTE, Column, Table
 
 HOSTILE = "\\end{table} %$#_&^~<>|\"'`*[x] {y} \\input{/etc/passwd} δW* … 文字\nx" + "y" * 200

@@ -13,8 +13,8 @@ from synthetic import trial
 
 from nas_bench import report
 from nas_bench.report.comparison import Comparison, Row, comparisons, seconds, training_flops
-from nas_bench.report.look import looks, pale, style
 from nas_bench.report.paper_figure import FIGURES, paper_figure
+from nas_bench.report.theme import looks, pale, style
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import TrialConfig, Twin
 from nas_bench.trials.messages import Record

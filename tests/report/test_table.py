@@ -7,11 +7,11 @@ from rich.console import Console
 from synthetic import trial
 
 from nas_bench.report.comparison import comparisons
+from nas_bench.report.footnotes import Remark
 from nas_bench.report.markdown import section
-from nas_bench.report.remarks import Remark
 from nas_bench.report.standing import Standing, standing
 from nas_bench.report.table import Column, Table, leaderboard
-from nas_bench.report.terminal import Shown, fitting
+from nas_bench.report.terminal_table import Shown, fitting
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import Kind, Twin
 

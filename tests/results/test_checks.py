@@ -7,7 +7,7 @@ from synthetic import trial
 
 from nas_bench.results.checks import findings
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 from nas_bench.trials.config import Twin
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"

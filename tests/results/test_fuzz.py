@@ -13,7 +13,7 @@ import pytest
 import synthetic
 
 from nas_bench.cli import status
-from nas_bench.execution.earlier import missing
+from nas_bench.execution.resume import missing
 from nas_bench.report.comparison import comparisons
 from nas_bench.report.content import content
 from nas_bench.report.markdown import section
@@ -22,11 +22,11 @@ from nas_bench.report.standing import standing
 from nas_bench.report.table import leaderboard
 from nas_bench.results.checks import findings
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.merge import merge
+from nas_bench.results.merging import merge
 from nas_bench.results.overview import overview
-from nas_bench.results.run import Run, read_run
+from nas_bench.results.reading import Run, read_run
 from nas_bench.trials.config import TrialConfig
-from nas_bench.trials.plan import plan
+from nas_bench.trials.planning import plan
 from nas_bench.trials.protocol import load_protocol
 
 CHANGES = {"tasks": ["sine"], "methods": ["tiny", "gradmax"], "seeds": [0], "budget": "8 epochs"}

@@ -7,8 +7,8 @@ import torch
 from nas_bench import plugins
 from nas_bench.contract import check_task
 from nas_bench.tasks.image_arrays import ImageArrays
+from nas_bench.training.array_files import arrays
 from nas_bench.training.data import data_folder
-from nas_bench.training.image_arrays import arrays
 from nas_bench.training.task import DataMissingError
 
 

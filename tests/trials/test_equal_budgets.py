@@ -7,8 +7,8 @@ import pytest
 from nas_bench.execution import Settings
 from nas_bench.execution.sweep import sweep
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.run import Run
-from nas_bench.trials.plan import plan
+from nas_bench.results.reading import Run
+from nas_bench.trials.planning import plan
 from nas_bench.trials.protocol import load_protocol
 
 METHODS = (

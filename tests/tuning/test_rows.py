@@ -8,11 +8,11 @@ import synthetic
 from nas_bench.report.axes import AXES
 from nas_bench.report.comparison import comparisons, training_flops
 from nas_bench.report.content import content
-from nas_bench.report.look import style
 from nas_bench.report.pareto import pareto_figure
 from nas_bench.report.standing import WITH_TUNING, standing
+from nas_bench.report.theme import style
 from nas_bench.results.ledger import Ledger
-from nas_bench.trials.plan import plan
+from nas_bench.trials.planning import plan
 from nas_bench.trials.protocol import load_protocol
 from nas_bench.tuning.search import searches, tuned
 

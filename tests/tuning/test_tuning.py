@@ -5,7 +5,7 @@ import synthetic
 
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import Twin
-from nas_bench.trials.plan import plan
+from nas_bench.trials.planning import plan
 from nas_bench.trials.protocol import load_protocol
 from nas_bench.tuning.choice import choose
 from nas_bench.tuning.history import search_of, tunings

@@ -18,7 +18,7 @@ from nas_bench.report.statistics.differences import (
 )
 from nas_bench.report.statistics.fronts import front_probability
 from nas_bench.report.statistics.intervals import LEVEL, Interval, bca_interval, t_interval
-from nas_bench.report.statistics.planning import detectable_gap, power, seeds_needed
+from nas_bench.report.statistics.power import detectable_gap, power, seeds_needed
 from nas_bench.report.statistics.ranks import MeanRank, mean_ranks, shared_ranks
 
 __all__ = [

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas_bench.report.statistics.planning import ALPHA
+from nas_bench.report.statistics.power import ALPHA
 from nas_bench.report.statistics.values import finite, tasks_of_all
 
 _TASKS, _METHODS = 5, 3  # fewer have no critical difference

@@ -8,7 +8,7 @@ import numpy as np
 
 from nas_bench.report.statistics.differences import differences, holm, sign_flips, smallest_p
 from nas_bench.report.statistics.intervals import LEVEL, Interval
-from nas_bench.report.statistics.planning import ALPHA
+from nas_bench.report.statistics.power import ALPHA
 from nas_bench.report.statistics.values import (
     DRAWS,
     column,

@@ -7,7 +7,7 @@ from nas_bench import text
 from nas_bench.report.comparison import Row
 from nas_bench.report.standing import Contrast, Standing
 from nas_bench.report.statistics import TESTABLE, Interval, seeds_needed
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 
 
 @dataclass(frozen=True)

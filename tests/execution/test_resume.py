@@ -3,7 +3,7 @@ import json
 import pytest
 from execution.trials import PLUGIN, SETTINGS, config
 
-from nas_bench.execution.earlier import missing, remarks
+from nas_bench.execution.resume import missing, remarks
 from nas_bench.execution.sweep import sweep
 from nas_bench.results.ledger import Ledger
 

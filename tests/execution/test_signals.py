@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from nas_bench.execution.terminal import Terminated, terminable
+from nas_bench.execution.signals import Terminated, terminable
 
 SPEAK = """
 import os, sys
-from nas_bench.execution.terminal import clean_stdout
+from nas_bench.execution.signals import clean_stdout
 
 print("before")
 with clean_stdout(quiet="-q" in sys.argv) as say:

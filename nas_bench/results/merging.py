@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from nas_bench.results import files
-from nas_bench.results.aside import make_way, set_aside
-from nas_bench.results.compare import differences, origin
+from nas_bench.results.agreement import differences, origin
 from nas_bench.results.files import LedgerError
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.run import CURVE, GROWTH, VERIFIED, Run, read_run
+from nas_bench.results.quarantine import make_way, set_aside
+from nas_bench.results.reading import CURVE, GROWTH, VERIFIED, Run, read_run
 
 Prefer = Literal["newest", "oldest", "source", "existing"]
 Action = Literal["copied", "replaced", "kept", "conflict", "damaged"]

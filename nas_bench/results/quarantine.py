@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from nas_bench.results.paths import is_set_aside
-from nas_bench.results.run import read_run
+from nas_bench.results.layout import is_set_aside
+from nas_bench.results.reading import read_run
 
 
 def make_way(results: Path, folder: Path) -> list[Path]:

@@ -5,7 +5,7 @@ import torch
 from execution.trials import SETTINGS, Collector, config, job, without_clocks
 
 from nas_bench.execution import ExecutionError, Settings, executor
-from nas_bench.execution.trial import failure, messages, reset
+from nas_bench.execution.worker import failure, messages, reset
 
 
 def run(*jobs):

@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nas_bench.report.look import caption
+from nas_bench.report.theme import caption
 
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
 """Widths in inches of one and of two columns of a paper."""

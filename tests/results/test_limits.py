@@ -6,7 +6,7 @@ import pytest
 import synthetic
 from pydantic import TypeAdapter
 
-from nas_bench.results.plausible import COST, COUNT, LOSS, parser, refuse_implausible
+from nas_bench.results.limits import COST, COUNT, LOSS, parser, refuse_implausible
 from nas_bench.trials.messages import GrowthRecord, Record, as_dict
 
 NUMBERS = [

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nas_bench.results.run import Run
+from nas_bench.results.reading import Run
 from nas_bench.results.summary import Summary
 from nas_bench.trials.messages import GrowthRecord, Record
 

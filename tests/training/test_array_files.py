@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas_bench.training.image_arrays import Header, arrays, header
+from nas_bench.training.array_files import Header, arrays, header
 from nas_bench.training.task import DataMissingError
 
 

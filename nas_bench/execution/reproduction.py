@@ -10,10 +10,10 @@ import torch
 
 from nas_bench.execution import Settings
 from nas_bench.execution.sweep import sweep
-from nas_bench.results.compare import beyond_tolerance, differences, unlike
+from nas_bench.results.agreement import beyond_tolerance, differences, unlike
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.merge import copy
-from nas_bench.results.run import CURVE, Run, checksum
+from nas_bench.results.merging import copy
+from nas_bench.results.reading import CURVE, Run, checksum
 from nas_bench.results.verified import Verified
 from nas_bench.trials.config import TrialConfig
 

@@ -7,7 +7,7 @@ from synthetic import trial
 
 from nas_bench.results import summary
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.run import Run, glance, read_run
+from nas_bench.results.reading import Run, glance, read_run
 from nas_bench.trials.messages import Failure, as_dict
 
 

@@ -7,7 +7,7 @@ from synthetic import trial
 
 from nas_bench.results.files import LedgerError
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.merge import copy, merge
+from nas_bench.results.merging import copy, merge
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import trial
 
-from nas_bench.results.paths import path_part, trial_folder
+from nas_bench.results.layout import path_part, trial_folder
 from nas_bench.trials.config import Twin
 
 HOSTILE = ["..", ".", "", "/etc/passwd", "a/../../b", "a\x00b", "~", "con\n", "x" * 300, "\ud800"]

@@ -8,7 +8,7 @@ from typing import Literal
 from nas_bench import plugins
 from nas_bench.results.environment import core_hash, source_hash
 from nas_bench.results.ledger import Ledger
-from nas_bench.results.run import Run, Summary, read_summary
+from nas_bench.results.reading import Run, Summary, read_summary
 from nas_bench.trials.config import TrialConfig
 
 Rerun = Literal["none", "failed", "stale", "all"]

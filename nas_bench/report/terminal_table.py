@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from nas_bench.report.remarks import Remark
+from nas_bench.report.footnotes import Remark
 from nas_bench.report.table import Column, Table
 
 _GAP = 2  # between columns: rich's padding and the box's separator

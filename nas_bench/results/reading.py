@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from nas_bench.results import files
-from nas_bench.results.plausible import parser, sentence
+from nas_bench.results.limits import parser, sentence
 from nas_bench.results.summary import SCHEMA, Status, Summary, read_summary, summary_bytes
 from nas_bench.trials.messages import GrowthRecord, Record
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nas_bench.cli import status
-from nas_bench.execution import ExecutionError, slurm
+from nas_bench.execution import ExecutionError, batch_script
 
 COMMAND = ("run", "--methods=tiny[update=false]", "--set=a.b='it is'", "--storage=/a b")
 SLURM = {
@@ -54,7 +54,7 @@ def stand_ins(tmp_path, monkeypatch):
 def started(tmp_path, code, monkeypatch):
     monkeypatch.setenv("CODE", str(code))
     path = tmp_path / "job.sh"
-    slurm.write(path, slurm.script(COMMAND, tmp_path, ("--nodes=2",)))
+    batch_script.write(path, batch_script.script(COMMAND, tmp_path, ("--nodes=2",)))
     return subprocess.Popen(["bash", str(path)])
 
 
@@ -68,7 +68,7 @@ def await_running(log):
 
 def test_the_script_is_bash_and_holds_the_command_exactly(tmp_path):
     options = ("--nodes=4", "--time=24:00:00", "--signal=B:USR1@300")
-    text = slurm.script(COMMAND, tmp_path, options)
+    text = batch_script.script(COMMAND, tmp_path, options)
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
     (line,) = [line for line in text.splitlines() if line.startswith("command=")]
     inside = line.removeprefix("command=(").removesuffix(")")
@@ -81,7 +81,7 @@ def test_the_script_is_bash_and_holds_the_command_exactly(tmp_path):
 def test_shellcheck_finds_nothing_in_the_script(tmp_path):
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not installed")
-    text = slurm.script(COMMAND, tmp_path, ("--nodes=2",))
+    text = batch_script.script(COMMAND, tmp_path, ("--nodes=2",))
     done = subprocess.run(["shellcheck", "-"], input=text, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -149,11 +149,11 @@ def test_other_files_are_not_overwritten(tmp_path):
     path = tmp_path / "thesis.tex"
     path.write_text("chapter 1")
     with pytest.raises(ExecutionError, match="is not a script of nas-bench"):
-        slurm.write(path, slurm.script(COMMAND, tmp_path))
+        batch_script.write(path, batch_script.script(COMMAND, tmp_path))
     assert path.read_text() == "chapter 1"
 
 
 def test_a_machine_without_slurm_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ExecutionError, match="there is no sbatch on this machine"):
-        slurm.submit("")
+        batch_script.submit("")

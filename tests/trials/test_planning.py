@@ -5,7 +5,7 @@ import pytest
 from nas_bench import plugins
 from nas_bench.results.ledger import Ledger
 from nas_bench.specs import InputError
-from nas_bench.trials.plan import CONTROLS, plan
+from nas_bench.trials.planning import CONTROLS, plan
 from nas_bench.trials.protocol import load_protocol, protocol_names
 
 FREE = {
