@@ -60,7 +60,9 @@ def status(arguments: Sequence[str]) -> int:
     """The exit code of the command line with these arguments."""
     parameters.give_matplotlib_a_folder()
     try:
-        result = cli.main(list(arguments), prog_name="nas-bench", standalone_mode=False)
+        result = cli.main(
+            list(arguments), prog_name="nas-bench", standalone_mode=False, obj=arguments
+        )
         return result if isinstance(result, int) else parameters.OK
     except click.ClickException as error:
         error.show()

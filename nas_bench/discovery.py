@@ -8,6 +8,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.abc import SourceLoader
 from importlib.metadata import EntryPoint, entry_points
@@ -20,6 +21,7 @@ from nas_bench.specs import NAME, InputError, said
 
 PluginKind = Literal["method", "task"]
 _KINDS: tuple[PluginKind, ...] = ("method", "task")
+_executed: dict[str, bytes] = {}  # content of plugins' modules when they were imported, by name
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ def in_file(path: Path, content: bytes | None = None) -> list[Plugin]:
         raise InputError(f"plugin file {path} is a folder: give the path of a .py file")
     if content is None and not path.is_file():
         raise InputError(f"plugin file {path} is not there: give the path of a Python file")
-    module = _imported(path, content)
+    try:
+        module = _imported(path, path.read_bytes() if content is None else content)
+    except OSError as error:
+        raise InputError(f"cannot read plugin file {path}: {error.strerror}") from None
     found = [plugin for kind in _KINDS for plugin in _in_module(module, kind, str(path))]
     if not found:
         flaws = [_flaw(cls, kind) for kind in _KINDS for cls in _subclasses(module, kind)]
@@ -77,6 +82,20 @@ def module_name(path: Path) -> str:
     return f"nas_bench_plugin_{path.stem}_{digest}"
 
 
+def executed(cls: type) -> bytes:
+    """The content of a plugin's module as it was when it was imported.
+
+    Raises:
+        ValueError: if the module has no source.
+    """
+    name = cls.__module__
+    if name not in _executed:
+        _keep(name)
+    if name not in _executed:
+        raise ValueError(f"no source of {name}.{cls.__qualname__} was found")
+    return _executed[name]
+
+
 def base(kind: PluginKind) -> type:
     """The class that plugins of a kind extend."""
     if kind == "method":
@@ -88,12 +107,21 @@ def base(kind: PluginKind) -> type:
     return Task
 
 
+def _keep(module: str) -> None:
+    """Remember the content of a module that has just been imported."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file and module not in _executed:
+        with suppress(OSError):
+            _executed[module] = Path(file).read_bytes()
+
+
 def _of_entry(entry: EntryPoint, kind: PluginKind) -> Iterator[Plugin]:
     try:
         target = entry.load()
     except (Exception, SystemExit) as error:
         yield Plugin(entry.name, kind, None, entry.value, said(error))
         return
+    _keep(entry.module)
     if inspect.isclass(target):
         yield _of_class(target, kind, entry.value)
     elif hasattr(target, "__path__"):
@@ -111,6 +139,7 @@ def _in_package(package: ModuleType, kind: PluginKind) -> Iterator[Plugin]:
         except (Exception, SystemExit) as error:
             yield Plugin(found.name, kind, None, origin, said(error))
         else:
+            _keep(origin)
             yield from _in_module(module, kind, origin)
 
 
@@ -152,6 +181,9 @@ def _flaw(cls: type, kind: PluginKind) -> str | None:
 
 
 def _flaw_of_words(cls: type) -> str | None:
+    version = getattr(cls, "version", None)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        return f"its version is {version!r}: use a whole number of at least 1"
     for word, example in (("name", _snake_case(cls.__name__)), ("summary", "one line")):
         if not hasattr(cls, word):
             return f'{cls.__name__} has no {word}: add {word}: ClassVar[str] = "{example}"'
@@ -194,10 +226,10 @@ class _Given(SourceLoader):
         return self.content
 
 
-def _imported(path: Path, content: bytes | None) -> ModuleType:
-    name, loader = module_name(path), None if content is None else _Given(path, content)
-    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
-    if spec is None or spec.loader is None:
+def _imported(path: Path, content: bytes) -> ModuleType:
+    name = module_name(path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Given(path, content))
+    if path.suffix != ".py" or spec is None or spec.loader is None:
         raise InputError(f"plugin file {path} is not a Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -207,6 +239,7 @@ def _imported(path: Path, content: bytes | None) -> ModuleType:
         del sys.modules[name]
         reason = f"{said(error)}{_hint(error, path)}"
         raise InputError(f"plugin file {path} does not import: {reason}") from error
+    _executed[name] = content
     return module
 
 

@@ -7,7 +7,7 @@ listed as broken, with the reason, and never keeps others from being used.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from nas_bench.discovery import Plugin, PluginKind, in_file, installed
+from nas_bench.discovery import Plugin, PluginKind, executed, in_file, installed
 from nas_bench.options import changed_options, validated
 from nas_bench.specs import InputError, Spec, parse, unknown
 
@@ -34,8 +34,7 @@ def plugins(kind: PluginKind) -> dict[str, Plugin]:
 
     Where two share a name, that name is broken; but a built-in plugin keeps its own.
     """
-    given = [plugin for group in _loaded.values() for plugin in group if plugin.kind == kind]
-    everything = [*installed(kind), *given]
+    everything = [*installed(kind), *given(kind)]
     found: dict[str, Plugin] = {}
     for plugin in sorted(everything, key=_is_built_in, reverse=True):
         if plugin.cls is not None:
@@ -49,6 +48,11 @@ def plugins(kind: PluginKind) -> dict[str, Plugin]:
         if plugin.cls is None:
             found[plugin.origin if plugin.name in found else plugin.name] = plugin
     return dict(sorted(found.items()))
+
+
+def given(kind: PluginKind) -> list[Plugin]:
+    """The plugins of a kind that `load_path` has added to this process."""
+    return [plugin for group in _loaded.values() for plugin in group if plugin.kind == kind]
 
 
 def method(spec: str) -> "GrowthMethod":
@@ -89,6 +93,15 @@ def load_path(path: Path, content: bytes | None = None) -> list[Plugin]:
     return _loaded[path]
 
 
+def content(path: Path) -> bytes:
+    """The content of a plugin file as this process executes it.
+
+    Raises:
+        PluginError: as `load_path`.
+    """
+    return executed(next(p.cls for p in load_path(path) if p.cls is not None))
+
+
 def _refuse_broken(path: Path, found: list[Plugin]) -> None:
     for plugin in found:
         if plugin.error:
@@ -112,8 +125,13 @@ def _instance(spec: Spec, kind: PluginKind) -> Any:
         raise PluginError(f"{kind} {spec}: {error}") from error
 
 
+def is_built_in(cls: type) -> bool:
+    """Whether a class comes with the package."""
+    return cls.__module__.startswith("nas_bench.")
+
+
 def _is_built_in(plugin: Plugin) -> bool:
-    return plugin.cls is not None and plugin.cls.__module__.startswith("nas_bench.")
+    return plugin.cls is not None and is_built_in(plugin.cls)
 
 
 def _clash(plugin: Plugin, other: Plugin) -> Plugin:

@@ -89,10 +89,10 @@ def test_an_empty_folder_has_no_status(said):
 
 def test_edited_results_are_stale(ledger, said):
     begin(ledger, trial("fixed"), 0)
-    ledger.write(trial("fixed"), {"type": "loaded", "environment": {"sources": {"core": "0"}}})
+    ledger.write(trial("fixed"), {"type": "loaded", "environment": {}, "behaviour": {"core": 99}})
     ledger.write(trial("fixed"), synthetic.as_dict(synthetic.records(trial("fixed"))[-1]))
     ledger.finish(trial("fixed"))
-    assert "1 of other code than today's" in said("status")
+    assert "1 stale: of other behaviour or data than today's" in said("status")
     assert json.loads(said("status", "--json"))["rows"][0]["stale"] == 1
 
 

@@ -75,6 +75,11 @@ def results_folder(given: Path | None) -> Path:
     return folder.expanduser().absolute()
 
 
+def typed() -> list[str]:
+    """The command line that is running."""
+    return ["nas-bench", *(click.get_current_context().find_root().obj or ())]
+
+
 def try_to_write(folder: Path) -> None:
     """Make and delete a file in a folder, or in the nearest one above it that exists.
 

@@ -20,6 +20,7 @@ from nas_bench.commands.parameters import (
     load_plugins,
     print_json,
     results_folder,
+    typed,
     verbose_option,
 )
 from nas_bench.commands.report import print_report, report_values, write_report
@@ -183,7 +184,7 @@ def _run(request: Request, stop: "Stop") -> int:
 
     protocol = request.changed_protocol()
     configs = plan(protocol, baselines=not request.no_baselines)
-    ledger = Ledger(results_folder(request.results))
+    ledger = Ledger(results_folder(request.results), typed())
     settings = execution_settings(request, ledger, plugin_paths, protocol)
     if request.slurm:
         from nas_bench.commands.slurm import batch
@@ -246,15 +247,16 @@ def run_trials(
     """
     from nas_bench.execution import ExecutionError
     from nas_bench.execution.progress import name, progress
-    from nas_bench.execution.resume import missing, remarks
+    from nas_bench.execution.resume import missing, remarks, todays_data
     from nas_bench.execution.signals import clean_stdout
     from nas_bench.execution.sweep import sweep
     from nas_bench.results.ledger import LedgerError
     from nas_bench.training.task import DataMissingError
 
     stopping = settings.early_stopping is not None
-    chosen = missing(configs, ledger, request.rerun, stopping=stopping)
-    for remark in remarks(configs, chosen, ledger, settings.plugins):
+    data = todays_data(configs, ledger, settings)
+    chosen = missing(configs, ledger, request.rerun, stopping=stopping, data=data)
+    for remark in remarks(configs, chosen, ledger, settings.plugins, data):
         click.echo(remark, err=True)
     if chosen and settings.storage is None:
         click.echo(_WITHOUT_STORAGE, err=True)
@@ -272,7 +274,8 @@ def run_trials(
                 shown(config, message)
                 logged(config, message)
 
-            sweep(configs, ledger, request.executor, settings, request.rerun, observer, stop)
+            rerun = request.rerun
+            sweep(configs, ledger, request.executor, settings, rerun, observer, stop, data)
     except (DataMissingError, ExecutionError, LedgerError) as error:
         raise CannotRunError(str(error)) from error
 

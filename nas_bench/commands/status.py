@@ -158,7 +158,7 @@ def _remarks(found: "Overview") -> Iterator[str]:
     else:
         yield trials
     if stale:
-        yield f"{stale} of other code than today's"
+        yield f"{stale} stale: of other behaviour or data than today's"
     problems = found.problems
     yield from (f"damaged: {one_line(text)}" for text in problems[:_SHOWN])
     if len(problems) > _SHOWN:

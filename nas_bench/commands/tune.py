@@ -15,6 +15,7 @@ from nas_bench.commands.parameters import (
     load_plugins,
     print_json,
     results_folder,
+    typed,
 )
 from nas_bench.commands.report import print_report, report_values, write_report
 from nas_bench.commands.run import (
@@ -110,7 +111,7 @@ def _tune(request: _Request, stop: "Stop") -> int:
     protocol = request.changed_protocol()
     seeds = _search_seeds(request, protocol)
     planned = plan(protocol, baselines=not request.no_baselines)
-    ledger = Ledger(results_folder(request.results))
+    ledger = Ledger(results_folder(request.results), typed())
     _require_flops(protocol, planned, request, ledger)
     sampling = "sobol" if request.search == "asha" else request.search
     found = searches(planned, sampling, request.configurations, seeds)

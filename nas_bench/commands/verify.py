@@ -79,11 +79,12 @@ def verify(
     Checked are schema, hashes, completeness, clocks, sizes and growth events. A trial that
     comes out the same again gets a verified.json; every bit is compared where instruction set,
     threads, torch, device, data and code are the same, else the final test score: accuracies
-    may be 0.03 apart, losses 25 %. Results of other code than today's are counted, not refused.
+    may be 0.03 apart, losses 25 %. Stale results (of another behaviour version, or of other data)
+    are counted, not refused.
     """
     from nas_bench.results.checks import findings
     from nas_bench.results.ledger import Ledger
-    from nas_bench.results.staleness import is_stale
+    from nas_bench.results.staleness import is_stale, newest_data
 
     ledger = Ledger(results_folder(results))
     plugins = load_plugins(plugin_paths) if plugin_paths else ()
@@ -92,7 +93,8 @@ def verify(
         click.echo(f"Nothing to verify: there are no trials in {ledger.folder}", err=True)
         return NOTHING
     found = findings(runs)
-    stale = sum(map(is_stale, runs))
+    today = newest_data(runs)
+    stale = sum(is_stale(run, today) for run in runs)
     again = _rerun(ledger, runs, rerun, seed, data, plugins) if rerun else []
     if as_json:
         print_json(_values(ledger.folder, runs, found, stale, again))
@@ -152,7 +154,7 @@ def _lines(
         yield one_line(f"{_verdict(trial)}: {trial.place}{_because(trial)}")
     yield f"{counted(len(runs), 'trial')}, {counted(len(found), 'finding')}"
     if stale:
-        yield f"{stale} of other code than today's"
+        yield f"{stale} stale: of other behaviour or data than today's"
     if again:
         yield f"{sum(trial.ok for trial in again)} of {len(again)} reproduced"
 

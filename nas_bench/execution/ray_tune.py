@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nas_bench
+from nas_bench import plugins
 from nas_bench.execution.asha import Searches, scheduler
 from nas_bench.execution.job import Job, Settings, Sink, Stopping, is_last, never
 from nas_bench.execution.ray_session import session
@@ -302,11 +303,11 @@ def lost(error: BaseException, text: str) -> Failure:
 
 def _portable(settings: Settings) -> Settings:
     """The settings as workers understand them, wherever they are."""
-    plugins = tuple(path.expanduser().absolute() for path in settings.plugins)
+    paths = tuple(path.expanduser().absolute() for path in settings.plugins)
     return replace(
         settings,
         data=settings.data and settings.data.expanduser().absolute(),
-        plugins=plugins,
-        contents=tuple(path.read_bytes() for path in plugins),
+        plugins=paths,
+        contents=tuple(map(plugins.content, paths)),
         early_stopping=None,
     )

@@ -14,13 +14,18 @@ from nas_bench.results.agreement import beyond_tolerance, differences, unlike
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.merging import copy
 from nas_bench.results.reading import CURVE, Run, checksum
+from nas_bench.results.staleness import is_stale
 from nas_bench.results.verified import Verified
 from nas_bench.trials.config import TrialConfig
 
 
 def chosen(runs: Sequence[Run], count: int, seed: int) -> list[Run]:
-    """So many random trials with a result that ends the same way again, or all such trials."""
-    good = [r for r in runs if r.status == "ok" and r.config and r.config.reproducible]
+    """So many random trials with a result that ends the same way again, or all such trials.
+
+    Of stale results another end is expected, so they are left out where there are others.
+    """
+    whole = [r for r in runs if r.status == "ok" and r.config and r.config.reproducible]
+    good = [run for run in whole if not is_stale(run)] or whole
     good.sort(key=lambda run: run.id)
     return random.Random(seed).sample(good, min(count, len(good)))
 

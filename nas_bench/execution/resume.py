@@ -6,27 +6,54 @@ from pathlib import Path
 from typing import Literal
 
 from nas_bench import plugins
-from nas_bench.results.environment import core_hash, source_hash
+from nas_bench.execution.job import Settings
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.reading import Run, Summary, read_summary
+from nas_bench.results.staleness import is_stale
 from nas_bench.trials.config import TrialConfig
 
 Rerun = Literal["none", "failed", "stale", "all"]
+NO_DATA: Mapping[str, str] = {}
+
+
+def todays_data(
+    configs: Iterable[TrialConfig], ledger: Ledger, settings: Settings
+) -> dict[str, str]:
+    """The checksum of today's data of each task with results that a sweep may keep.
+
+    Data that lies on a cluster, or cannot be loaded, is left out: trials that need it say so.
+    """
+    from nas_bench.training.data import data_folder, prepare
+
+    if settings.address is not None:
+        return {}
+    kept = {c.task: c.validation for c in configs if ledger.status(c) == "ok"}
+    found, folder = {}, data_folder(settings.data)
+    for task, validation in kept.items():
+        with suppress(Exception):
+            found[task] = prepare(plugins.task(task), folder, validation).checksum
+    return found
 
 
 def missing(
-    configs: Iterable[TrialConfig], ledger: Ledger, rerun: Rerun, *, stopping: bool = False
+    configs: Iterable[TrialConfig],
+    ledger: Ledger,
+    rerun: Rerun,
+    *,
+    stopping: bool = False,
+    data: Mapping[str, str] = NO_DATA,
 ) -> list[TrialConfig]:
     """The trials that a sweep runs; one that was cut off or that the machine failed is among them.
 
     Args:
         configs: of the plan.
         ledger: where earlier sweeps wrote.
-        rerun: whether to run again what failed, what other code made, or all.
+        rerun: whether to run again what failed, what is stale, or all.
         stopping: whether the sweep stops trials early, and leaves those be that were.
+        data: checksum of today's data by task, where it is known.
     """
     runs = ((config, ledger.glance(config)) for config in configs)
-    return [config for config, run in runs if _is_missing(config, run, rerun, stopping=stopping)]
+    return [config for config, run in runs if _is_missing(run, rerun, data, stopping=stopping)]
 
 
 def remarks(
@@ -34,6 +61,7 @@ def remarks(
     missing: Sequence[TrialConfig],
     ledger: Ledger,
     plugin_paths: Iterable[Path],
+    data: Mapping[str, str] = NO_DATA,
 ) -> Iterator[str]:
     """What a person should know about the trials that a sweep leaves as they are.
 
@@ -42,6 +70,7 @@ def remarks(
         missing: those that the sweep runs.
         ledger: where earlier sweeps wrote.
         plugin_paths: files of plugins.
+        data: checksum of today's data by task, where it is known.
     """
     if damaged := sum(ledger.status(config) == "damaged" for config in missing):
         yield (
@@ -55,57 +84,34 @@ def remarks(
         yield f"{_trials(failed)} failed earlier and {again}"
     for path in plugin_paths:
         plugins.load_path(path)
-    rows = {ledger.trial_folder(config).parent: config for config in configs}
-    if stale := sum(_stale(row, config, running) for row, config in rows.items()):
+    rows = {ledger.trial_folder(config).parent for config in configs}
+    if stale := sum(_stale(row, running, data) for row in rows):
         yield (
-            f"{_trials(stale)} in {ledger.folder} {_was(stale)} run with other code than today's: "
-            "run them again with --rerun stale, or use another --results folder"
+            f"{_trials(stale)} in {ledger.folder} {_is(stale)} stale, of other behaviour or data "
+            "than today's: run them again with --rerun stale, or use another --results folder"
         )
 
 
-def _is_missing(config: TrialConfig, run: Run | None, rerun: Rerun, *, stopping: bool) -> bool:
+def _is_missing(run: Run | None, rerun: Rerun, data: Mapping[str, str], *, stopping: bool) -> bool:
     if run is None or run.unfinished or rerun == "all":
         return True
     if run.status == "stopped" and not stopping:
         return True
-    ended = run.status in ("ok", "stopped")
     if rerun == "stale":
-        return ended and _differs(run, _today(config))
-    return rerun == "failed" and not ended
+        return is_stale(run, data)
+    return rerun == "failed" and run.status not in ("ok", "stopped")
 
 
-def _stale(row: Path, config: TrialConfig, running: Collection[str]) -> int:
-    """How many results of this folder of seeds stay and come from other code than today's."""
+def _stale(row: Path, running: Collection[str], data: Mapping[str, str]) -> int:
+    """How many results of this folder of seeds stay although they are stale."""
     kept = [summary for summary in _results(row) if summary.id not in running]
-    today = _today(config) if kept else {}
-    return sum(_differs(summary, today) for summary in kept)
-
-
-def _differs(summary: Summary, today: Mapping[str, str]) -> bool:
-    """Whether a result comes from code with other hashes than these."""
-    stored = summary.environment.get("sources", {})
-    return any(stored.get(name, value) != value for name, value in today.items())
+    return sum(is_stale(summary, data) for summary in kept)
 
 
 def _results(row: Path) -> Iterator[Summary]:
     for folder in row.glob("s*"):
         with suppress(ValueError):  # damage is told elsewhere
-            summary = read_summary(folder)
-            if summary.status == "ok":
-                yield summary
-
-
-def _today(config: TrialConfig) -> dict[str, str]:
-    """The hashes that a trial would store now."""
-    found = {"core": core_hash()}
-    classes = {
-        "method": type(plugins.method(config.method)),
-        "task": type(plugins.task(config.task)),
-    }
-    for name, cls in classes.items():
-        with suppress(ValueError):
-            found[name] = source_hash(cls)
-    return found
+            yield read_summary(folder)
 
 
 def _trials(count: int) -> str:
@@ -114,6 +120,10 @@ def _trials(count: int) -> str:
 
 def _was(count: int) -> str:
     return "was" if count == 1 else "were"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _has(count: int) -> str:

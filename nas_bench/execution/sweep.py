@@ -2,7 +2,7 @@
 
 import secrets
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +13,7 @@ from nas_bench.execution import ExecutionError, Executor, ExecutorName, Job, Set
 from nas_bench.execution import executor as executor_of
 from nas_bench.execution.checkpoints import ask_to_stop, forget_stop
 from nas_bench.execution.job import is_last
-from nas_bench.execution.resume import Rerun, missing
+from nas_bench.execution.resume import NO_DATA, Rerun, missing
 from nas_bench.execution.signals import Stop
 from nas_bench.execution.storage import Storage, marked
 from nas_bench.results.ledger import Ledger, LedgerError
@@ -46,6 +46,7 @@ def sweep(
     rerun: Rerun = "none",
     observer: Sink | None = None,
     stop: Stop | None = None,
+    data: Mapping[str, str] = NO_DATA,
 ) -> Summary:
     """Run what is missing; only this process writes the ledger.
 
@@ -58,9 +59,10 @@ def sweep(
         ledger: where everything is written before the observer hears of it.
         executor: what runs the trials, ray or inline.
         settings: of the executor.
-        rerun: whether to run again what failed, what other code made, or all.
+        rerun: whether to run again what failed, what is stale, or all.
         observer: sees the messages of every trial that runs.
         stop: hears the signals by which a sweep is asked to end.
+        data: checksum of today's data by task, where it is known.
 
     Raises:
         KeyboardInterrupt: if the sweep was asked to end; what ran has been kept.
@@ -69,13 +71,13 @@ def sweep(
         LedgerError: if the ledger cannot be written, or another process writes it.
     """
     stopping = settings.early_stopping is not None
-    if not missing(configs, ledger, rerun, stopping=stopping):
+    lacking = partial(missing, configs, ledger, rerun, stopping=stopping, data=data)
+    if not lacking():
         return _summary(configs, (), ledger)
     if executor == "ray":
         _refuse_packing(configs, settings)
     with locked(ledger.folder):
-        # again: another sweep may just have ended
-        chosen = missing(configs, ledger, rerun, stopping=stopping)
+        chosen = lacking()  # again: another sweep may just have ended
         _fetch(chosen, settings)
         settings = replace(settings, lease=secrets.token_hex(8))
         with _storage(settings) as kept:

@@ -19,6 +19,7 @@ from nas_bench.execution.checkpoints import (
     nothing,
 )
 from nas_bench.execution.job import Job, Settings
+from nas_bench.execution.provenance import ran, site_kinds
 from nas_bench.execution.storage import require_mark, storage
 from nas_bench.results.environment import core_hash, environment, source_hash
 from nas_bench.training.data import data_folder, prepare
@@ -27,6 +28,8 @@ from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Failure, Record, as_dict
 from nas_bench.trials.trial import DivergedError, run_trial
 
+_CORE = core_hash()
+"""Of the code that this process has just imported."""
 Status = Literal["failed", "oom", "diverged", "timeout", "preempted"]
 
 
@@ -93,9 +96,10 @@ def _run(
     sources = {
         "method": source_hash(type(method)),
         "task": source_hash(type(task)),
-        "core": core_hash(),
+        "core": _CORE,
     }
-    yield {"type": "loaded", "environment": {"data": data.checksum, "sources": sources}}
+    environment = {"data": data.checksum, "sources": sources}
+    yield {"type": "loaded", "environment": environment, **ran(config, method, task)}
     kept = storage(settings.storage) if settings.storage else None
     if kept and settings.address:
         require_mark(kept, settings.lease)
@@ -109,7 +113,9 @@ def _run(
         for message in run_trial(config, job.widths, job.budget, folder, device, keeper):
             yield from _remarks(keeper)
             if isinstance(message, Record) and message.final:
-                yield {"type": "loaded", "environment": {"peak_memory": _peak_memory(device)}}
+                memory = {"peak_memory": _peak_memory(device)}
+                kinds = {"sites": site_kinds(task, data)}
+                yield {"type": "loaded", "environment": memory, "resolved": kinds}
             yield as_dict(message)
     except Exception:
         yield from _remarks(keeper)

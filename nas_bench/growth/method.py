@@ -82,6 +82,9 @@ class GrowthMethod(ABC):
     """One line for tables and help."""
     reference: ClassVar[str] = ""
     """Authors, title, year, address."""
+    version: ClassVar[int] = 1
+    """Behaviour version, from 1: raise it with every change of the neurons that it proposes;
+    results of other versions count as stale."""
     search_space: ClassVar[Mapping[str, Range]] = {}
     """Options of its own that tuning may vary, whatever the task, and between which values."""
 

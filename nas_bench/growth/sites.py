@@ -4,12 +4,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from nas_bench.growth.fields import Field, Kernel
 from nas_bench.growth.layers import SiteError, inputs, layer
 from nas_bench.growth.paths import UNIT_SLOPE, Operation, autograd_slope
+
+if TYPE_CHECKING:
+    from nas_bench.behaviour import SiteKind
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,16 @@ class Site:
     def name(self) -> str:
         """The name of the grown layer."""
         return self.grown
+
+    @property
+    def kinds(self) -> "frozenset[SiteKind]":
+        """What behaviour versions tell sites apart by: its layers, and what lies in between."""
+        layers: SiteKind = "linear" if self.positions == 1 else "token"
+        if self.map is not None:
+            layers = "convolution"
+        between: tuple[SiteKind, ...] = ("batch norm", "pooling", "flatten", "depthwise")
+        steps = {step.kind for step in self.path}
+        return frozenset((layers, *(kind for kind in between if kind in steps)))
 
     @property
     def batch_norms(self) -> tuple[str, ...]:

@@ -18,7 +18,6 @@ from nas_bench.tuning.history import Tuning, is_search, search_of, tunings
 Measure = Callable[[Record], float]
 Split = Literal["train", "test"]
 Role = Literal["method", "control", "baseline", "twin"]
-_ORIGIN = ("sources", "data")
 _KINDS = {"same_target": "same target", "free": "free growth"}
 
 
@@ -93,10 +92,11 @@ class Row:
 
     @property
     def mixed(self) -> bool:
-        """Whether its results come from different code or different data."""
-        origins = [run.environment for run in self.runs if run.status == "ok"]
-        known = ([origin[name] for origin in origins if name in origin] for name in _ORIGIN)
-        return any(value != values[0] for values in known for value in values)
+        """Whether its results come from different behaviour or different data."""
+        ended = [run for run in self.runs if run.status == "ok"]
+        behaviours = [run.behaviour for run in ended if run.behaviour]
+        data = [run.environment["data"] for run in ended if "data" in run.environment]
+        return any(found != seen[0] for seen in (behaviours, data) for found in seen)
 
     @property
     def shared(self) -> bool:

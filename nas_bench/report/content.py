@@ -29,7 +29,7 @@ from nas_bench.report.statistics import (
 from nas_bench.report.theme import looks
 from nas_bench.report.trial_content import EVENT, STATUSES, Environments, trial
 from nas_bench.results.reading import Run
-from nas_bench.results.staleness import is_stale
+from nas_bench.results.staleness import is_stale, newest_data
 from nas_bench.results.verified import read_verified
 from nas_bench.tuning.history import is_search, settings
 
@@ -52,7 +52,7 @@ def content(
         name: of the folder.
         standings: of the runs' comparisons, where they are known already.
     """
-    environments = Environments()
+    environments, data = Environments(), newest_data(runs)
     if standings is None:
         standings = [standing(comparison) for comparison in comparisons(runs)]
     return {
@@ -62,7 +62,8 @@ def content(
         "event_statuses": list(STATUSES),
         "testable_from": TESTABLE,
         "comparisons": [
-            _comparison(f"c{place}", found, environments) for place, found in enumerate(standings)
+            _comparison(f"c{place}", found, environments, data)
+            for place, found in enumerate(standings)
         ],
         "across": [_across(group) for group in _groups(standings)],
         "environments": environments.found,
@@ -74,7 +75,9 @@ def _problems(runs: Iterable[Run]) -> list[str]:
     return [line for run in runs for line in run.damage]
 
 
-def _comparison(identity: str, found: Standing, environments: Environments) -> dict[str, Any]:
+def _comparison(
+    identity: str, found: Standing, environments: Environments, data: Mapping[str, str]
+) -> dict[str, Any]:
     comparison = found.comparison
     looked = looks(row.name for row in comparison.rows)
     return {
@@ -94,7 +97,7 @@ def _comparison(identity: str, found: Standing, environments: Environments) -> d
         "smallest_p": _smallest(found.pairs),
         "seeds_to_rank": seeds_needed(len(found.ranks)),
         "rows": [
-            _row(found, row, environments)
+            _row(found, row, environments, data)
             | {"colour": looked[row.name].colour, "marker": looked[row.name].marker}
             for row in comparison.rows
         ],
@@ -111,7 +114,9 @@ def _smallest(pairs: Sequence[Contrast]) -> float | None:
     return min(1.0, len(tested) * smallest_p(max(tested))) if tested else None
 
 
-def _row(found: Standing, row: Row, environments: Environments) -> dict[str, Any]:
+def _row(
+    found: Standing, row: Row, environments: Environments, data: Mapping[str, str]
+) -> dict[str, Any]:
     comparison, score = found.comparison, found.scores[row.name]
     config = row.config
     of_results = row.estimate(comparison.score)
@@ -136,7 +141,7 @@ def _row(found: Standing, row: Row, environments: Environments) -> dict[str, Any
         "seeds": len(row.asked),
         "counted_as_worst": list(score.missing),
         "not_run": list(row.not_run),
-        "badges": _badges(row),
+        "badges": _badges(row, data),
         "costs": {
             name: {"mean": number(value.mean), "sd": number(value.sd)}
             for name, value in ((name, row.estimate(m)) for name, m in costs(row).items())
@@ -162,15 +167,15 @@ def _tuning(row: Row) -> dict[str, Any]:
     }
 
 
-def _badges(row: Row) -> list[str]:
+def _badges(row: Row, data: Mapping[str, str]) -> list[str]:
     """What a reader should know before trusting or comparing a row."""
     verified = [found for run in row.runs if run.result and (found := read_verified(run))]
     known = {
         "reproduced": verified and all(found.reproduced for found in verified),
         "not reproduced": any(not found.reproduced for found in verified),
         "incomplete": not row.complete,
-        "other code": any(map(is_stale, row.runs)),
-        "mixed code or data": row.mixed,
+        "stale": any(is_stale(run, data) for run in row.runs),
+        "mixed behaviour or data": row.mixed,
         "shared device": row.shared,
     }
     return [name for name, holds in known.items() if holds]

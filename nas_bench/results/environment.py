@@ -3,14 +3,14 @@
 import ast
 import functools
 import hashlib
-import inspect
 import os
 import platform
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from nas_bench.discovery import executed
 
 _PACKAGES = ("torch", "torchvision", "ray", "fvcore", "numpy", "pandas")
 _FLAGS = ("avx2", "avx512f", "amx_tile", "asimd", "sve")
@@ -29,21 +29,16 @@ def environment() -> dict[str, Any]:
     }
 
 
-@functools.cache
 def source_hash(cls: type) -> str:
-    """Sixteen digits for the module of a class; comments, layout and docstrings don't count.
+    """Sixteen digits for a plugin's module as it was imported; comments and layout don't count.
 
     Raises:
-        ValueError: if the source is not there.
+        ValueError: if it has no source.
     """
-    try:
-        source = inspect.getsource(sys.modules[cls.__module__])
-    except (KeyError, OSError, TypeError):
-        raise ValueError(f"no source of {cls.__module__}.{cls.__qualname__} was found") from None
-    return code_hash(source)
+    return code_hash(executed(cls))
 
 
-def code_hash(source: str) -> str:
+def code_hash(source: str | bytes) -> str:
     """Sixteen digits for Python code; comments, layout and docstrings don't count."""
     return hashlib.sha256(_code(source).encode()).hexdigest()[:16]
 
@@ -53,11 +48,11 @@ def core_hash() -> str:
     """Sixteen digits for what decides results besides methods and tasks."""
     package = Path(__file__).parents[1]
     files = [f for part in ("growth", "training", "trials") for f in (package / part).glob("*.py")]
-    code = (f"{file.relative_to(package)}\n{_code(file.read_text())}" for file in sorted(files))
+    code = (f"{file.relative_to(package)}\n{_code(file.read_bytes())}" for file in sorted(files))
     return hashlib.sha256("\n".join(code).encode()).hexdigest()[:16]
 
 
-def _code(source: str) -> str:
+def _code(source: str | bytes) -> str:
     """The source without comments, layout and docstrings."""
     tree = ast.parse(source)
     for node in ast.walk(tree):

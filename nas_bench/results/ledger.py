@@ -23,7 +23,7 @@ from nas_bench.results.reading import (
     read_run,
     stray,
 )
-from nas_bench.results.summary import Summary, read_summary, summary_bytes
+from nas_bench.results.summary import PluginFile, Summary, read_summary, summary_bytes
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Failure, GrowthRecord, Record, as_dict
 
@@ -44,11 +44,12 @@ class Ledger:
 
     Attributes:
         folder: the results folder; made when the first trial begins.
+        command: what was typed to run trials, recorded with each that begins.
         set_aside: where `begin` has moved damaged files.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Path, command: Sequence[str] = ()) -> None:
+        self.folder, self.command = Path(folder), tuple(command)
         self.set_aside: list[Path] = []
         self._open: dict[str, Summary] = {}
 
@@ -66,7 +67,8 @@ class Ledger:
             attempts = self._attempts(config) + 1
             folder.mkdir(parents=True, exist_ok=True)
             (folder / VERIFIED).unlink(missing_ok=True)
-        self._store(config, _new_summary(config, attempts, environment or {}))
+        summary = _new_summary(config, attempts, environment or {})
+        self._store(config, replace(summary, command=self.command))
         for name in (CURVE, GROWTH):
             files.replace(folder / name, b"")
 
@@ -81,8 +83,7 @@ class Ledger:
             self.begin(config, environment)
             return
         if message["type"] == "loaded":
-            summary = self._begun(config)
-            self._store(config, replace(summary, environment=summary.environment | environment))
+            self._store(config, _with_provenance(self._begun(config), message))
             return
         if message["type"] == "resumed":
             self._resume(config, message["messages"])
@@ -231,6 +232,19 @@ def _new_summary(config: TrialConfig, attempts: int, environment: dict[str, Any]
         environment=environment,
         config=config,
     )
+
+
+def _with_provenance(summary: Summary, message: dict[str, Any]) -> Summary:
+    """The summary with what a trial found out about itself once it had loaded everything."""
+    found = {
+        "environment": summary.environment | message["environment"],
+        "behaviour": message.get("behaviour", summary.behaviour),
+        "resolved": summary.resolved | message.get("resolved", {}),
+        "plugins": {
+            kind: PluginFile(**file) for kind, file in message.get("plugins", {}).items()
+        } or summary.plugins,
+    }  # fmt: skip
+    return replace(summary, **found)
 
 
 def _with_record(summary: Summary, record: Record) -> Summary:

@@ -13,7 +13,7 @@ from pathlib import Path
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.lock import holder
 from nas_bench.results.reading import CURVE, Run
-from nas_bench.results.staleness import is_stale
+from nas_bench.results.staleness import is_stale, newest_data
 from nas_bench.trials.messages import Record, charged_seconds
 
 STATUSES = ("ok", "stopped", "running", "failed", "oom", "timeout", "diverged", "preempted",
@@ -29,7 +29,7 @@ class Trial:
         run: as a glance shows it.
         share: of its budget that is spent, in [0, 1]; None if that is not known.
         written: when its files were last written, in seconds since the epoch; None if never.
-        stale: whether its result comes from other code than today's.
+        stale: whether today's code or data would not repeat its result.
     """
 
     run: Run
@@ -111,12 +111,13 @@ def overview(folder: Path) -> Overview:
     """The present state of a results folder; nothing is written or locked."""
     runs = Ledger(folder).glances()
     results = {run.id: run.result for run in runs if run.result}
-    trials = tuple(_trial(run, results) for run in runs)
+    data = newest_data(runs)
+    trials = tuple(_trial(run, results, data) for run in runs)
     return Overview(folder, trials, _driver(folder), time.time())
 
 
-def _trial(run: Run, results: Mapping[str, Record]) -> Trial:
-    return Trial(run, _share(run, results), _written(run.folder), is_stale(run))
+def _trial(run: Run, results: Mapping[str, Record], data: Mapping[str, str]) -> Trial:
+    return Trial(run, _share(run, results), _written(run.folder), is_stale(run, data))
 
 
 def _share(run: Run, results: Mapping[str, Record]) -> float | None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PositiveInt, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from nas_bench.behaviour import earlier
 from nas_bench.results import files
 from nas_bench.results.layout import trial_folder
 from nas_bench.results.limits import refuse_implausible, sentence
@@ -17,12 +18,18 @@ from nas_bench.trials.messages import Record
 Status = Literal[
     "running", "ok", "stopped", "failed", "oom", "timeout", "diverged", "preempted", "damaged"
 ]
-SCHEMA = 1
+SCHEMA = 2
 MACHINE_FAULTS = ("DataMissingError", "OtherCopyError", "OriginalError", "StorageError")
 """Errors that say nothing about the method: what they ended is unfinished, not failed."""
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""For each older schema, what turns its values into those of the next one."""
 _DERIVED = ("id", "settings_id", "label", "method", "task", "protocol", "seed", "kind")
+
+
+@dataclass(frozen=True)
+class PluginFile:
+    """A plugin's file: SHA-256 of its bytes, and these as Base64."""
+
+    sha256: str
+    base64: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,12 @@ class Summary:
         costs: train and growth FLOPs and the clocks of the last record.
         error: error, message and traceback of a trial without a result.
         attempts: how often the trial was begun.
+        behaviour: the versions of core, method and task that ran.
+        resolved: every option of method and task and every field of the recipe, defaults too, and
+            the kinds of sites of the network.
+        command: what was typed.
+        plugins: of a method or task that does not come with the package: SHA-256 and content of
+            the file as it was executed.
         checksums: SHA-256 of the curve's and the growth events' file when the trial ended.
     """
 
@@ -59,6 +72,10 @@ class Summary:
     costs: dict[str, Any] = field(default_factory=dict)
     error: dict[str, str] | None = None
     environment: dict[str, Any] = field(default_factory=dict)
+    behaviour: dict[str, PositiveInt] = field(default_factory=dict)
+    resolved: dict[str, Any] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    plugins: dict[str, PluginFile] = field(default_factory=dict)
     checksums: dict[str, str] = field(default_factory=dict)
     config: TrialConfig | None = None
 
@@ -98,6 +115,25 @@ def read_summary(folder: Path) -> Summary:
         raise ValueError(f"run.json is damaged: {sentence(error)}") from None
     _refuse_another_place(summary, folder)
     return summary
+
+
+def _with_behaviour(values: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 has hashes of source text only: what is known of them stands in a table."""
+    environment = values.get("environment")
+    sources = environment.get("sources") if isinstance(environment, dict) else None
+    known, task = earlier(), str(values.get("task")).partition("[")[0]
+    core = known.core.get(str(sources.get("core"))) if isinstance(sources, dict) else None
+    behaviour = {} if core is None else {"core": core, "method": 1, "task": 1}
+    sites = known.sites.get(task)
+    return {
+        **values,
+        "behaviour": behaviour,
+        "resolved": {} if sites is None else {"sites": list(sites)},
+    }
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _with_behaviour}
+"""For each older schema, what turns its values into those of the next one."""
 
 
 def upgraded(values: Any) -> dict[str, Any]:

@@ -83,6 +83,9 @@ class Task(ABC):
     """What users type."""
     summary: ClassVar[str]
     """One line for tables and help."""
+    version: ClassVar[int] = 1
+    """Behaviour version, from 1: raise it with every change of the data, networks, loss or recipe;
+    results of other versions count as stale."""
     metric: ClassVar[Literal["accuracy", "loss"]] = "accuracy"
     """What the test score is: accuracy, or for regression the loss."""
     recipe: ClassVar[Recipe] = Recipe()

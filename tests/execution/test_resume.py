@@ -20,7 +20,7 @@ def said(configs, ledger, rerun="none"):
 def make_stale(ledger, trial):
     path = ledger.trial_folder(trial) / "run.json"
     values = json.loads(path.read_text())
-    values["environment"]["sources"]["core"] = "0" * 16
+    values["behaviour"]["core"] += 1
     path.write_text(json.dumps(values))
 
 
@@ -42,7 +42,7 @@ def test_results_of_other_code_are_counted_also_those_of_other_seeds(ledger):
     make_stale(ledger, old)
     for configs in ([old], [young], [old, young]):
         (sentence,) = said(configs, ledger)
-        assert sentence.startswith(f"1 trial in {ledger.folder} was run with other code than")
+        assert sentence.startswith(f"1 trial in {ledger.folder} is stale, of other behaviour")
         assert "--rerun stale, or use another --results folder" in sentence
     assert said([old, young], ledger, "all") == []
 
@@ -77,7 +77,8 @@ def test_what_was_stopped_early_runs_again_only_without_early_stopping_or_if_sta
     assert missing([trial], ledger, "none") == [trial]
     assert missing([trial], ledger, "none", stopping=True) == []
     assert missing([trial], ledger, "failed", stopping=True) == []
-    ledger.write(trial, {"type": "started", "environment": {"sources": {"core": "0" * 16}}})
+    ledger.write(trial, {"type": "started"})
+    ledger.write(trial, {"type": "loaded", "environment": {}, "behaviour": {"core": 10**6}})
     ledger.write(trial, {"type": "stopped", "message": "it lagged behind"})
     ledger.finish(trial)
     assert missing([trial], ledger, "none", stopping=True) == []

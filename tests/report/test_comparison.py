@@ -1,7 +1,6 @@
 import math
 import statistics
 from pathlib import Path
-from typing import Any
 
 import pytest
 import synthetic
@@ -83,18 +82,26 @@ def test_seeds_that_only_other_methods_have_are_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "mixed"),
     [
-        ({"sources": {"core": "a"}, "data": "x"}, {"sources": {"core": "a"}, "data": "x"}, False),
-        ({"sources": {"core": "a"}, "data": "x"}, {"sources": {"core": "b"}, "data": "x"}, True),
-        ({"sources": {"core": "a"}, "data": "x"}, {"sources": {"core": "a"}, "data": "y"}, True),
-        ({"sources": {"core": "a"}, "data": "x"}, {}, False),
+        (({"core": 1}, "x"), ({"core": 1}, "x"), False),
+        (({"core": 1}, "x"), ({"core": 2}, "x"), True),
+        (({"core": 1, "method": 1}, "x"), ({"core": 1, "method": 2}, "x"), True),
+        (({"core": 1}, "x"), ({"core": 1}, "y"), True),
+        (({"core": 1}, "x"), ({}, None), False),
     ],
 )
-def test_seeds_from_different_code_or_data_are_mixed(
-    first: dict[str, Any], second: dict[str, Any], mixed: bool, tmp_path: Path
+def test_seeds_of_different_behaviour_or_data_are_mixed(
+    first: tuple[dict[str, int], str | None],
+    second: tuple[dict[str, int], str | None],
+    mixed: bool,
+    tmp_path: Path,
 ) -> None:
     ledger = Ledger(tmp_path)
-    for seed, environment in enumerate((first, second)):
-        ledger.begin(trial(seed=seed), environment)
+    for seed, (behaviour, data) in enumerate((first, second)):
+        ledger.begin(trial(seed=seed))
+        found = {"data": data} if data else {}
+        ledger.write(
+            trial(seed=seed), {"type": "loaded", "environment": found, "behaviour": behaviour}
+        )
         for record in synthetic.records(trial(seed=seed)):
             ledger.write(trial(seed=seed), synthetic.as_dict(record))
         ledger.finish(trial(seed=seed))

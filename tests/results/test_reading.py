@@ -90,9 +90,9 @@ def test_what_a_dead_driver_left_is_called_unfinished(tmp_path: Path) -> None:
 
 def test_a_newer_schema_asks_for_an_update(folder: Path) -> None:
     path = folder / "run.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 3'))
     run = only_run(folder)
-    assert run.reason == "run.json has schema 2, but this nas-bench reads 1: update it"
+    assert run.reason == "run.json has schema 3, but this nas-bench reads 2: update it"
 
 
 def test_a_line_that_was_taken_out_is_noticed(folder: Path) -> None:
@@ -123,7 +123,7 @@ def test_files_of_two_trials_that_were_swapped_are_noticed(tmp_path: Path) -> No
         ('"protocol": "smoke"', '"protocol": "../../x"', "its protocol is not that of its config"),
         ('"attempts": 1', '"attempts": "many"', "attempts: Input should be a valid integer"),
         ('"cpu": {', '"cpu": 3, "cpus": {', "its environment.cpu is no object"),
-        ('"schema": 1', '"schema": true', "its schema is not a whole number"),
+        ('"schema": 2', '"schema": true', "its schema is not a whole number"),
         ('"step": 180', f'"step": {10**30}', "step is 1000"),
     ],
 )
@@ -140,7 +140,7 @@ def test_a_run_json_that_no_driver_wrote_is_damaged(
 
 def test_older_schemas_are_read_as_todays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder / "run.json"
-    older = path.read_text().replace('"schema": 1', '"schema": 0')
+    older = path.read_text().replace('"schema": 2', '"schema": 0')
     path.write_text(older.replace('"attempts"', '"tries"'))
     assert "has schema 0" in only_run(folder).reason
 
@@ -150,7 +150,7 @@ def test_older_schemas_are_read_as_todays(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setitem(summary.UPGRADES, 0, attempts)
     run = only_run(folder)
-    assert (run.status, run.attempts, run.schema) == ("ok", 1, 1)
+    assert (run.status, run.attempts, run.schema) == ("ok", 1, 2)
 
 
 def test_a_glance_reads_one_record_of_what_ended_well(folder: Path) -> None:

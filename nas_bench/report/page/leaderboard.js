@@ -18,8 +18,8 @@ const BADGES = {
   reproduced: ["good", "every result was run again and came out the same"],
   "not reproduced": ["bad", "a result was run again and came out differently"],
   incomplete: ["bad", "some seeds have no result; they count as the worst of this comparison"],
-  "mixed code or data": ["bad", "its seeds ran on different code or different data"],
-  "other code": ["plain", "the code has been edited since it ran; the result itself is whole"],
+  "mixed behaviour or data": ["bad", "its seeds are of different behaviour versions or data"],
+  "stale": ["plain", "behaviour or data have changed since it ran; the result itself is whole"],
   "shared device": ["plain", "trials ran beside each other on one device: its seconds are too long"],
 };
 

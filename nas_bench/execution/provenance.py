@@ -1,0 +1,57 @@
+"""What a trial is about to run, in full: versions, every setting, and the code of strangers."""
+
+import base64
+import hashlib
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from nas_bench import plugins
+from nas_bench.behaviour import core_version
+from nas_bench.discovery import executed
+from nas_bench.growth import GrowthMethod, find_sites
+from nas_bench.training.data import Data
+from nas_bench.training.task import Task
+from nas_bench.trials.config import TrialConfig
+
+
+def ran(config: TrialConfig, method: GrowthMethod, task: Task) -> dict[str, Any]:
+    """Behaviour versions, the resolved configuration and plugin files, as JSON-able values.
+
+    Args:
+        config: of the trial.
+        method: that it names.
+        task: that it names.
+    """
+    return {
+        "behaviour": {"core": core_version(), "method": method.version, "task": task.version},
+        "resolved": {
+            "method": _plain(asdict(method)),
+            "task": _plain(asdict(task)),
+            "recipe": _plain(asdict(replace(task.recipe, **config.recipe))),
+        },
+        "plugins": {
+            kind: _file(type(plugin))
+            for kind, plugin in (("method", method), ("task", task))
+            if not plugins.is_built_in(type(plugin))
+        },
+    }
+
+
+def site_kinds(task: Task, data: Data) -> list[str]:
+    """The kinds of sites that a task lets grow, which decide what changes of the core reach it."""
+    found = find_sites(task.network(task.seed_widths), data.train.inputs[:2].cpu())
+    return sorted({kind for site in found if task.grows(site.name) for kind in site.kinds})
+
+
+def _file(cls: type) -> dict[str, str]:
+    content = executed(cls)
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "base64": base64.b64encode(content).decode(),
+    }
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """The values as JSON has them; what it has not, as text."""
+    return json.loads(json.dumps(values, default=str))

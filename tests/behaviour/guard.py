@@ -1,0 +1,129 @@
+"""Whether numbers stand still where the behaviour versions say that they do."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from behaviour.fingerprints import Fingerprint, Numbers, as_stored, moved
+
+import nas_bench.behaviour
+from nas_bench import plugins
+from nas_bench.behaviour import Change, Described, changes, reaches
+from nas_bench.growth import find_sites
+from nas_bench.results.staleness import dotted, shipped_versions
+from nas_bench.training.flops import inference_flops, parameters, training_flops
+from nas_bench.training.randomness import isolated
+from nas_bench.training.task import Recipe, Task
+
+STORED = Path(nas_bench.behaviour.__file__).with_name("fingerprints.json")
+CURE = (
+    "the numbers moved, but no behaviour version did: raise that of the core "
+    "(nas_bench/behaviour/core.yaml, with a scope if it can have one), or of the method or task, "
+    "then run scripts/accept_fingerprints.py"
+)
+
+
+@cache
+def stored() -> dict[str, Any]:
+    """The accepted numbers, and the versions that they belong to."""
+    return json.loads(STORED.read_text("utf-8"))
+
+
+def described(fingerprint: Fingerprint) -> Described:
+    """What the scope of a change asks of a micro-trial."""
+    config = fingerprint.config
+    task, method = plugins.task(config.task), plugins.method(config.method)
+    sites = find_sites(task.network(task.seed_widths), task.load(Path())[0].inputs[:2])
+    recipe = {**asdict(task.recipe), **config.recipe}
+    return Described(
+        method=method.name,
+        options=asdict(method),
+        sites={kind for site in sites if task.grows(site.name) for kind in site.kinds},
+        settings=dict(dotted({**config.model_dump(mode="json"), "recipe": recipe})),
+    )
+
+
+def may_move(
+    fingerprint: Fingerprint, stored: Mapping[str, Any], known: Sequence[Change] | None = None
+) -> bool:
+    """Whether a change since the numbers were accepted says that it reaches a micro-trial."""
+    method, known = fingerprint.config.method.partition("[")[0], known or changes()
+    then = stored["methods"].get(method)
+    if then is not None and then != shipped_versions("method")[method]:
+        return True
+    same = stored["core"] == known[-1].version
+    return not same and reaches(described(fingerprint), stored["core"], known)
+
+
+def unexpected(
+    fingerprint: Fingerprint,
+    numbers: Numbers,
+    stored: Mapping[str, Any],
+    known: Sequence[Change] | None = None,
+) -> list[str]:
+    """The numbers that moved without a version that says so, one line each."""
+    then = stored["fingerprints"].get(fingerprint.name)
+    if then is None or may_move(fingerprint, stored, known):
+        return []
+    return moved(then, as_stored(numbers), exact=fingerprint.exact)
+
+
+def versions() -> dict[str, Any]:
+    """Today's behaviour versions, as they are stored beside the numbers."""
+    return {
+        "core": changes()[-1].version,
+        "methods": shipped_versions("method"),
+        "tasks": shipped_versions("task"),
+    }
+
+
+def task_numbers(task: Task) -> Numbers:
+    """What the results of a task depend on, but for its data: recipe, networks, their cost."""
+    example = torch.zeros(2, *_EXAMPLES[task.name])
+    return {
+        "recipe": {k: v for k, v in asdict(task.recipe).items() if v != asdict(Recipe())[k]},
+        "loss": repr(task.loss),
+        "networks": {
+            name: _network(task, widths, example)
+            for name, widths in (("seed", task.seed_widths), ("target", task.target_widths))
+        },
+    }
+
+
+def unexpected_of_task(task: Task, numbers: Numbers, stored: Mapping[str, Any]) -> list[str]:
+    """What moved of a task whose version did not, one line each."""
+    then = stored["networks"].get(task.name)
+    if then is None or stored["tasks"].get(task.name) != task.version:
+        return []
+    lines = moved(then, as_stored(numbers), exact=True, relative=1e-5)  # float32 draws
+    return [f"task {task.name}: {line}" for line in lines]
+
+
+def built_in_tasks() -> Iterator[Task]:
+    """Those whose networks can be made without data."""
+    for name in shipped_versions("task"):
+        if name in _EXAMPLES:
+            yield plugins.task(name)
+
+
+_EXAMPLES = {
+    "cifar10": (3, 32, 32), "cifar100": (3, 32, 32), "cifar100_resnet": (3, 32, 32),
+    "cifar100_vit": (3, 32, 32), "digits": (64,), "fashion_mnist": (784,), "mnist": (784,),
+    "sine": (1,), "student_teacher": (10,),
+}  # fmt: skip
+
+
+def _network(task: Task, widths: tuple[int, ...], example: torch.Tensor) -> Numbers:
+    with isolated(0):
+        network = task.network(widths)
+    return {
+        "widths": list(widths),
+        "parameters": parameters(network),
+        "flops": inference_flops(network, example),
+        "training_flops": training_flops(network, example),
+        "norm": float(torch.cat([p.detach().flatten() for p in network.parameters()]).norm()),
+    }

@@ -1,0 +1,76 @@
+"""The behaviour versions are honest: where no version says so, no number moves."""
+
+import itertools
+
+import pytest
+from behaviour import guard
+from behaviour.fingerprints import fingerprints, measured
+
+from nas_bench.results.staleness import shipped_versions
+from nas_bench.trials.planning import CONTROLS
+
+NAMES = sorted(fingerprints())
+CHOICES = {
+    "network": lambda c: c.task,
+    "kind": lambda c: c.kind,
+    "where": lambda c: c.schedule.where,
+    "optimizer": lambda c: c.recipe["optimizer"],
+    "policy": lambda c: c.optimizer_policy,
+    "budget": lambda c: str(c.budget).partition(" ")[2].rstrip("s"),
+    "decay": lambda c: c.recipe["decay"],
+    "augmentation": lambda c: c.recipe["augmentation"],
+}
+IMPOSSIBLE = (
+    {"same_target", "best"}, {"same_target", "predicted"}, {"same_target", "flop"},
+    {"crop_flip", "micro"}, {"crop_flip", "micro[network_kind=tokens]"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_number_moves_without_a_version(name):
+    fingerprint = fingerprints()[name]
+    lines = guard.unexpected(fingerprint, measured(fingerprint), guard.stored())
+    assert not lines, f"{guard.CURE}\n" + "\n".join(lines[:5])
+
+
+@pytest.mark.parametrize("task", list(guard.built_in_tasks()), ids=lambda task: task.name)
+def test_no_network_of_a_task_changes_without_a_version(task):
+    lines = guard.unexpected_of_task(task, guard.task_numbers(task), guard.stored())
+    assert not lines, f"{guard.CURE}\n" + "\n".join(lines[:5])
+
+
+def test_the_numbers_are_those_of_todays_versions_and_cases():
+    stored, cure = guard.stored(), "run scripts/accept_fingerprints.py"
+    assert {name: stored[name] for name in guard.versions()} == guard.versions(), cure
+    assert sorted(stored["fingerprints"]) == NAMES, cure
+    assert sorted(stored["networks"]) == sorted(t.name for t in guard.built_in_tasks()), cure
+
+
+def test_every_method_and_control_meets_every_kind_of_network():
+    seen = {(c.method, c.task) for c in _configs()}
+    growing = {*shipped_versions("method"), *CONTROLS, "tiny[exact=true]"} - {"fixed"}
+    networks = {task for _, task in seen}
+    assert not set(itertools.product(growing, networks)) - seen
+    kinds = {kind for f in fingerprints().values() for kind in guard.described(f).sites or ()}
+    assert kinds == {
+        "linear", "token", "convolution", "batch norm", "pooling", "flatten", "depthwise"
+    }  # fmt: skip
+
+
+def test_every_two_other_choices_meet_where_they_can():
+    rows = [{name: choice(c) for name, choice in CHOICES.items()} for c in _configs()]
+    values = {name: {row[name] for row in rows} for name in CHOICES}
+    seen = {(row[a], row[b]) for row in rows for a, b in itertools.permutations(CHOICES, 2)}
+    for a, b in itertools.combinations(CHOICES, 2):
+        for pair in itertools.product(values[a], values[b]):
+            assert pair in seen or set(pair) in IMPOSSIBLE, (a, b, pair)
+    assert {f.twin for f in fingerprints().values()} == {None, "steps", "flops"}
+
+
+def test_there_are_few_enough_and_five_in_float32():
+    assert len(NAMES) <= 60
+    assert sum(not f.exact for f in fingerprints().values()) == 5
+
+
+def _configs():
+    return [f.config for f in fingerprints().values() if f.exact]
