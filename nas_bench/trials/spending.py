@@ -1,5 +1,6 @@
 """What a trial has used of its budget."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nas_bench.trials.config import Budget
@@ -19,6 +20,12 @@ class Spent:
     def book(self, clock: str, seconds: float) -> None:
         """Add to a clock."""
         self.seconds[clock] = self.seconds.get(clock, 0.0) + seconds
+
+    def book_growth(self, flops: Mapping[str, float], seconds: Mapping[str, float]) -> None:
+        """Add what a growth cost, by part."""
+        self.growth_flops += sum(flops.values())
+        for part, duration in seconds.items():
+            self.book(part, duration)
 
     @property
     def flops(self) -> float:
