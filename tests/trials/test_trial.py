@@ -250,7 +250,7 @@ def test_the_batch_grows_with_the_square_root_of_the_flops():
     first = running.now.costs.flops
     records, _ = said(running)
     assert running.now.batch_size == round(20 * (records[-1].flops / first) ** 0.5)
-    assert fixed.batch_size == running.now.batch_size
+    assert fixed.now.batch_size == running.now.batch_size
 
 
 def test_the_same_trial_gives_the_same_bits():
