@@ -11,7 +11,7 @@ from typing import Any, Literal
 from nas_bench.results.reading import Run
 from nas_bench.specs import InputError, parse
 from nas_bench.trials.config import TrialConfig
-from nas_bench.trials.messages import Record, charged_seconds
+from nas_bench.trials.messages import Record
 from nas_bench.trials.planning import CONTROLS
 from nas_bench.tuning.history import Tuning, is_search, search_of, tunings
 
@@ -195,8 +195,8 @@ def growth_share(record: Record) -> float:
 
 
 def seconds(record: Record) -> float:
-    """All clocks except evaluation."""
-    return charged_seconds(vars(record.seconds))
+    """Training plus growth by the clock."""
+    return record.seconds.charged
 
 
 def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:

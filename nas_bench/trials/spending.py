@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nas_bench.trials.config import Budget
-from nas_bench.trials.messages import charged_seconds
+from nas_bench.trials.messages import Seconds
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Spent:
 
     def fraction(self, budget: Budget, epoch: float) -> float:
         """How much of a budget is spent, from 0 to 1 (and a last step beyond)."""
-        seconds = charged_seconds(self.seconds)
+        seconds = Seconds(**self.seconds).charged
         return budget.share(epoch=epoch, step=self.step, flops=self.flops, seconds=seconds)
 
     def exhausts(self, budget: Budget, epoch: float, next_step: float) -> bool:
