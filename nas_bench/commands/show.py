@@ -88,11 +88,16 @@ def _found(name: str, data: Path | None) -> dict[str, Any]:
 
 
 def _protocol(name: str) -> dict[str, Any]:
-    from nas_bench.trials.protocol import load_protocol
+    from nas_bench.trials.protocol import lineage, load_protocol
 
     protocol = load_protocol(name)
-    values = protocol.model_dump(mode="json", exclude_none=True)
-    return {"what": "protocol", **values, "reproducible": protocol.budget.seconds is None}
+    _, *bases = lineage(name)
+    return {
+        "what": "protocol",
+        **({"extends": ", which extends ".join(bases)} if bases else {}),
+        **protocol.model_dump(mode="json", exclude_none=True),
+        "reproducible": protocol.budget.seconds is None,
+    }
 
 
 def _method(spec: str) -> dict[str, Any]:
