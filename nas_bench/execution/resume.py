@@ -9,6 +9,7 @@ from nas_bench import plugins
 from nas_bench.results.environment import core_hash, source_hash
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.reading import Run, Summary, read_summary
+from nas_bench.text import counted
 from nas_bench.trials.config import TrialConfig
 
 Rerun = Literal["none", "failed", "stale", "all"]
@@ -109,7 +110,7 @@ def _today(config: TrialConfig) -> dict[str, str]:
 
 
 def _trials(count: int) -> str:
-    return "1 trial" if count == 1 else f"{count} trials"
+    return counted(count, "trial")
 
 
 def _was(count: int) -> str:

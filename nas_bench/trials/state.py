@@ -9,6 +9,7 @@ from torch import Generator, nn
 
 from nas_bench.growth import Site, find_sites
 from nas_bench.growth.sites import set_unit_slopes, unit_slopes
+from nas_bench.text import counted
 from nas_bench.training.data import DataOrder
 from nas_bench.training.optimizers import optimizer
 from nas_bench.training.randomness import global_state, isolated, set_global_state
@@ -105,8 +106,8 @@ def _sites(task: Task, model: nn.Module, train: Samples) -> list[Site]:
     expected = len(task.seed_widths)
     if len(sites) != expected:
         raise ValueError(
-            f"task {task.name} names {expected} hidden widths but its network has "
-            f"{len(sites)} sites: {', '.join(s.name for s in sites)}"
+            f"task {task.name} names {counted(expected, 'hidden width')} but its network has "
+            f"{counted(len(sites), 'site')}: {', '.join(s.name for s in sites)}"
         )
     return sites
 
