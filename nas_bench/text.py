@@ -19,6 +19,13 @@ def human(value: float) -> str:
     return f"{value:.{digits}f}{_UNITS[power]}"
 
 
+def counted(count: float, one: str, many: str = "") -> str:
+    """`1 step`, `3 steps`; large numbers in the shortest form that is exact: `2e+09 flops`."""
+    short = f"{count:g}"
+    number = short if float(short) == count else f"{count}"
+    return f"{number} {one if count == 1 else many or one + 's'}"
+
+
 def score(mean: float, margin: float | None, metric: str) -> str:
     """`97.31 ± 0.12` for accuracies in percent, four significant digits for losses.
 

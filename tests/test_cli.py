@@ -77,7 +77,7 @@ def test_python_m_nas_bench_is_nas_bench():
         (["run", "--methods", "tiny[k=5"], "brackets or quotes that do not match"),
         (["run", "--seeds", "x"], "not of the form 0-9 or 0,2,5"),
         (["run", "--budget", "10 ages"], "unknown unit of a budget 'ages'"),
-        (["run", "--budget", "1 epochs"], "but the budget ends at 1 epochs"),
+        (["run", "--budget", "1 epochs"], "but the budget ends at 1 epoch"),
         (["run", "--set", "sede=1"], "unknown protocol setting 'sede': did you mean seeds"),
         (["run", "--set", "recipe.batch_size=0"], "recipe: batch_size is 0, expected a whole"),
         (["run", "--set", "budget=3"], "budget '3' is not of the form 10 epochs"),

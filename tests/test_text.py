@@ -67,3 +67,12 @@ def test_names_render_as_text_in_markdown(name: str, shown: str) -> None:
 
 def test_long_names_lose_their_middle() -> None:
     assert text.shortened("a" * 30 + "b" * 30, 20) == "aaaaaaaaaaaaa…bbbbbb"
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, "1 step"), (1.0, "1 step"), (2, "2 steps"), (0, "0 steps"), (0.5, "0.5 steps"),
+     (2000, "2000 steps"), (2e9, "2e+09 steps"), (1234567, "1234567 steps")],
+)  # fmt: skip
+def test_counts_are_singular_where_one_and_no_two_read_the_same(count, said):
+    assert text.counted(count, "step") == said

@@ -17,6 +17,7 @@ from nas_bench.commands.parameters import (
     results_option,
     verbose_option,
 )
+from nas_bench.commands.printed_table import print_table
 from nas_bench.commands.show_run import find_run
 from nas_bench.specs import InputError
 
@@ -153,7 +154,6 @@ def _growth(run: "Run") -> dict[str, Any]:
 
 
 def _print(found: Differences, course: list[str]) -> None:
-    from nas_bench.commands.show import print_table
     from nas_bench.text import one_line
 
     if not course and found.keys() <= {_CLOCKS}:

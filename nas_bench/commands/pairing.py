@@ -151,9 +151,10 @@ def pairing_values(pairing: Pairing) -> dict[str, Any]:
     """A pairing as JSON-able values."""
     comparison, found = pairing.comparison, pairing.difference
     interval = found.interval if found else None
-    names = ("title", "protocol", "version", "kind", "task", "budget", "metric", "higher", "worst")
+    names = ("title", "protocol", "version", "kind", "task", "metric", "higher", "worst")
     return {
         **{name: getattr(comparison, name) for name in names},
+        "budget": str(comparison.budget),
         "first": _row_values(pairing, pairing.first),
         "second": _row_values(pairing, pairing.second),
         "pairs": found.pairs if found else 0,

@@ -1,6 +1,6 @@
 """`nas-bench show`: everything about one method, task, protocol or trial."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from nas_bench.commands.parameters import (
     results_option,
     verbose_option,
 )
+from nas_bench.commands.printed_table import print_table
 from nas_bench.commands.show_run import find_run, is_run, print_run, run_values
 from nas_bench.specs import InputError, parse, unknown
 
@@ -87,11 +88,16 @@ def _found(name: str, data: Path | None) -> dict[str, Any]:
 
 
 def _protocol(name: str) -> dict[str, Any]:
-    from nas_bench.trials.protocol import load_protocol
+    from nas_bench.trials.protocol import lineage, load_protocol
 
     protocol = load_protocol(name)
-    values = protocol.model_dump(mode="json", exclude_none=True)
-    return {"what": "protocol", **values, "reproducible": protocol.budget.seconds is None}
+    _, *bases = lineage(name)
+    return {
+        "what": "protocol",
+        **({"extends": ", which extends ".join(bases)} if bases else {}),
+        **protocol.model_dump(mode="json", exclude_none=True),
+        "reproducible": protocol.budget.seconds is None,
+    }
 
 
 def _method(spec: str) -> dict[str, Any]:
@@ -201,38 +207,16 @@ def _cells(name: str, site: dict[str, Any]) -> tuple[str, ...]:
     return name, site["next"], path, f"{site['positions']} × {site['taps']}", widths
 
 
-def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A titled table on stdout; what is in it is text."""
-    import shutil
-
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    if not rows:
-        click.echo(f"{title}: none")
-        return
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in header:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    width = max(shutil.get_terminal_size((120, 24)).columns, 100)
-    click.echo(f"{title}:")
-    Console(width=width, highlight=False).print(table)
-
-
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     simple = {key: value for key, value in found.items() if not isinstance(value, dict)}
     yield from aligned((key, _cell(value)) for key, value in simple.items() if value != "")
     for title, values in found.items():
         if isinstance(values, dict):
             yield f"{title}:" if values else f"{title}: none"
-            yield from (f"  {line}" for line in aligned_pairs(values))
+            yield from (f"  {line}" for line in _pairs(values))
 
 
-def aligned_pairs(values: dict[str, Any]) -> list[str]:
+def _pairs(values: dict[str, Any]) -> list[str]:
     """Lines of names with their values."""
     return aligned((key, _cell(value)) for key, value in values.items()) if values else []
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas_bench.commands.ls import aligned
+from nas_bench.commands.printed_table import print_table
 from nas_bench.specs import InputError
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def print_run(run: "Run") -> None:
 
     for line in _lines(run):
         click.echo(line)
-    _print_table("curve", _CURVE, [_record(record) for record in _thinned(run.curve)])
-    _print_table("growth events", _GROWTH, [_event(event) for event in run.growth])
+    print_table("curve", _CURVE, [_record(record) for record in _thinned(run.curve)])
+    print_table("growth events", _GROWTH, [_event(event) for event in run.growth])
     for problem in run.problems:
         click.echo(one_line(f"problem: {problem}"))
 
@@ -165,9 +166,3 @@ def _event(event: Any) -> tuple[str, ...]:
     amplitude, drop = event.amplitude, event.measured
     found = ("–" if value is None else f"{value:.3g}" for value in (amplitude, drop))
     return *numbers, event.status, *found
-
-
-def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from nas_bench.commands.show import print_table
-
-    print_table(title, header, rows)

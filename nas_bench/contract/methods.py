@@ -15,6 +15,7 @@ from nas_bench.contract.stages import Stage, proposed, stages
 from nas_bench.growth import GrowthMethod, NewNeurons, SiteStatistics, grow
 from nas_bench.growth.grow import Where
 from nas_bench.specs import NAME
+from nas_bench.text import counted
 
 _COUNTS = (1, 3, 50)
 
@@ -163,7 +164,7 @@ def _stages(method: GrowthMethod) -> list[Stage]:
 def _check_shapes(neurons: NewNeurons, statistics: SiteStatistics, where: str, k: int) -> None:
     n, p, d = len(neurons), statistics.grown_weight.shape[1], statistics.outputs
     taps = statistics.taps
-    require(n <= k, f"it proposed {n} neurons ({where})")
+    require(n <= k, f"it proposed {counted(n, 'neuron')} ({where})")
     wanted: dict[str, tuple[int, ...]] = {
         "fan_in": (n, p),
         "fan_out": (n, taps, d),

@@ -1,6 +1,5 @@
 """Early stopping: trials of one search that lag at a rung of FLOPs give way to the others."""
 
-import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from nas_bench.trials.config import TrialConfig
-from nas_bench.trials.messages import Record, as_dict
+from nas_bench.trials.messages import Record, as_dict, score
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import ASHAScheduler, TrialScheduler
@@ -28,15 +27,6 @@ class EarlyStopping:
     """
 
     earlier: tuple[tuple[TrialConfig, tuple[Record, ...]], ...] = ()
-
-
-def score(accuracy: float | None, loss: float) -> float:
-    """What searches go by, higher is better: accuracy, else the negative loss.
-
-    Minus infinity where that is not finite.
-    """
-    found = -loss if accuracy is None else accuracy
-    return found if math.isfinite(found) else -math.inf
 
 
 def scheduler(

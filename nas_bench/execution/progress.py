@@ -13,7 +13,7 @@ from rich.progress import TimeElapsedColumn as Elapsed
 
 from nas_bench.execution.job import Sink
 from nas_bench.trials.config import TrialConfig
-from nas_bench.trials.messages import charged_seconds
+from nas_bench.trials.messages import Seconds
 
 INTERVAL = 30.0
 """Seconds between plain lines about one trial."""
@@ -119,7 +119,7 @@ def share_done(config: TrialConfig, record: dict[str, Any]) -> float:
         epoch=record["epoch"],
         step=record["step"],
         flops=record["train_flops"] + record["growth_flops"],
-        seconds=charged_seconds(record["seconds"]),
+        seconds=Seconds(**record["seconds"]).charged,
     )
     return min(1.0, spent)
 

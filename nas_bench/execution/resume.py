@@ -10,6 +10,7 @@ from nas_bench.execution.job import Settings
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.reading import Run, Summary, read_summary
 from nas_bench.results.staleness import is_stale
+from nas_bench.text import counted
 from nas_bench.trials.config import TrialConfig
 
 Rerun = Literal["none", "failed", "stale", "all"]
@@ -115,7 +116,7 @@ def _results(row: Path) -> Iterator[Summary]:
 
 
 def _trials(count: int) -> str:
-    return "1 trial" if count == 1 else f"{count} trials"
+    return counted(count, "trial")
 
 
 def _was(count: int) -> str:

@@ -89,3 +89,9 @@ def leading_directions(matrix: Tensor, tolerance: float) -> tuple[Tensor, Tensor
     s = values.clamp_min(0.0).sqrt()
     kept = (s > tolerance).nonzero().flatten().flip(0)
     return U[:, kept], s[kept], matrix.T @ U[:, kept] / s[kept]
+
+
+def trimmed(product: Tensor, rows: bool, columns: bool = True) -> Tensor:
+    """A product (or sums) without the constant's row, and column, where the layer has no bias."""
+    kept = product if rows else product[:-1]
+    return kept if columns else kept[:, :-1]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nas_bench.growth.fields import Field, chunks, total
-from nas_bench.growth.linalg import gram
+from nas_bench.growth.linalg import gram, trimmed
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class SiteMaps:
         inputs: what the grown layer reads, shape (n, C, H, W).
         hidden: what the next layer reads, shape (n, width, H', W').
         goals: v, shape (n, d, H″, W″); None if goals were not measured.
+        grown_bias: whether the grown layer has a bias, whose constant then is last in products.
+        next_bias: likewise of the next layer.
     """
 
     field: Field
@@ -27,6 +29,8 @@ class SiteMaps:
     inputs: Tensor
     hidden: Tensor
     goals: Tensor | None
+    grown_bias: bool = True
+    next_bias: bool = True
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -35,12 +39,12 @@ class SiteMaps:
         """The maps of both parts of the data."""
         return SiteMaps.joined([self, other])
 
-    @classmethod
-    def joined(cls, parts: Sequence["SiteMaps"]) -> "SiteMaps":
+    @staticmethod
+    def joined(parts: Sequence["SiteMaps"]) -> "SiteMaps":
         """The maps of all parts of the data."""
         goals = [part.goals for part in parts if part.goals is not None]
-        return cls(
-            field=parts[0].field,
+        return replace(
+            parts[0],
             keys=torch.cat([part.keys for part in parts]),
             inputs=torch.cat([part.inputs for part in parts]),
             hidden=torch.cat([part.hidden for part in parts]),
@@ -64,7 +68,7 @@ class SiteMaps:
         for part in chunks(field.grown, self.inputs):
             carried, _ = field.carried(field.grown.patches(self.inputs[part]))
             parts.append(field.cross(carried, goals[part]))
-        return total(parts) / len(self)
+        return trimmed(total(parts) / len(self), self.grown_bias)
 
     def tap_gram(self) -> Tensor:
         """E Σ_q ū(q, o) ū(q, o')ᵀ, shape (p, taps, p, taps), float64."""
@@ -74,7 +78,8 @@ class SiteMaps:
             read = field.next.patches(carried.transpose(0, 1))[:-1]
             parts.append(gram(read.flatten(1).T))
         shape = (-1, field.next.taps)
-        return (total(parts) / len(self)).unflatten(1, shape).unflatten(0, shape)
+        product = (total(parts) / len(self)).unflatten(1, shape).unflatten(0, shape)
+        return product if self.grown_bias else product[:-1, :, :-1]
 
     def hidden_cross(self, goals: Tensor) -> Tensor:
         """E Σ_q b₁(q) g(q)ᵀ for goals g in place of v, shape (m, d), float64."""
@@ -82,7 +87,7 @@ class SiteMaps:
         for part in chunks(self.field.next, self.hidden):
             patches = self.field.next.patches(self.hidden[part]).flatten(1)
             parts.append(patches @ goals[part].transpose(0, 1).flatten(1).T)
-        return total(parts) / len(self)
+        return trimmed(total(parts) / len(self), self.next_bias)
 
     def hidden_gram(self) -> Tensor:
         """E Σ_q b₁(q) b₁(q)ᵀ, shape (m, m), float64."""
@@ -91,7 +96,7 @@ class SiteMaps:
             gram(kernel.patches(self.hidden[part]).flatten(1).T)
             for part in chunks(kernel, self.hidden)
         ]
-        return total(parts) / len(self)
+        return trimmed(total(parts) / len(self), self.next_bias, self.next_bias)
 
     def fitted(self, update: Tensor) -> Tensor:
         """What a weight (d, m) of the next layer makes of the hidden maps, shape of the goals."""

@@ -1,6 +1,7 @@
 """Measuring site statistics: one forward and backward pass for all sites together."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -92,21 +93,20 @@ def measure(
 def _statistics(model: nn.Module, site: Site, part: Part) -> SiteStatistics:
     grown, following = layer(model, site.grown), layer(model, site.next)
     path, samples = elementwise(site.path), part.samples
-    if samples is not None:
-        samples = samples.trimmed(grown.bias is not None, following.bias is not None)
+    maps = SiteMaps.joined(part.maps) if part.maps else None
+    biases = {"grown_bias": grown.bias is not None, "next_bias": following.bias is not None}
     return SiteStatistics(
         site=site.name,
         sums=part.sums,
         positions=site.positions,
         grown_weight=matrix(grown),
         next_weight=matrix(following),
-        grown_bias=grown.bias is not None,
-        next_bias=following.bias is not None,
         cut=FLOAT64_CUT if grown.weight.dtype == torch.float64 else FLOAT32_CUT,
         activation=lambda z, copied=None: follow(model, path, z, copied),
         batch_norm=bool(site.batch_norms),
-        samples=samples,
+        samples=None if samples is None else samples.trimmed(**biases),
         taps=site.taps,
-        maps=SiteMaps.joined(part.maps) if part.maps else None,
+        maps=None if maps is None else replace(maps, **biases),
         linear=site.map is None,
+        **biases,
     )

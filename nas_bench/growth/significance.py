@@ -12,7 +12,8 @@ from torch import Generator, Tensor
 
 from nas_bench.growth.linalg import whitening
 from nas_bench.growth.maps import SiteMaps
-from nas_bench.growth.statistics import SiteSamples, SiteStatistics
+from nas_bench.growth.statistics import SiteStatistics
+from nas_bench.growth.sums import SiteSamples
 
 DRAWS = 20
 PAIRINGS = 19
@@ -172,14 +173,14 @@ def _on_maps(
         goals = statistics.residual_goals
     else:
         goals = statistics.goals - statistics.goals.mean(0)
-        cross = statistics.cross_with(maps, goals)
+        cross = maps.cross(goals)
         gains = torch.linalg.svdvals(statistics.whitening.T @ cross)
     rows = max(1, statistics.goals[0, 0].numel())
     count = min(len(maps), max(PAIRED_SAMPLES, 4 * statistics.next_weight.shape[1] // rows))
     if count < 2 or (projected and _all_fitted(statistics, rows * len(maps))):
         return Significance(math.inf, 0)
     few = replace(maps, goals=goals).some(count)
-    root = whitening(statistics.hidden_gram_of(few), statistics.cut) if projected else None
+    root = whitening(few.hidden_gram(), statistics.cut) if projected else None
     shifts = torch.randperm(count - 1, generator=generator)[:PAIRINGS] + 1
     largest = max(_map_gain(statistics, few, root, int(shift)) for shift in shifts)
     threshold = largest * math.sqrt(count / len(maps))
@@ -199,10 +200,10 @@ def _map_gain(
         raise ValueError("pairing needs goals")
     v, lost = maps.goals.roll(shift, 0), 1.0
     if root is not None:
-        M = statistics.hidden_cross_with(maps, v)
+        M = maps.hidden_cross(v)
         again = v - maps.fitted(M.T @ root @ root.T)
         lost = float(v.norm() / again.norm())  # v_p was projected once, the null goal twice
         v = again
-    cross = statistics.cross_with(maps, v)
+    cross = maps.cross(v)
     gain = lost * float(torch.linalg.matrix_norm(statistics.whitening.T @ cross, 2))
     return math.inf if math.isnan(gain) else gain

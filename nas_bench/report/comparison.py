@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from nas_bench.results.reading import Run
 from nas_bench.specs import InputError, parse
-from nas_bench.trials.config import TrialConfig
-from nas_bench.trials.messages import Record, charged_seconds
+from nas_bench.trials.config import Budget, TrialConfig
+from nas_bench.trials.messages import Record
 from nas_bench.trials.planning import CONTROLS
 from nas_bench.tuning.history import Tuning, is_search, search_of, tunings
 
@@ -121,7 +121,7 @@ class Comparison:
     version: int
     kind: str
     task: str
-    budget: str
+    budget: Budget
     metric: Literal["accuracy", "loss"]
     rows: tuple[Row, ...]
 
@@ -195,23 +195,23 @@ def growth_share(record: Record) -> float:
 
 
 def seconds(record: Record) -> float:
-    """All clocks except evaluation."""
-    return charged_seconds(vars(record.seconds))
+    """Training plus growth by the clock."""
+    return record.seconds.charged
 
 
 def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:
     """The runs that can be read, sorted into comparisons; trials of a search belong to none."""
-    groups: dict[tuple[str, int, str, str, str], list[Run]] = defaultdict(list)
+    groups: dict[tuple[str, int, str, str, Budget], list[Run]] = defaultdict(list)
     runs = list(runs)
     searched = tunings(runs)
     for run in runs:
         config = run.config
         if config and not is_search(config.protocol):
-            key = config.protocol, config.version, config.kind, config.task, str(config.budget)
+            key = config.protocol, config.version, config.kind, config.task, config.budget
             groups[key].append(run)
     return tuple(
         _comparison(Comparison(*key, _metric(group), tuple(_rows(group, searched))))
-        for key, group in sorted(groups.items())
+        for key, group in sorted(groups.items(), key=lambda item: (*item[0][:4], str(item[0][4])))
     )
 
 

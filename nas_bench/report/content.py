@@ -87,7 +87,7 @@ def _comparison(
         "version": comparison.version,
         "kind": comparison.kind,
         "task": comparison.task,
-        "budget": comparison.budget,
+        "budget": str(comparison.budget),
         "metric": comparison.metric,
         "higher": comparison.higher,
         "seeds": sorted(set().union(*(row.asked for row in comparison.rows))),
@@ -268,7 +268,7 @@ def _across(group: Sequence[Standing]) -> dict[str, Any]:
         "protocol": first.protocol,
         "version": first.version,
         "kind": first.kind,
-        "budget": first.budget,
+        "budget": str(first.budget),
         "tasks": list(higher),
         "ranks": [
             {"name": n, "mean": number(rank.mean), "interval": interval(rank.interval)}

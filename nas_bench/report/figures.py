@@ -79,7 +79,7 @@ def _suffixes(compared: Sequence[Comparison]) -> list[str]:
 
 
 def _place(values: Mapping[str, Any]) -> tuple[str, ...]:
-    return values["protocol"], values["kind"], f"v{values['version']}", values["budget"]
+    return values["protocol"], values["kind"], f"v{values['version']}", str(values["budget"])
 
 
 def _unique(places: Iterable[tuple[str, ...]]) -> list[str]:

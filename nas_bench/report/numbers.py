@@ -27,7 +27,7 @@ def _numbers(found: Standing, row: Row) -> dict[str, Value]:
         "version": comparison.version,
         "kind": comparison.kind,
         "task": comparison.task,
-        "budget": comparison.budget,
+        "budget": str(comparison.budget),
         "method": row.name,
         "role": row.role,
         "twin": twin.match if twin else None,

@@ -218,8 +218,7 @@ def twin_of(comparison: Comparison, row: Row, match: str) -> Row | None:
         twin = other.config.twin if other.config else None
         if twin and twin.match == match and twin.of in originals:
             return other
-    unit = comparison.budget.partition(" ")[2]
-    equal = {"flops": "flops", "seconds": None}.get(unit, "steps")
+    equal = {"flops": "flops", "seconds": None}.get(comparison.budget.unit, "steps")
     if comparison.kind != "same_target" or match != equal:
         return None
     return next((other for other in comparison.rows if other.name == BASELINES[0]), None)

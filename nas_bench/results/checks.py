@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from nas_bench.results.reading import Run
+from nas_bench.text import counted
 from nas_bench.trials.messages import GrowthRecord, Record
 
 _ROUNDING = 1e-9
@@ -78,7 +79,7 @@ def _end(run: Run) -> Iterator[str]:
         return
     flops = result.train_flops + result.growth_flops
     if budget.epochs is not None and result.epoch < budget.epochs * (1 - _ROUNDING):
-        yield f"it ended at {result.epoch:g} of {budget.epochs:g} epochs"
+        yield f"it ended at {result.epoch:g} of {budget}"
     if budget.steps is not None and result.step != budget.steps:
         yield f"it ended at step {result.step} of {budget.steps}"
     if budget.flops is not None and flops > budget.flops * (1 + _ROUNDING):
@@ -123,11 +124,12 @@ def _step_of(before: Sequence[int], event: GrowthRecord) -> str:
     """What is wrong with the widths after an event; empty if nothing."""
     after = event.widths
     if len(before) != len(after):
-        return f"has {len(after)} widths, expected {len(before)}"
+        return f"has {counted(len(after), 'width')}, expected {len(before)}"
     changed = [b - a for a, b in zip(before, after, strict=True) if a != b]
     more = event.added + event.filled
     if changed != ([more] if more else []):
-        return f"leads from widths {list(before)} to {list(after)} by {more} neurons at one site"
+        neurons = counted(more, "neuron")
+        return f"leads from widths {list(before)} to {list(after)} by {neurons} at one site"
     return ""
 
 
@@ -171,7 +173,7 @@ def _unlike_original(result: Record, original: Record, match: str) -> Iterator[s
     if result.widths != original.widths:
         yield f"its widths are {list(result.widths)}, its original's {list(original.widths)}"
     if match == "steps" and result.step != original.step:
-        yield f"it made {result.step} steps, its original {original.step}"
+        yield f"it made {counted(result.step, 'step')}, its original {original.step}"
     spent = original.train_flops + original.growth_flops
     if match == "flops" and result.train_flops > spent * (1 + _ROUNDING):
         yield f"it spent {result.train_flops:g} FLOPs, its original {spent:g}"

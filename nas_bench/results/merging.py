@@ -13,6 +13,7 @@ from nas_bench.results.files import LedgerError
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.quarantine import make_way, set_aside
 from nas_bench.results.reading import CURVE, GROWTH, VERIFIED, Run, read_run
+from nas_bench.text import counted
 
 Prefer = Literal["newest", "oldest", "source", "existing"]
 Action = Literal["copied", "replaced", "kept", "conflict", "damaged"]
@@ -157,7 +158,9 @@ def _longer(run: Run, existing: Run) -> Decision:
     """The one of two unfinished trials that has more records."""
     mine, theirs = len(existing.curve), len(run.curve)
     action = "replaced" if theirs > mine else "kept"
-    return Decision(action, run.folder, f"neither has ended; {theirs} records, here {mine}")
+    return Decision(
+        action, run.folder, f"neither has ended; {counted(theirs, 'record')}, here {mine}"
+    )
 
 
 _UNFINISHED = 1

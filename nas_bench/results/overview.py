@@ -14,7 +14,7 @@ from nas_bench.results.ledger import Ledger
 from nas_bench.results.lock import holder
 from nas_bench.results.reading import CURVE, Run
 from nas_bench.results.staleness import is_stale, newest_data
-from nas_bench.trials.messages import Record, charged_seconds
+from nas_bench.trials.messages import Record
 
 STATUSES = ("ok", "stopped", "running", "failed", "oom", "timeout", "diverged", "preempted",
             "damaged")  # fmt: skip
@@ -135,8 +135,9 @@ def _share(run: Run, results: Mapping[str, Record]) -> float | None:
         steps = twin.match == "steps"
         spent = last.step / original.step if steps else flops / _flops(original)
         return min(1.0, spent)
-    seconds = charged_seconds(vars(last.seconds))
-    share = config.budget.share(epoch=last.epoch, step=last.step, flops=flops, seconds=seconds)
+    share = config.budget.share(
+        epoch=last.epoch, step=last.step, flops=flops, seconds=last.seconds.charged
+    )
     return min(1.0, share)
 
 

@@ -14,6 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+from nas_bench.text import counted
+
 Kind = Literal["same_target", "free"]
 OptimizerPolicy = Literal["transplant", "zeros", "reset"]
 
@@ -61,8 +63,17 @@ class Budget(Value):
         return next(spent / limit for spent, limit in pairs if limit is not None)
 
     def __str__(self) -> str:
-        unit, value = next((k, v) for k, v in self.model_dump().items() if v is not None)
-        return f"{value:g} {unit}"
+        return counted(self.size, self.unit.removesuffix("s"))
+
+    @property
+    def unit(self) -> str:
+        """The name of the field that is set."""
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+    @property
+    def size(self) -> float:
+        """How many of its unit."""
+        return getattr(self, self.unit)
 
 
 class Schedule(Value):

@@ -1,6 +1,6 @@
 """What a running trial says: plain values, the only things that cross processes."""
 
-from collections.abc import Mapping
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -9,9 +9,13 @@ SiteStatus = Literal[
 ]
 
 
-def charged_seconds(clocks: Mapping[str, float]) -> float:
-    """Training and growth; evaluation is for the reader, not for the network."""
-    return sum(clocks.values()) - clocks.get("evaluation", 0.0)
+def score(accuracy: float | None, loss: float) -> float:
+    """What decides between trials, higher is better: accuracy, else the negative loss.
+
+    Minus infinity where that is not finite.
+    """
+    found = -loss if accuracy is None else accuracy
+    return found if math.isfinite(found) else -math.inf
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,11 @@ class Seconds:
     line_search: float = 0.0
     widening: float = 0.0
     evaluation: float = 0.0
+
+    @property
+    def charged(self) -> float:
+        """All clocks but evaluation, which is for the reader, not for the network."""
+        return sum(vars(self).values()) - self.evaluation
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,11 @@ class Record:
     test_accuracy: float | None
     final: bool = False
     weights: str | None = None
+
+    @property
+    def validation_score(self) -> float:
+        """What searches go by, higher is better."""
+        return score(self.validation_accuracy, self.validation_loss)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Protocols: named, versioned ways to compare growth methods."""
 
+import os
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,10 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from nas_bench.specs import InputError, specs, unknown
 from nas_bench.trials.config import Budget, Kind, OptimizerPolicy, Schedule, Value
 from nas_bench.trials.inputs import budget, explained, mapping, read_yaml, seeds
+
+_EXTENDS = "extends"
+_OWN = ("name", "version", "summary")
+"""What a protocol that extends another one does not have from there."""
 
 
 class Protocol(Value):
@@ -100,8 +105,8 @@ def load_protocol(name: str, changes: Iterable[Mapping[str, Any]] = ()) -> Proto
     Raises:
         InputError: if there is none of this name, or it is not valid.
     """
-    values: dict[str, Any] = {}
-    for change in (protocol_values(name), *changes):
+    values = protocol_values(name)
+    for change in changes:
         values = merged(values, change)
     try:
         return Protocol.model_validate(values)
@@ -110,8 +115,63 @@ def load_protocol(name: str, changes: Iterable[Mapping[str, Any]] = ()) -> Proto
 
 
 def protocol_values(name: str) -> dict[str, Any]:
-    """What the file of a protocol says, before validation."""
-    if name.endswith((".yaml", ".yml")):
+    """What the file of a protocol says, on top of what it extends, before validation.
+
+    Raises:
+        InputError: if a file is not there, extends itself, or does not say whose it is.
+    """
+    values: dict[str, Any] = {}
+    for said in reversed(lineage(name).values()):
+        values = merged(values, {key: value for key, value in said.items() if key != _EXTENDS})
+    return values
+
+
+def lineage(name: str) -> dict[str, dict[str, Any]]:
+    """What the files of a protocol, of the one it extends, and so on, say themselves, by name."""
+    found: dict[str, dict[str, Any]] = {}
+    while name not in found:
+        try:
+            found[name] = _file_values(name)
+        except InputError as error:
+            if not found:
+                raise
+            raise InputError(f"protocol {[*found][-1]} extends {name}: {error}") from None
+        base = found[name].get(_EXTENDS)
+        if base is None:
+            return found
+        _refuse_borrowed_identity(name, base, found[name])
+        name = _base(base, name)
+    circle = " → ".join([*found, name])
+    raise InputError(f"protocols extend each other in a circle: {circle}")
+
+
+def _base(base: str, name: str) -> str:
+    """What a protocol extends: a name, or a path relative to its own file."""
+    if not _is_file(base):
+        return base
+    return os.path.normpath(Path(name).parent / base)
+
+
+def _refuse_borrowed_identity(name: str, base: Any, values: Mapping[str, Any]) -> None:
+    if not isinstance(base, str):
+        raise InputError(
+            f"protocol {name}: extends is {base!r}, expected the name of a protocol or the path "
+            "of a YAML file"
+        )
+    missing = [key for key in _OWN if key not in values]
+    if missing:
+        raise InputError(
+            f"protocol {name} extends {base} and needs its own {', '.join(_OWN)}: "
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        )
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
+
+
+def _file_values(name: str) -> dict[str, Any]:
+    if _is_file(name):
         return read_yaml(Path(name))
     if name not in protocol_names():
         raise InputError(unknown("protocol", name, protocol_names()))

@@ -1,9 +1,10 @@
 """What a trial has used of its budget."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nas_bench.trials.config import Budget
-from nas_bench.trials.messages import charged_seconds
+from nas_bench.trials.messages import Seconds
 
 
 @dataclass
@@ -20,6 +21,12 @@ class Spent:
         """Add to a clock."""
         self.seconds[clock] = self.seconds.get(clock, 0.0) + seconds
 
+    def book_growth(self, flops: Mapping[str, float], seconds: Mapping[str, float]) -> None:
+        """Add what a growth cost, by part."""
+        self.growth_flops += sum(flops.values())
+        for part, duration in seconds.items():
+            self.book(part, duration)
+
     @property
     def flops(self) -> float:
         """Training and growth."""
@@ -27,7 +34,7 @@ class Spent:
 
     def fraction(self, budget: Budget, epoch: float) -> float:
         """How much of a budget is spent, from 0 to 1 (and a last step beyond)."""
-        seconds = charged_seconds(self.seconds)
+        seconds = Seconds(**self.seconds).charged
         return budget.share(epoch=epoch, step=self.step, flops=self.flops, seconds=seconds)
 
     def exhausts(self, budget: Budget, epoch: float, next_step: float) -> bool:

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from statistics import fmean
 
-from nas_bench.execution import asha
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.reading import Run
 from nas_bench.tuning.history import spent
@@ -59,4 +58,4 @@ def _final_score(run: Run | None) -> float:
     """Accuracy at the end of the budget, else the negative loss; -inf without a finite one."""
     if run is None or run.status != "ok" or run.result is None:
         return -math.inf
-    return asha.score(run.result.validation_accuracy, run.result.validation_loss)
+    return run.result.validation_score

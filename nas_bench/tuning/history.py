@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nas_bench.results.layout import path_part
 from nas_bench.results.summary import Summary
-from nas_bench.trials.config import TrialConfig
+from nas_bench.trials.config import Budget, TrialConfig
 
 _SEARCH, _TUNED = "-search-", "-tuned"
 
@@ -71,10 +71,10 @@ def tunings(runs: Iterable[Summary]) -> dict[str, Tuning]:
 
     Where several searches tried the same settings, it is the one that cost most.
     """
-    groups: dict[tuple[str, str, int, str, str], list[Summary]] = defaultdict(list)
+    groups: dict[tuple[str, str, int, str, Budget], list[Summary]] = defaultdict(list)
     for run in runs:
         if (c := run.config) and is_search(c.protocol):
-            groups[c.protocol, c.task, c.version, c.kind, str(c.budget)].append(run)
+            groups[c.protocol, c.task, c.version, c.kind, c.budget].append(run)
     found: dict[str, Tuning] = {}
     for group in sorted(map(_tuning, groups.values()), key=lambda pair: pair[1].flops):
         keys, tuning = group

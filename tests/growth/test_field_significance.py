@@ -120,7 +120,7 @@ def test_thresholds_are_not_far_above_noise(kind, method):
         new = method.propose(statistics, 4, torch.Generator().manual_seed(seed))
         goals = statistics.residual_goals if projected else statistics.goals
         goals = goals if projected else goals - goals.mean(0)
-        cross = statistics.cross_with(statistics.maps, goals)
+        cross = statistics.maps.cross(goals)
         gain = torch.linalg.matrix_norm(statistics.whitening.T @ cross, 2)
         ratios.append(float(gain) / new.threshold)
     assert 0.45 < sum(ratios) / len(ratios) < 0.9

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from nas_bench import plugins
 from nas_bench.growth import find_sites, grow
 from nas_bench.growth.measure import measure
-from nas_bench.growth.statistics import FLOAT32_CUT, Sums
+from nas_bench.growth.statistics import FLOAT32_CUT
+from nas_bench.growth.sums import Sums
 
 AUTOCAST = {"device_type": "cpu", "dtype": torch.bfloat16}
 METHODS = {"tiny": TINY, "gradmax": GRADMAX, "north": NORTH, "random": RANDOM,

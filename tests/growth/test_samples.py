@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nas_bench import plugins
 from nas_bench.growth import Need, amplitude, grow
 from nas_bench.growth.measure import measure
-from nas_bench.growth.statistics import Sums
+from nas_bench.growth.sums import Sums
 from nas_bench.growth.tracing import find_sites
 
 FIRST, SECOND = "0", "2"

@@ -340,3 +340,13 @@ def test_no_data_is_an_error_that_says_so():
     site = site_of(stage)
     with pytest.raises(ValueError, match="empty"):
         measure(stage.model, [site], [], stage.loss, {site.name: EVERYTHING})
+
+
+def test_what_was_not_measured_names_every_need_it_has():
+    stage = problems.deep(0)
+    site = site_of(stage)
+    found = measure(stage.model, [site], stage.batches(10), stage.loss, {site.name: Need.INPUTS})
+    with pytest.raises(ValueError, match=r"declare Need\.HIDDEN and Need\.GOAL in"):
+        _ = found[site.name].hidden_goal
+    with pytest.raises(ValueError, match=r"declare Need\.GOAL in"):
+        _ = found[site.name].cross_covariance

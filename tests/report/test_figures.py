@@ -19,7 +19,7 @@ from nas_bench.report.standing import Standing, standing
 from nas_bench.report.theme import caption, legend_name, looks, neighbours, spread, style
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.reading import Run
-from nas_bench.trials.config import Twin
+from nas_bench.trials.config import Budget, Twin
 
 
 def points(*values: tuple[float, float]) -> list[Point]:
@@ -298,7 +298,9 @@ def test_growths_and_refusals_are_marked_on_their_site(tmp_path: Path) -> None:
     other = replace(synthetic.growth(60), site="layers.3", widths=(3, 5))
     run = replace(run, growth=(run.growth[0], other, refused))
     row = Row("tiny", (run,), frozenset({0}))
-    comparison = Comparison("smoke", 1, "same_target", "digits", "12 epochs", "accuracy", (row,))
+    comparison = Comparison(
+        "smoke", 1, "same_target", "digits", Budget(epochs=12), "accuracy", (row,)
+    )
     with style():
         figure = growth_figure(comparison)
     assert figure

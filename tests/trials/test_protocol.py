@@ -1,9 +1,11 @@
+import json
+
 import pytest
 
 from nas_bench.specs import InputError
 from nas_bench.trials.config import Budget
 from nas_bench.trials.inputs import budget, mapping, seeds, setting
-from nas_bench.trials.protocol import load_protocol, protocol_names
+from nas_bench.trials.protocol import lineage, load_protocol, protocol_names
 
 MINIMAL = {
     "name": "mine",
@@ -196,3 +198,51 @@ def test_a_setting_is_json_or_text():
 def test_what_is_no_setting_is_refused(text):
     with pytest.raises(InputError, match="is not of the form key=value"):
         setting(text)
+
+
+def extending(folder, base, file="mine.yaml", **values):
+    own = {"name": "mine", "version": 1, "summary": "one line", "extends": base, **values}
+    kept = {key: value for key, value in own.items() if value is not None}
+    (folder / file).write_text(json.dumps(kept))
+    return str(folder / file)
+
+
+def test_lite_reset_is_lite_but_for_its_optimiser():
+    reset, lite = load_protocol("lite-reset"), load_protocol("lite")
+    own = {name: getattr(reset, name) for name in ("name", "summary", "claim")}
+    assert reset == lite.model_copy(update={**own, "optimizer_policy": "reset"})
+    assert reset.claim != lite.claim
+
+
+def test_a_protocol_has_the_values_of_what_it_extends_and_its_own(tmp_path):
+    changes = {"budget": "900 steps", "schedule": {"growths": 2}}
+    mine, lite = load_protocol(extending(tmp_path, "lite", **changes)), load_protocol("lite")
+    assert (mine.name, mine.budget, mine.tasks) == ("mine", Budget(steps=900), lite.tasks)
+    assert mine.schedule == lite.schedule.model_copy(update={"growths": 2})
+
+
+def test_a_path_is_relative_to_the_file_and_chains_are_followed(tmp_path):
+    (tmp_path / "deeper").mkdir()
+    extending(tmp_path, "smoke", "base.yaml", seeds="4")
+    path = extending(tmp_path, "../base.yaml", "deeper/mine.yaml", evaluate_every=3)
+    assert list(lineage(path)) == [path, str(tmp_path / "base.yaml"), "smoke"]
+    protocol = load_protocol(path)
+    assert (protocol.seeds, protocol.evaluate_every) == ((4,), 3.0)
+    assert protocol.schedule == load_protocol("smoke").schedule
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "said"),
+    [
+        ("mine.yaml", {}, r"extend each other in a circle: \S+mine.yaml → \S+mine.yaml$"),
+        ("lit", {}, r"mine.yaml extends lit: unknown protocol 'lit': did you mean lite"),
+        ("gone.yaml", {}, r"mine.yaml extends \S+gone.yaml: cannot read"),
+        (3, {}, "extends is 3, expected the name of a protocol or the path of a YAML file"),
+        ("lite", {"version": None}, "its own name, version, summary: version is missing"),
+        ("lite", {"name": None, "summary": None}, "name and summary are missing"),
+        ("lite", {"budgets": 3}, "unknown protocol setting 'budgets'"),
+    ],
+)
+def test_what_cannot_be_extended_is_one_sentence(tmp_path, base, changes, said):
+    with pytest.raises(InputError, match=said):
+        load_protocol(extending(tmp_path, base, **changes))

@@ -144,7 +144,7 @@ def test_a_budget_of_flops_is_used_up_and_not_exceeded():
         schedule = Schedule(growths=2, every=20, unit="steps")
         running = trial(method, budget=budget, schedule=schedule)
         records, _ = said(running)
-        step = 32 * running.costs.training
+        step = 32 * running.now.costs.training
         assert 3e6 - step < spent(records[-1]) <= 3e6
 
 
@@ -247,10 +247,10 @@ def test_the_batch_grows_with_the_square_root_of_the_flops():
     """Appendix D.2."""
     recipe = {"batch_growth": True, "batch_size": 20}
     running, fixed = trial("random_growth", recipe=recipe), trial(None, recipe=recipe)
-    first = running.costs.flops
+    first = running.now.costs.flops
     records, _ = said(running)
-    assert running.batch_size == round(20 * (records[-1].flops / first) ** 0.5)
-    assert fixed.batch_size == running.batch_size
+    assert running.now.batch_size == round(20 * (records[-1].flops / first) ** 0.5)
+    assert fixed.now.batch_size == running.now.batch_size
 
 
 def test_the_same_trial_gives_the_same_bits():
@@ -265,7 +265,7 @@ def test_the_same_trial_gives_the_same_bits():
 
 def test_methods_see_the_same_data_in_the_same_order():
     """Growth draws from a generator of its own."""
-    orders = [trial(method).order.permutation for method in ("tiny", "gradmax")]
+    orders = [trial(method).now.order.permutation for method in ("tiny", "gradmax")]
     runs = [trial(method) for method in ("tiny", "gradmax")]
     for running in runs:
         said(running)

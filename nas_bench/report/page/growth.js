@@ -187,7 +187,7 @@ const EVENTS = [
 
 function eventCounts(events) {
   const counts = d3.rollups(events, (each) => each.length, (event) => event.status);
-  return paragraph(`${plural(events.length, "attempt")}: ${counts.map(([status, count]) => `${count} ${status}`).join(", ")}; ${d3.sum(events, (e) => e.added)} neurons from the method, ${d3.sum(events, (e) => e.filled)} filled by the harness.`, "says");
+  return paragraph(`${plural(events.length, "attempt")}: ${counts.map(([status, count]) => `${count} ${status}`).join(", ")}; ${plural(d3.sum(events, (e) => e.added), "neuron")} from the method, ${d3.sum(events, (e) => e.filled)} filled by the harness.`, "says");
 }
 
 function dropsChart(row, drops, width) {

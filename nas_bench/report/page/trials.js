@@ -92,7 +92,7 @@ function trialFacts(trial) {
     Folder: element("code", {}, oneLine(trial.folder)),
     Status: trial.status,
     Score: score(trial.score, metric),
-    Steps: trial.steps === undefined ? "–" : `${trial.steps} (${four(trial.epoch)} epochs)`,
+    Steps: trial.steps === undefined ? "–" : `${trial.steps} (${four(trial.epoch)} ${trial.epoch === 1 ? "epoch" : "epochs"})`,
     Parameters: human(trial.parameters),
     "FLOPs per sample": human(trial.flops),
     "Training FLOPs": human(trial.train_flops),

@@ -1,0 +1,118 @@
+"""What changes while a trial runs, and what of it a checkpoint holds."""
+
+import hashlib
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+from torch import Generator, nn
+
+from nas_bench.growth import Site, find_sites
+from nas_bench.growth.sites import set_unit_slopes, unit_slopes
+from nas_bench.text import counted
+from nas_bench.training.data import DataOrder
+from nas_bench.training.optimizers import optimizer
+from nas_bench.training.randomness import global_state, isolated, set_global_state
+from nas_bench.training.task import Recipe, Samples, Task
+from nas_bench.trials.architecture import Architectures
+from nas_bench.trials.spending import Spent
+from nas_bench.trials.start import Start
+
+
+class State:
+    """A network in training: its optimiser, its randomness and what it has used so far.
+
+    Attributes:
+        model: the network; optimizer: of its parameters.
+        sites: of the network, in its order.
+        costs: of the network at its present size; batch_size: at this size.
+        order: of the training samples.
+        growth: source of all that growth draws; augmentation: of all that augmentation draws.
+        spent: of the budget.
+        growths: done so far; evaluations: likewise.
+        begun: whether the first record was made.
+    """
+
+    def __init__(self, start: Start, train: Samples) -> None:
+        task, seed = start.task, start.config.seed
+        self.task, self.device, self.samples = task, start.device, len(train)
+        self.recipe: Recipe = replace(task.recipe, **start.config.recipe)
+        self.model = task.network(start.widths).to(start.device)
+        self.loss = task.loss.to(start.device)
+        self.optimizer = optimizer(self.recipe, self.model.parameters())
+        self.order = DataOrder(self.samples, _stream(seed, "data order"))
+        self.growth = _stream(seed, "growth")
+        self.augmentation = _stream(seed, "augmentation")
+        self.spent = Spent()
+        self.sites = _sites(task, self.model, train)
+        self.architectures = Architectures(task, train.inputs[:2])
+        self.fit_to_size()
+        self.growths, self.evaluations, self.begun = 0, 0, False
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Hidden widths at present, in network order."""
+        return tuple(site.width(self.model) for site in self.sites)
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training split so far."""
+        return self.spent.samples / self.samples
+
+    def fit_to_size(self) -> None:
+        """Costs, and where the recipe says so the batch size (D.2), of the present widths."""
+        self.costs = self.architectures.costs(self.widths)
+        self.batch_size = self.recipe.batch_size
+        if self.recipe.batch_growth:
+            seed = self.architectures.costs(self.task.seed_widths)
+            self.batch_size = round(self.batch_size * math.sqrt(self.costs.flops / seed.flops))
+
+    def values(self) -> dict[str, Any]:
+        """Everything that decides how the trial goes on, as tensors and plain values."""
+        return {
+            "widths": list(self.widths),
+            "unit_slopes": unit_slopes(self.model),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "order": self.order.state(),
+            "growth": self.growth.get_state(),
+            "augmentation": self.augmentation.get_state(),
+            "generators": global_state(),
+            "spent": asdict(self.spent),
+            "counts": [self.growths, self.evaluations],
+        }
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on, bit for bit, from where `values` was asked."""
+        with isolated(0):
+            self.model = self.task.network(values["widths"]).to(self.device)
+        set_unit_slopes(self.model, values["unit_slopes"])
+        self.model.load_state_dict(values["model"])
+        self.optimizer = optimizer(self.recipe, self.model.parameters())
+        self.optimizer.load_state_dict(values["optimizer"])
+        self.order.restore(values["order"])
+        self.growth.set_state(values["growth"])
+        self.augmentation.set_state(values["augmentation"])
+        self.spent = Spent(**values["spent"])
+        self.growths, self.evaluations = values["counts"]
+        self.begun = True
+        self.fit_to_size()
+        set_global_state(values["generators"])
+
+
+def _sites(task: Task, model: nn.Module, train: Samples) -> list[Site]:
+    found = find_sites(model, train.inputs[:2])
+    sites = [site for site in found if task.grows(site.name)]
+    expected = len(task.seed_widths)
+    if len(sites) != expected:
+        raise ValueError(
+            f"task {task.name} names {counted(expected, 'hidden width')} but its network has "
+            f"{counted(len(sites), 'site')}: {', '.join(s.name for s in sites)}"
+        )
+    return sites
+
+
+def _stream(seed: int, name: str) -> Generator:
+    """A generator of its own for each use of randomness in a trial."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return Generator().manual_seed(int.from_bytes(digest[:7], "big"))
