@@ -122,24 +122,15 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _architecture(run: "Run") -> dict[str, Any]:
     """Widths by site, parameters and FLOPs of the last record."""
+    from nas_bench.results.grown_sites import site_names
+
     if not run.curve:
         return {}
-    last, names = run.curve[-1], _site_names(run)
-    widths = {names.get(i, f"site {i + 1}"): width for i, width in enumerate(last.widths)}
+    last, names = run.curve[-1], enumerate(site_names([run]), start=1)
+    sites = (name or f"site {number}" for number, name in names)
+    widths = dict(zip(sites, last.widths, strict=False))
     sizes = {"parameters": last.parameters, "FLOPs per sample": last.flops}
     return {f"width of {name}": width for name, width in widths.items()} | sizes
-
-
-def _site_names(run: "Run") -> dict[int, str]:
-    """Names of the widths that are known from growth events which changed just one."""
-    befores = [run.curve[0].widths, *(event.widths for event in run.growth)]
-    names = {}
-    for event, before in zip(run.growth, befores, strict=False):
-        pairs = enumerate(zip(before, event.widths, strict=False))
-        changed = [index for index, (old, new) in pairs if old != new]
-        if len(changed) == 1:
-            names[changed[0]] = event.site
-    return names
 
 
 def _growth(run: "Run") -> dict[str, Any]:

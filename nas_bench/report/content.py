@@ -28,6 +28,7 @@ from nas_bench.report.statistics import (
 )
 from nas_bench.report.theme import looks
 from nas_bench.report.trial_content import EVENT, STATUSES, Environments, trial
+from nas_bench.results.grown_sites import site_names
 from nas_bench.results.reading import Run
 from nas_bench.results.staleness import is_stale, newest_data
 from nas_bench.results.verified import read_verified
@@ -150,6 +151,7 @@ def _row(
         **_tuning(row),
         "spent": _spent(row),
         "curve": _mean_curve(comparison, row),
+        "site_names": site_names(row.runs),
         "trials": [trial(comparison, run, environments) for run in row.runs],
     }
 

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from nas_bench.report.comparison import Comparison, Row
 from nas_bench.report.figure_layout import Grid, sheet
 from nas_bench.report.theme import caption, neighbours
+from nas_bench.results.grown_sites import changed_places, site_names
 from nas_bench.results.reading import Run
-from nas_bench.trials.messages import GrowthRecord
 
 _ACCEPTED: dict[str, Any] = {
     "marker": "o", "markersize": 3.2, "markeredgecolor": "white", "markeredgewidth": 0.3,
@@ -83,25 +83,8 @@ def _path(run: Run, place: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sites(runs: Iterable[Run]) -> list[str]:
-    """What the sites are called, in the order of the widths; known once one has grown."""
-    names: dict[int, str] = {}
-    count = 0
-    for run in runs:
-        count = max(count, len(run.curve[0].widths))
-        for event, place in _places(run):
-            names.setdefault(place, event.site)
-    return [names.get(place, f"({place + 1})") for place in range(count)]
-
-
-def _places(run: Run) -> list[tuple[GrowthRecord, int]]:
-    """The growths, with the place of the width that each has changed."""
-    befores = [run.curve[0].widths, *(event.widths for event in run.growth)]
-    pairs = zip(run.growth, befores, strict=False)
-    changed = (
-        (event, next((i for i, w in enumerate(event.widths) if w != before[i]), None))
-        for event, before in pairs
-    )
-    return [(event, place) for event, place in changed if place is not None]
+    """What the sites are called, in the order of the widths; a number until one has grown."""
+    return [name or f"({place})" for place, name in enumerate(site_names(runs), start=1)]
 
 
 def _draw(axes: Axes, runs: Sequence[Run], place: int, sites: int) -> None:
@@ -112,7 +95,9 @@ def _draw(axes: Axes, runs: Sequence[Run], place: int, sites: int) -> None:
     steps, widths = mean_widths(runs, place)
     axes.plot(steps, widths, drawstyle="steps-post", **style)
     name = _sites(runs)[place]
-    growths = Counter(event.step for run in runs for event, at in _places(run) if at == place)
+    growths = Counter(
+        event.step for run in runs for event, at in changed_places(run) if at == place
+    )
     refused = Counter(
         event.step
         for run in runs

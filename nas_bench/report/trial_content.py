@@ -1,12 +1,13 @@
 """What a report shows of a single trial, and of where trials ran, as JSON-able values."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from nas_bench.report.comparison import Comparison
 from nas_bench.report.json_values import number, numbers
 from nas_bench.report.standing import COSTS
+from nas_bench.results.grown_sites import changed_places
 from nas_bench.results.reading import Run
 from nas_bench.results.verified import read_verified
 from nas_bench.trials.messages import GrowthRecord, Record, SiteStatus
@@ -88,19 +89,15 @@ def _measured(record: Record) -> dict[str, Any]:
 def _growth(run: Run) -> dict[str, Any]:
     """Growth events as rows of `event_columns`, and the sites that they name."""
     sites = list(dict.fromkeys(event.site for event in run.growth))
-    befores = [run.curve[0].widths if run.curve else (), *(event.widths for event in run.growth)]
     return {
         "sites": sites,
         "events": [
-            _event(event, sites.index(event.site), before)
-            for event, before in zip(run.growth, befores, strict=False)
+            _event(event, sites.index(event.site), place) for event, place in changed_places(run)
         ],
     }
 
 
-def _event(event: GrowthRecord, site: int, before: Sequence[int]) -> list[Any]:
-    pairs = enumerate(zip(before, event.widths, strict=False))
-    changed = next((index for index, (old, new) in pairs if old != new), None)
+def _event(event: GrowthRecord, site: int, changed: int | None) -> list[Any]:
     values = {
         "step": event.step,
         "site": site,

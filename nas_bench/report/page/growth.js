@@ -23,12 +23,7 @@ const eventsOf = (trial) =>
   trial.events.map(named).map((event) => ({ ...event, trial, site: trial.sites[event.site], status: content.event_statuses[event.status] }));
 
 /** Names of the sites by their place, where events tell them. */
-function siteNames(row) {
-  const names = [];
-  for (const trial of row.trials) for (const event of eventsOf(trial)) if (event.index !== null) names[event.index] = event.site;
-  const count = d3.max(row.trials, (trial) => (trial.widths ?? trial.start).length) ?? 0;
-  return Array.from({ length: count }, (_, i) => names[i] ?? `position ${i + 1}`);
-}
+const siteNames = (row) => row.site_names.map((name, i) => name ?? `position ${i + 1}`);
 
 /** Widths of a trial after each step at which one changed. */
 function widthSteps(trial) {
