@@ -56,7 +56,7 @@ def remarks(
     for path in plugin_paths:
         plugins.load_path(path)
     rows = {ledger.trial_folder(config).parent: config for config in configs}
-    if stale := sum(_stale(row, config, running) for row, config in rows.items()):
+    if stale := sum(_stale(ledger, config, running) for config in rows.values()):
         yield (
             f"{_trials(stale)} in {ledger.folder} {_was(stale)} run with other code than today's: "
             "run them again with --rerun stale, or use another --results folder"
@@ -74,9 +74,9 @@ def _is_missing(config: TrialConfig, run: Run | None, rerun: Rerun, *, stopping:
     return rerun == "failed" and not ended
 
 
-def _stale(row: Path, config: TrialConfig, running: Collection[str]) -> int:
-    """How many results of this folder of seeds stay and come from other code than today's."""
-    kept = [summary for summary in _results(row) if summary.id not in running]
+def _stale(ledger: Ledger, config: TrialConfig, running: Collection[str]) -> int:
+    """How many results of a trial's seeds stay and come from other code than today's."""
+    kept = [summary for summary in _results(ledger, config) if summary.id not in running]
     today = _today(config) if kept else {}
     return sum(_differs(summary, today) for summary in kept)
 
@@ -87,10 +87,10 @@ def _differs(summary: Summary, today: Mapping[str, str]) -> bool:
     return any(stored.get(name, value) != value for name, value in today.items())
 
 
-def _results(row: Path) -> Iterator[Summary]:
-    for folder in row.glob("s*"):
+def _results(ledger: Ledger, config: TrialConfig) -> Iterator[Summary]:
+    for source in ledger.seeds(config):
         with suppress(ValueError):  # damage is told elsewhere
-            summary = read_summary(folder)
+            summary = read_summary(source)
             if summary.status == "ok":
                 yield summary
 

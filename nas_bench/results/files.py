@@ -38,8 +38,8 @@ def writing(path: Path) -> Iterator[None]:
         raise LedgerError(f"cannot write {path}: {cure}") from error
 
 
-def read(path: Path) -> bytes:
-    """The content of a regular file; links are not followed.
+def read(path: Path, limit: int = -1) -> bytes:
+    """The content of a regular file, or its first bytes up to a limit; links are not followed.
 
     Raises:
         OSError: if it cannot be read, or is a link, a folder or a pipe.
@@ -53,7 +53,7 @@ def read(path: Path) -> bytes:
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is not a file", str(path))
-        return file.read()
+        return file.read(limit)
 
 
 def replace(path: Path, content: bytes) -> None:
