@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import stat
+import struct
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -32,12 +33,16 @@ TOTAL = 2**32
 
 _FILES = "|".join(map(re.escape, (RUN, CURVE, GROWTH, VERIFIED)))
 _NAME = re.compile(rf"((?:[^/]+/){{4}}s\d+)/({_FILES}|damaged-\d+/.+)")
+_USUAL = re.compile(rf"(?:[a-z0-9][a-z0-9_.=~-]{{0,60}}/){{4}}s\d{{1,9}}/(?:{_FILES})", re.ASCII)
+"""Names that drivers write; others are looked at closely, which takes longer."""
 _LENGTH = 250
 _ENTRY = b"PK\x01\x02"
+_HEADER = struct.Struct("<4s22x2H")
+_UTF8 = 0x800
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _DAMAGE = (
     BadZipFile, EOFError, IndexError, NotImplementedError, OSError, OverflowError, RuntimeError,
-    ValueError, zlib.error,
+    ValueError, struct.error, zlib.error,
 )  # fmt: skip
 
 
@@ -56,7 +61,7 @@ class Archive:
     modified: float
     members: Mapping[str, ZipInfo] = field(repr=False)
     refused: Mapping[str, str] = field(repr=False)
-    _content: ZipFile = field(repr=False)
+    _content: bytes = field(repr=False)
 
     @cached_property
     def trials(self) -> Mapping[str, tuple[str, ...]]:
@@ -65,7 +70,8 @@ class Archive:
         for name in (*self.members, *self.refused):
             if match := _NAME.fullmatch(name):
                 found[match[1]].append(match[2])
-        return MappingProxyType({place: tuple(found[place]) for place in sorted(found)})
+        ordered = sorted(found, key=lambda place: place.split("/"))
+        return MappingProxyType({place: tuple(found[place]) for place in ordered})
 
     def read(self, name: str) -> bytes:
         """The content of a member.
@@ -78,16 +84,12 @@ class Archive:
             raise OSError(errno.EINVAL, self.refused[name], name)
         if name not in self.members:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-        member = self.members[name]
         try:
-            with self._content.open(member) as file:
-                found = file.read(member.file_size + 1)
+            return _member(self._content, self.members[name])
         except _DAMAGE as error:
-            problem = f"it is damaged in {self.path.name}: {error or 'it ends too early'}"
-            raise OSError(errno.EIO, problem, name) from error
-        if len(found) != member.file_size:
-            raise OSError(errno.EIO, f"it is cut in {self.path.name}", name)
-        return found
+            raise OSError(
+                errno.EIO, f"it is damaged in {self.path.name}: {error}", name
+            ) from error
 
 
 def open_archive(path: Path) -> Archive:
@@ -125,14 +127,17 @@ def archive_of(content: bytes, path: Path, modified: float = 0.0) -> Archive:
     infos = [info for info in opened.infolist() if not _is_folder(info, path)]
     if sum(info.file_size for info in infos) > TOTAL:
         raise ValueError(f"its files are larger than {TOTAL >> 20} MiB together")
-    counts = Counter(info.orig_filename for info in infos)
-    refused = {
-        info.orig_filename: problem
-        for info in infos
-        if (problem := _refusal(info, path, counts[info.orig_filename]))
-    }
-    members = {i.orig_filename: i for i in infos if i.orig_filename not in refused}
-    return Archive(path, modified, dict(sorted(members.items())), refused, opened)
+    counts, start = Counter(info.orig_filename for info in infos), _start(path)
+    members, refused = {}, {}
+    for info in infos:
+        name = info.orig_filename
+        usual = name.startswith(start) and _USUAL.fullmatch(name)
+        problem = "" if usual else stray_name(name, path)
+        if problem := problem or _refusal(info, counts[name]):
+            refused[name] = problem
+        else:
+            members[name] = info
+    return Archive(path, modified, dict(sorted(members.items())), refused, content)
 
 
 def stray_name(name: str, path: Path) -> str:
@@ -145,10 +150,39 @@ def stray_name(name: str, path: Path) -> str:
         return "its name is too long"
     if not {"", ".", ".."}.isdisjoint(name.split("/")):
         return "its name leads elsewhere"
-    task = f"{path.parent.name}/{path.name.removesuffix(PACK)}"
-    if not name.startswith(f"{task}/"):
-        return f"it lies outside {task}"
+    if not name.startswith(_start(path)):
+        return f"it lies outside {_start(path)}"
     return "" if _NAME.fullmatch(name) else "it is no file of a trial"
+
+
+def _start(path: Path) -> str:
+    """What the names in a pack begin with."""
+    return f"{path.parent.name}/{path.name.removesuffix(PACK)}/"
+
+
+def _member(content: bytes, member: ZipInfo) -> bytes:
+    """What a member of a zip file holds, never more than its entry says.
+
+    As `ZipFile.read`, but three times as fast for files of a few kilobytes.
+
+    Raises:
+        ValueError: if it is not what its entry says.
+        zlib.error: if it cannot be decompressed.
+        struct.error: if it has no header.
+    """
+    signature, name, extra = _HEADER.unpack_from(content, member.header_offset)
+    start = member.header_offset + _HEADER.size + name
+    encoding = "utf-8" if member.flag_bits & _UTF8 else "cp437"
+    if signature != b"PK\x03\x04" or (
+        content[start - name : start] != member.orig_filename.encode(encoding)
+    ):
+        raise ValueError("its header is another file's")
+    found = content[start + extra : start + extra + member.compress_size]
+    if member.compress_type == ZIP_DEFLATED:
+        found = zlib.decompressobj(-zlib.MAX_WBITS).decompress(found, member.file_size + 1)
+    if len(found) != member.file_size or zlib.crc32(found) != member.CRC:
+        raise ValueError("its checksum is another")
+    return found
 
 
 def _is_folder(info: ZipInfo, path: Path) -> bool:
@@ -157,10 +191,8 @@ def _is_folder(info: ZipInfo, path: Path) -> bool:
     return name.endswith("/") and not info.file_size and not stray_name(f"{name}s0/{RUN}", path)
 
 
-def _refusal(info: ZipInfo, path: Path, count: int) -> str:
-    """Why a member is not read; empty if it is."""
-    if problem := stray_name(info.orig_filename, path):
-        return problem
+def _refusal(info: ZipInfo, count: int) -> str:
+    """Why a member is not read, whatever its name; empty if it is."""
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         return "it is a link, which is not followed" if stat.S_ISLNK(kind) else "it is no file"

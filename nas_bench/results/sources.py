@@ -98,7 +98,7 @@ class Packs:
                 continue
             packed = self._packed(archive)
             twice = [source.path for source in packed if source.path in trials]
-            trials = {source.path: source for source in packed} | trials
+            trials |= {s.path: s for s in packed if s.path not in trials}
             strays += ((pack, problem) for problem in _problems(archive, twice))
         ordered = sorted(trials) if found.packs else trials
         return Sources([trials[path] for path in ordered], strays)
