@@ -38,6 +38,8 @@ _USUAL = re.compile(rf"(?:[a-z0-9][a-z0-9_.=~-]{{0,60}}/){{4}}s\d{{1,9}}/(?:{_FI
 _LENGTH = 250
 _ENTRY = b"PK\x01\x02"
 _HEADER = struct.Struct("<4s22x2H")
+_MANY = 0xFFFF
+"""A count that is told elsewhere."""
 _UTF8 = 0x800
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _DAMAGE = (
@@ -67,7 +69,8 @@ class Archive:
     def trials(self) -> Mapping[str, tuple[str, ...]]:
         """The names of their files by the places of trials, also of files that are refused."""
         found: dict[str, list[str]] = defaultdict(list)
-        for name in (*self.members, *self.refused):
+        named = (name for name in self.refused if not stray_name(name, self.path))
+        for name in (*self.members, *named):
             if match := _NAME.fullmatch(name):
                 found[match[1]].append(match[2])
         ordered = sorted(found, key=lambda place: place.split("/"))
@@ -121,10 +124,12 @@ def archive_of(content: bytes, path: Path, modified: float = 0.0) -> Archive:
     if content.count(_ENTRY) > MEMBERS:  # before they become objects
         raise ValueError(f"it has more than {MEMBERS} files")
     try:
-        opened = ZipFile(BytesIO(content))
+        entries = ZipFile(BytesIO(content)).infolist()
+        if len(entries) != _count(content):  # an entry whose length is damaged hides the next
+            raise ValueError("its list of files is damaged")
     except _DAMAGE as error:
         raise ValueError(f"it is no whole zip file: {error}") from error
-    infos = [info for info in opened.infolist() if not _is_folder(info, path)]
+    infos = [info for info in entries if not _is_folder(info, path)]
     if sum(info.file_size for info in infos) > TOTAL:
         raise ValueError(f"its files are larger than {TOTAL >> 20} MiB together")
     counts, start = Counter(info.orig_filename for info in infos), _start(path)
@@ -158,6 +163,15 @@ def stray_name(name: str, path: Path) -> str:
 def _start(path: Path) -> str:
     """What the names in a pack begin with."""
     return f"{path.parent.name}/{path.name.removesuffix(PACK)}/"
+
+
+def _count(content: bytes) -> int:
+    """How many files a zip file says to have."""
+    end = content.rfind(b"PK\x05\x06")
+    (count,) = struct.unpack_from("<H", content, end + 10)
+    if count == _MANY:
+        (count,) = struct.unpack_from("<Q", content, end - 44)
+    return count
 
 
 def _member(content: bytes, member: ZipInfo) -> bytes:

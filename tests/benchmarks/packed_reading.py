@@ -4,8 +4,8 @@
 
 The ledger is made up, but written by the `Ledger` itself. Both are read in turn, in one process
 and after each other, so that a disturbance of the machine hits both; the ratio is the median of
-those of the pairs. Asked for: at most 1.3, for a glance (status, plan) and for reading all (report,
-verify).
+those of the pairs. Asked for: at most 1.3, for a glance (status, plan) and for reading all
+(report, verify).
 """
 
 import argparse
