@@ -29,10 +29,7 @@ def runs(tmp_path: Path) -> list[Run]:
 
 
 def frames(runs: list[Run]) -> dict[str, pd.DataFrame]:
-    return {
-        t.name: pd.read_csv(io.BytesIO(as_csv(t)), float_precision="round_trip")
-        for t in tables(runs)
-    }
+    return {t.name: pd.read_csv(io.BytesIO(as_csv(t)), low_memory=False) for t in tables(runs)}
 
 
 def test_every_record_and_growth_event_joins_one_trial(runs: list[Run]) -> None:
