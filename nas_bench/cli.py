@@ -12,9 +12,11 @@ from nas_bench.commands.check import check
 from nas_bench.commands.compare import compare
 from nas_bench.commands.diff import diff
 from nas_bench.commands.doctor import doctor
+from nas_bench.commands.export import export
 from nas_bench.commands.ls import ls
 from nas_bench.commands.merge import merge
 from nas_bench.commands.new import new
+from nas_bench.commands.pack import pack
 from nas_bench.commands.parameters import CannotRunError, examples
 from nas_bench.commands.plan import plan
 from nas_bench.commands.report import report
@@ -22,6 +24,7 @@ from nas_bench.commands.run import run
 from nas_bench.commands.show import show
 from nas_bench.commands.status import status as status_verb
 from nas_bench.commands.tune import tune
+from nas_bench.commands.unpack import unpack
 from nas_bench.commands.verify import verify
 from nas_bench.specs import InputError, said
 
@@ -44,8 +47,8 @@ def cli() -> None:
 
 
 _VERBS = (
-    run, tune, plan, status_verb, ls, show, report, compare, diff, merge, verify, check, new,
-    doctor,
+    run, tune, plan, status_verb, ls, show, report, compare, diff, export, merge, verify, pack,
+    unpack, check, new, doctor,
 )  # fmt: skip
 for _verb in _VERBS:
     cli.add_command(_verb)

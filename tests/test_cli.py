@@ -16,8 +16,8 @@ from nas_bench.commands.parameters import results_folder
 from nas_bench.templates import METHOD
 
 VERBS = (
-    "run", "tune", "plan", "status", "ls", "show", "report", "merge", "verify", "check", "new",
-    "doctor",
+    "run", "tune", "plan", "status", "ls", "show", "report", "export", "merge", "verify", "pack",
+    "unpack", "check", "new", "doctor",
 )  # fmt: skip
 QUICK = ("--executor", "inline", "--seeds", "0", "--tasks", "sine", "--budget", "8 epochs")
 

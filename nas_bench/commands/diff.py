@@ -47,7 +47,8 @@ _EPILOG = examples(
 def diff(first: str, second: str, results: Path | None, as_json: bool) -> int:
     """Show what two trials differ in: config, environment, networks, results, growth, costs.
 
-    A trial is named by its folder, or by the first digits of its id.
+    A trial is named by its folder or its place in the results folder, packed or not, or by the
+    first digits of its id.
     """
     from nas_bench.results.agreement import differences
 

@@ -86,10 +86,9 @@ def _planned(selection: Selection) -> list[_Planned]:
 
 
 def _state(ledger: Any, config: "TrialConfig") -> str:
-    from nas_bench.results.reading import glance
     from nas_bench.results.staleness import is_stale
 
-    run = glance(ledger.trial_folder(config))
+    run = ledger.glance(config)
     if run.status != "ok":
         return "failed"
     return "stale" if is_stale(run) else "ok"

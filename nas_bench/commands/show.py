@@ -56,13 +56,16 @@ def show(
 ) -> int:
     """Show the method, task, protocol or trial NAME.
 
-    A trial is named by its folder, or by the first digits of its id.
+    A trial is named by its folder or its place in the results folder, packed or not, or by the
+    first digits of its id.
     """
     if is_run(name) and (run := find_run(name, results_folder(results))):
         print_json(run_values(run)) if as_json else print_run(run)
         return OK
     if is_run(name) and name[0].isdigit():
         raise InputError(f"no trial's id begins with {name} in {results_folder(results)}")
+    if is_run(name) and "/" in name:
+        raise InputError(f"there is no trial at {name}, nor there in {results_folder(results)}")
     load_plugins(plugin_paths)
     found = _found(name, data)
     if as_json:

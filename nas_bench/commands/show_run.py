@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 
 _POINTS = 12
 """Rows of the summary of a curve."""
+_PLACE = re.compile(r"(?:.*/)?(?:[^/]+/){4}s\d+/?")
 
 
 def is_run(name: str) -> bool:
-    """Whether a name can be that of a trial: its folder, or the start of its id."""
-    return _is_folder(Path(name)) or re.fullmatch(r"[0-9a-f]{4,16}", name) is not None
+    """Whether a name can be that of a trial: its folder or place, or the start of its id."""
+    can_be_id = re.fullmatch(r"[0-9a-f]{4,16}", name) is not None
+    return can_be_id or _PLACE.fullmatch(name) is not None or _is_folder(Path(name))
 
 
 def find_run(name: str, results: Path) -> "Run | None":
-    """The trial whose folder this is, or whose id begins so; None without one.
+    """The trial whose folder or place this is, or whose id begins so; None without one.
+
+    A packed trial is named as if it had a folder; places are those inside the results folder.
 
     Raises:
         InputError: if several ids begin so.
@@ -34,27 +38,39 @@ def find_run(name: str, results: Path) -> "Run | None":
 
     if _is_folder(Path(name)):
         return read_run(Path(name).absolute())
+    if _PLACE.fullmatch(name):
+        return _at(Path(name).absolute()) or _at(results / name)
     if not is_run(name):
         return None
     found = [run for run in Ledger(results).glances() if run.id.startswith(name)]
     if len(found) > 1:
         places = ", ".join(run.place for run in found[:5])
         raise InputError(f"{len(found)} trials have ids that begin with {name}: {places}")
-    return read_run(found[0].folder) if found else None
+    return read_run(found[0].source) if found else None
+
+
+def _at(folder: Path) -> "Run | None":
+    from nas_bench.results.ledger import Ledger
+
+    parents = folder.parents
+    return Ledger(parents[4]).run_at(folder) if len(parents) > 4 else None
 
 
 def run_values(run: "Run") -> dict[str, Any]:
     """A trial as JSON-able values."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
+    from nas_bench.results.sources import Folder
     from nas_bench.results.verified import read_verified
 
     checked = read_verified(run)
-    plain = {"config": None, "folder": str(run.folder)}
     config = run.config.model_dump(mode="json") if run.config else None
+    values = asdict(replace(run, config=None, source=Folder(run.folder)))
     return {
         "what": "trial",
-        **{name: plain.get(name, value) for name, value in asdict(run).items()},
+        **{name: value for name, value in values.items() if name != "source"},
+        "folder": str(run.folder),
+        "pack": str(run.pack) if run.pack else None,
         "config": config,
         "verified": asdict(checked) if checked else None,
     }
@@ -92,6 +108,7 @@ def _lines(run: "Run") -> Iterator[str]:
     facts = {
         "trial": run.id or "not known",
         "folder": str(run.folder),
+        "packed in": str(run.pack or ""),
         "method": run.label,
         "task": run.task,
         "protocol": f"{run.protocol} ({run.kind})",

@@ -139,7 +139,7 @@ def _again(run: "Run", ledger: "Ledger", settings: Any) -> _Again:
             outcome = verified(run, ledger, settings)
     except (ValueError, InputError, DataMissingError, ExecutionError) as error:
         return _Again(run.place, None, str(error))
-    write_verified(run.folder, outcome)
+    write_verified(run, outcome)
     return _Again(run.place, outcome)
 
 

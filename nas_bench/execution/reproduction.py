@@ -73,7 +73,7 @@ def _compared(run: Run, second: Run) -> Verified:
     found = beyond_tolerance(run, second) if reasons else differences(run, second)
     return Verified(
         id=run.id,
-        curve=checksum(run.folder / CURVE),
+        curve=checksum(run.source.read(CURVE)),
         reproduced=not found,
         compared="tolerance" if reasons else "bits",
         because=tuple(reasons),

@@ -85,8 +85,8 @@ def remarks(
         yield f"{_trials(failed)} failed earlier and {again}"
     for path in plugin_paths:
         plugins.load_path(path)
-    rows = {ledger.trial_folder(config).parent for config in configs}
-    if stale := sum(_stale(row, running, data) for row in rows):
+    rows = {ledger.trial_folder(config).parent: config for config in configs}
+    if stale := sum(_stale(ledger, config, running, data) for config in rows.values()):
         yield (
             f"{_trials(stale)} in {ledger.folder} {_is(stale)} stale, of other behaviour or data "
             "than today's: run them again with --rerun stale, or use another --results folder"
@@ -103,16 +103,18 @@ def _is_missing(run: Run | None, rerun: Rerun, data: Mapping[str, str], *, stopp
     return rerun == "failed" and run.status not in ("ok", "stopped")
 
 
-def _stale(row: Path, running: Collection[str], data: Mapping[str, str]) -> int:
-    """How many results of this folder of seeds stay although they are stale."""
-    kept = [summary for summary in _results(row) if summary.id not in running]
+def _stale(
+    ledger: Ledger, config: TrialConfig, running: Collection[str], data: Mapping[str, str]
+) -> int:
+    """How many results of a trial's seeds stay although they are stale."""
+    kept = [summary for summary in _results(ledger, config) if summary.id not in running]
     return sum(is_stale(summary, data) for summary in kept)
 
 
-def _results(row: Path) -> Iterator[Summary]:
-    for folder in row.glob("s*"):
+def _results(ledger: Ledger, config: TrialConfig) -> Iterator[Summary]:
+    for source in ledger.seeds(config):
         with suppress(ValueError):  # damage is told elsewhere
-            yield read_summary(folder)
+            yield read_summary(source)
 
 
 def _trials(count: int) -> str:

@@ -68,12 +68,14 @@ def sweep(
         KeyboardInterrupt: if the sweep was asked to end; what ran has been kept.
         DataMissingError: if a task's data can't be downloaded; then nothing has run.
         ExecutionError: if no trial can run at all.
-        LedgerError: if the ledger cannot be written, or another process writes it.
+        LedgerError: if the ledger cannot be written, is packed where something is missing, or
+            another process writes it.
     """
     stopping = settings.early_stopping is not None
     lacking = partial(missing, configs, ledger, rerun, stopping=stopping, data=data)
-    if not lacking():
+    if not (chosen := lacking()):
         return _summary(configs, (), ledger)
+    ledger.refuse_packed(chosen)
     if executor == "ray":
         _refuse_packing(configs, settings)
     with locked(ledger.folder):

@@ -38,8 +38,8 @@ def writing(path: Path) -> Iterator[None]:
         raise LedgerError(f"cannot write {path}: {cure}") from error
 
 
-def read(path: Path) -> bytes:
-    """The content of a regular file; links are not followed.
+def read(path: Path, limit: int | None = None) -> bytes:
+    """The content of a regular file, or its first bytes up to a limit; links are not followed.
 
     Raises:
         OSError: if it cannot be read, or is a link, a folder or a pipe.
@@ -51,9 +51,10 @@ def read(path: Path) -> bytes:
             error.strerror = "it is a link, which is not followed"
         raise
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is not a file", str(path))
-        return file.read()
+        return file.read() if limit is None else file.read(min(limit, found.st_size))
 
 
 def replace(path: Path, content: bytes) -> None:

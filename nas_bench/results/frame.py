@@ -12,7 +12,7 @@ from nas_bench.results.reading import Run
 from nas_bench.trials.messages import GrowthRecord, Record, Seconds
 
 _IDENTITY = ("protocol", "kind", "task", "method", "seed", "status", "id", "settings_id")
-_PARTS = ("statistics", "decomposition", "line_search", "widening")
+PARTS = ("statistics", "decomposition", "line_search", "widening")
 
 
 def load_results(path: str | Path) -> pd.DataFrame:
@@ -42,9 +42,9 @@ def events(path: str | Path) -> pd.DataFrame:
         LedgerError: if there is no such folder.
     """
     runs = _runs(path)
-    rows = [_identity(run) | _event_row(event) for run in runs for event in run.growth]
+    rows = [_identity(run) | event_row(event) for run in runs for event in run.growth]
     measured = [f.name for f in fields(GrowthRecord) if f.name not in ("flops", "seconds")]
-    costs = [f"{unit}_{part}" for unit in ("flops", "seconds") for part in _PARTS]
+    costs = [f"{unit}_{part}" for unit in ("flops", "seconds") for part in PARTS]
     return _frame(runs, rows, [*_IDENTITY, *measured, *costs])
 
 
@@ -69,15 +69,17 @@ def _identity(run: Run) -> dict[str, Any]:
 
 def _record_rows(run: Run) -> list[dict[str, Any]]:
     identity = _identity(run) | {"error": run.reason or None}
-    return [identity | _record_row(record) for record in run.curve] or [identity]
+    return [identity | record_row(record) for record in run.curve] or [identity]
 
 
-def _record_row(record: Record) -> dict[str, Any]:
+def record_row(record: Record) -> dict[str, Any]:
+    """A record by column, its clocks as `seconds_train` and so on."""
     row = dict(vars(record))
     return row | _prefixed("seconds", vars(row.pop("seconds")))
 
 
-def _event_row(event: GrowthRecord) -> dict[str, Any]:
+def event_row(event: GrowthRecord) -> dict[str, Any]:
+    """A growth event by column, its costs as `flops_statistics` and so on."""
     row = dict(vars(event))
     flops, seconds = row.pop("flops"), row.pop("seconds")
     return row | _prefixed("flops", flops) | _prefixed("seconds", seconds)

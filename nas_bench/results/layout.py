@@ -9,6 +9,11 @@ from typing import NamedTuple
 
 from nas_bench.trials.config import TrialConfig
 
+RUN, CURVE, GROWTH, VERIFIED = "run.json", "curve.jsonl", "growth.jsonl", "verified.json"
+"""The files of a trial."""
+PACK = ".zip"
+"""What the name of a pack ends with: all trials of one protocol and task in one file."""
+
 _PLAIN = re.compile(r"(?!.*--)[a-z0-9](?:[a-z0-9_.=-]{0,46}[a-z0-9])?")
 _RESERVED = {"checkpoints", "report", "wandb"}
 _SET_ASIDE = re.compile(r"(?:^|\.)damaged-\d+$")
@@ -20,10 +25,12 @@ class Places(NamedTuple):
     Attributes:
         trials: folders in the places of trials, sorted.
         strays: what stands in the way of trials, with the reason, sorted.
+        packs: files in the places of packs, sorted.
     """
 
     trials: list[Path]
     strays: list[tuple[Path, str]]
+    packs: list[Path]
 
 
 def path_part(text: str) -> str:
@@ -45,19 +52,26 @@ def trial_folder(config: TrialConfig) -> Path:
     return Path(*map(path_part, names), config.settings_id, f"s{config.seed}")
 
 
-def trial_folders(results: Path) -> list[Path]:
-    """Every folder of the results folder that is in the place of a trial, sorted."""
-    return places(results).trials
+def pack_of(folder: Path) -> Path:
+    """Where the trial is that lies in this folder, if it is packed."""
+    task = folder.parents[2]
+    return task.with_name(f"{task.name}{PACK}")
+
+
+def place_of(path: Path) -> str:
+    """The place of a trial or of a pack, without the results folder."""
+    return "/".join(path.parts[-2 if path.name.endswith(PACK) else -5 :])
 
 
 def places(results: Path) -> Places:
     """What lies in the places of trials, and what stands in the way; links are not followed."""
-    found = Places([], [])
+    found = Places([], [], [])
     level = [Path(results)]
     for depth in range(5):
         level = [path for parent in level for path in _folders(parent, depth, found)]
     found.trials.extend(sorted(level))
     found.strays.sort()
+    found.packs.sort()
     return found
 
 
@@ -80,11 +94,17 @@ def _folders(parent: Path, depth: int, found: Places) -> Iterator[Path]:
         if not _is_ours(entry.name, depth):
             continue
         path = parent / entry.name
-        if problem := _hindrance(entry, depth):
+        if depth == 1 and _is_pack(entry):
+            found.packs.append(path)
+        elif problem := _hindrance(entry, depth):
             if depth > 0 or entry.is_symlink() or "." not in entry.name:
                 found.strays.append((path, problem))
         else:
             yield path
+
+
+def _is_pack(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(PACK) and entry.is_file(follow_symlinks=False)
 
 
 def _is_ours(name: str, depth: int) -> bool:

@@ -1,6 +1,6 @@
 """The run ledger: written by the driver alone, readable by everyone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from nas_bench.results import files
 from nas_bench.results.files import LedgerError
 from nas_bench.results.garbage_collection import no_garbage
-from nas_bench.results.layout import places, trial_folder
+from nas_bench.results.layout import pack_of, trial_folder
 from nas_bench.results.quarantine import make_way
 from nas_bench.results.reading import (
     CURVE,
@@ -23,6 +23,7 @@ from nas_bench.results.reading import (
     read_run,
     stray,
 )
+from nas_bench.results.sources import Folder, Packs, Source
 from nas_bench.results.summary import PluginFile, Summary, read_summary, summary_bytes
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Failure, GrowthRecord, Record, as_dict
@@ -40,7 +41,8 @@ class Ledger:
     """A results folder.
 
     Each trial has a folder with `run.json`, `curve.jsonl` (records) and `growth.jsonl` (growth
-    events). Every method that writes raises a LedgerError if the system refuses.
+    events), or lies in the pack of its protocol and task, which is only read. Every method that
+    writes raises a LedgerError if the system refuses.
 
     Attributes:
         folder: the results folder; made when the first trial begins.
@@ -52,6 +54,7 @@ class Ledger:
         self.folder, self.command = Path(folder), tuple(command)
         self.set_aside: list[Path] = []
         self._open: dict[str, Summary] = {}
+        self._packs = Packs(self.folder)
 
     def begin(self, config: TrialConfig, environment: dict[str, Any] | None = None) -> None:
         """Starts the files of a trial anew; an earlier attempt leaves only its count.
@@ -59,8 +62,9 @@ class Ledger:
         Damaged files of an earlier attempt are moved out of the way, into `damaged-<n>`.
 
         Raises:
-            LedgerError: if another trial lies in its place.
+            LedgerError: if another trial lies in its place, or it would lie in a pack.
         """
+        self.refuse_packed([config])
         folder = self.trial_folder(config)
         with files.writing(folder):
             self.set_aside += make_way(self.folder, folder)
@@ -125,8 +129,8 @@ class Ledger:
 
     def glance(self, config: TrialConfig) -> Run | None:
         """The trial with only its last record read, None if it was never begun."""
-        folder = self.trial_folder(config)
-        return glance(folder) if folder.exists() else None
+        source = self._packs.source(self.trial_folder(config))
+        return glance(source) if source else None
 
     def resumable(self, config: TrialConfig) -> bool:
         """Whether a checkpoint of the trial is worth keeping."""
@@ -134,8 +138,30 @@ class Ledger:
 
     def run(self, config: TrialConfig) -> Run | None:
         """The trial read back, None if it was never begun."""
-        folder = self.trial_folder(config)
-        return read_run(folder) if folder.exists() else None
+        return self.run_at(self.trial_folder(config))
+
+    def run_at(self, folder: Path) -> Run | None:
+        """The trial of a folder inside the results folder, None if there is none."""
+        source = self._packs.source(folder)
+        return read_run(source) if source else None
+
+    def seeds(self, config: TrialConfig) -> Iterator[Source]:
+        """Where the trials lie that are this one but for the seed, itself included."""
+        return self._packs.seeds(self.trial_folder(config).parent)
+
+    def refuse_packed(self, configs: Iterable[TrialConfig]) -> None:
+        """Refuse to write trials whose protocol and task are packed.
+
+        Raises:
+            LedgerError: naming the pack, with what to do.
+        """
+        for pack in sorted({pack_of(self.trial_folder(config)) for config in configs}):
+            if pack.is_file() and not pack.is_symlink():
+                protocol, task = pack.parent.name, pack.stem
+                raise LedgerError(
+                    f"{pack} is packed, so that nothing can be written there: first "
+                    f"`nas-bench unpack {self.folder} --protocol {protocol} --task {task}`"
+                )
 
     def runs(self) -> list[Run]:
         """Every trial of the folder, sorted by path; damage is in its `problems`.
@@ -152,10 +178,10 @@ class Ledger:
         """Where the files of a trial lie."""
         return self.folder / trial_folder(config)
 
-    def _each(self, read: Callable[[Path], Run]) -> list[Run]:
-        found = places(self.folder)
+    def _each(self, read: Callable[[Source], Run]) -> list[Run]:
         with no_garbage():
-            trials = [read(folder) for folder in found.trials]
+            found = self._packs.sources()
+            trials = [read(source) for source in found.trials]
         return [*trials, *(stray(place, why) for place, why in found.strays)]
 
     def _resume(self, config: TrialConfig, messages: Sequence[dict[str, Any]]) -> None:
@@ -175,7 +201,7 @@ class Ledger:
     def _attempts(self, config: TrialConfig) -> int:
         folder = self.trial_folder(config)
         try:
-            earlier = read_summary(folder)
+            earlier = read_summary(Folder(folder))
         except ValueError:
             return 0
         if earlier.id != config.id:
@@ -202,7 +228,7 @@ class Ledger:
         with files.writing(folder):
             for name in (CURVE, GROWTH):
                 files.synchronise(folder / name)
-            sums = {name: checksum(folder / name) for name in (CURVE, GROWTH)}
+            sums = {name: checksum(files.read(folder / name)) for name in (CURVE, GROWTH)}
         self._store(config, replace(summary, finished=_now(), checksums=sums))
         del self._open[config.id]
 

@@ -10,9 +10,10 @@ from typing import Literal
 from nas_bench.results import files
 from nas_bench.results.agreement import differences, origin
 from nas_bench.results.files import LedgerError
+from nas_bench.results.layout import CURVE, GROWTH, RUN, VERIFIED
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.quarantine import make_way, set_aside
-from nas_bench.results.reading import CURVE, GROWTH, VERIFIED, Run, read_run
+from nas_bench.results.reading import Run, read_run
 from nas_bench.text import counted
 
 Prefer = Literal["newest", "oldest", "source", "existing"]
@@ -46,6 +47,8 @@ def merge(
 ) -> Iterator[Decision]:
     """Bring what other results folders have into one; the caller holds its lock.
 
+    Of a source nothing is copied if any of it would go into a pack of the target.
+
     A result beats a failure, a failure beats what has not ended, more records beat fewer
     among those; two results that differ are a conflict.
 
@@ -56,16 +59,20 @@ def merge(
         dry: only say what would be done.
 
     Raises:
-        LedgerError: if the target cannot be written.
+        LedgerError: if the target cannot be written, or is packed.
     """
     known: dict[str, Run] = {}
+    ledger = Ledger(target)
     for source in sources:
-        for run in Ledger(source).runs():
-            decision = _decision(run, _existing(run, target, known), prefer)
-            if decision.action in ("copied", "replaced"):
-                if run.config and not dry:
-                    copy(run, target)
-                known[run.id] = run
+        runs = Ledger(source).runs()
+        decisions = [_decision(run, _existing(run, ledger, known), prefer) for run in runs]
+        pairs = list(zip(runs, decisions, strict=True))
+        wanted = [run for run, decision in pairs if decision.action in ("copied", "replaced")]
+        ledger.refuse_packed(run.config for run in wanted if run.config)
+        known |= {run.id: run for run in wanted}
+        for run, decision in pairs:
+            if decision.action in ("copied", "replaced") and not dry:
+                copy(run, target)
             yield decision
 
 
@@ -92,9 +99,9 @@ def copy(run: Run, target: Path) -> None:
 
 def _build(run: Run, built: Path) -> None:
     built.mkdir(parents=True)
-    for name in (CURVE, GROWTH, VERIFIED, "run.json"):
+    for name in (CURVE, GROWTH, VERIFIED, RUN):
         try:
-            content = files.read(run.folder / name)
+            content = run.source.read(name)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -113,16 +120,16 @@ def _install(built: Path, place: Path, target: Path) -> None:
     else:
         if (place / "run.json").exists():
             set_aside(place)
-        for name in (CURVE, GROWTH, VERIFIED, "run.json"):
+        for name in (CURVE, GROWTH, VERIFIED, RUN):
             if (built / name).exists():
                 (built / name).rename(place / name)
     files.synchronise(place.parent)
 
 
-def _existing(run: Run, target: Path, known: dict[str, Run]) -> Run | None:
+def _existing(run: Run, target: Ledger, known: dict[str, Run]) -> Run | None:
     if run.config is None:
         return None
-    return known.get(run.id) or Ledger(target).run(run.config)
+    return known.get(run.id) or target.run(run.config)
 
 
 def _decision(run: Run, existing: Run | None, prefer: Prefer | None) -> Decision:

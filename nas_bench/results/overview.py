@@ -5,14 +5,15 @@ import platform
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from nas_bench.results.layout import CURVE, RUN
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.lock import holder
-from nas_bench.results.reading import CURVE, Run
+from nas_bench.results.reading import Run
 from nas_bench.results.staleness import is_stale, newest_data
 from nas_bench.trials.messages import Record
 
@@ -117,7 +118,7 @@ def overview(folder: Path) -> Overview:
 
 
 def _trial(run: Run, results: Mapping[str, Record], data: Mapping[str, str]) -> Trial:
-    return Trial(run, _share(run, results), _written(run.folder), is_stale(run, data))
+    return Trial(run, _share(run, results), _written(run), is_stale(run, data))
 
 
 def _share(run: Run, results: Mapping[str, Record]) -> float | None:
@@ -145,18 +146,9 @@ def _flops(record: Record) -> float:
     return record.train_flops + record.growth_flops or 1.0
 
 
-def _written(folder: Path) -> float | None:
-    return max(_times(folder / name for name in (CURVE, "run.json")), default=None)
-
-
-def _times(paths: Iterable[Path]) -> Sequence[float]:
-    found = []
-    for path in paths:
-        try:
-            found.append(os.lstat(path).st_mtime)
-        except OSError:
-            continue
-    return found
+def _written(run: Run) -> float | None:
+    times = (run.source.modified(name) for name in (CURVE, RUN))
+    return max((time for time in times if time is not None), default=None)
 
 
 def _driver(folder: Path) -> str | None:

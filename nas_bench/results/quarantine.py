@@ -20,7 +20,7 @@ def make_way(results: Path, folder: Path) -> list[Path]:
     Raises:
         OSError: if something cannot be moved.
     """
-    moved = [_renamed(place) for place in _hindrances(results, folder)]
+    moved = [renamed(place) for place in _hindrances(results, folder)]
     if folder.is_dir() and is_damaged(folder):
         moved.append(set_aside(folder))
     return moved
@@ -58,7 +58,12 @@ def _hindrances(results: Path, folder: Path) -> Iterator[Path]:
             yield place
 
 
-def _renamed(place: Path) -> Path:
+def renamed(place: Path) -> Path:
+    """Rename what stands in the way to `<name>.damaged-<n>`; where it lies now.
+
+    Raises:
+        OSError: if it cannot be moved.
+    """
     target = _free(place.with_name(f"{place.name}.damaged"))
     place.rename(target)
     return target

@@ -6,13 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from nas_bench.results import files
+from nas_bench.results.layout import CURVE, GROWTH, PACK, VERIFIED, place_of
 from nas_bench.results.limits import parser, sentence
+from nas_bench.results.sources import Folder, Packed, Source
 from nas_bench.results.summary import SCHEMA, Status, Summary, read_summary, summary_bytes
 from nas_bench.trials.messages import GrowthRecord, Record
 
 __all__ = [
+    "CURVE",
+    "GROWTH",
     "SCHEMA",
+    "VERIFIED",
     "Run",
     "Status",
     "Summary",
@@ -23,7 +27,6 @@ __all__ = [
     "summary_bytes",
 ]
 
-CURVE, GROWTH, VERIFIED = "curve.jsonl", "growth.jsonl", "verified.json"
 _TORN = "the last line is torn and left out"
 T = TypeVar("T", Record, GrowthRecord)
 
@@ -33,21 +36,31 @@ class Run(Summary):
     """One trial read back, as far as its files can be read.
 
     Attributes:
-        folder: where its files lie.
+        source: what its files are read from.
         curve: its records, in order.
         growth: its growth events, in order.
         problems: what is wrong with its files, one sentence each.
     """
 
-    folder: Path
+    source: Source
     curve: tuple[Record, ...] = ()
     growth: tuple[GrowthRecord, ...] = ()
     problems: tuple[str, ...] = ()
 
     @property
+    def folder(self) -> Path:
+        """Where its files lie; of a packed trial the folder that unpacking makes."""
+        return self.source.path
+
+    @property
+    def pack(self) -> Path | None:
+        """The file that its files are packed in, None if they are not."""
+        return self.source.archive.path if isinstance(self.source, Packed) else None
+
+    @property
     def place(self) -> str:
         """Its folder, without the results folder."""
-        return "/".join(self.folder.parts[-5:])
+        return place_of(self.folder)
 
     @property
     def damage(self) -> list[str]:
@@ -86,20 +99,20 @@ _RECORD = parser(Record)
 _GROWTH = parser(GrowthRecord)
 
 
-def read_run(folder: Path) -> Run:
-    """A trial's folder; damage becomes `problems`, never an exception.
+def read_run(place: Source | Path) -> Run:
+    """A trial's files, or those in a folder; damage becomes `problems`, never an exception.
 
     A trial that was ok but whose files are damaged is damaged: it has to run again.
     """
-    return _read(folder, everything=True)
+    return _read(_source(place), everything=True)
 
 
-def glance(folder: Path) -> Run:
+def glance(place: Source | Path) -> Run:
     """The same, but of a trial that ended undamaged only the last record is read.
 
     Its growth events are not there, nor are the other records of its curve.
     """
-    return _read(folder, everything=False)
+    return _read(_source(place), everything=False)
 
 
 def stray(place: Path, problem: str) -> Run:
@@ -109,19 +122,23 @@ def stray(place: Path, problem: str) -> Run:
         place: inside of the results folder.
         problem: one sentence.
     """
-    return Run(**vars(_unreadable(place)), folder=place, problems=(problem,))
+    return Run(**vars(_unreadable(place)), source=Folder(place), problems=(problem,))
 
 
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(files.read(path)).hexdigest()
+def checksum(content: bytes) -> str:
+    """SHA-256 of a file's content."""
+    return hashlib.sha256(content).hexdigest()
 
 
-def _read(folder: Path, *, everything: bool) -> Run:
-    summary, problems = _summary(folder)
+def _source(place: Source | Path) -> Source:
+    return Folder(place) if isinstance(place, Path) else place
+
+
+def _read(source: Source, *, everything: bool) -> Run:
+    summary, problems = _summary(source)
     sums = summary.checksums
-    curve = _lines(folder / CURVE, _RECORD, sums.get(CURVE), everything=everything)
-    growth = _lines(folder / GROWTH, _GROWTH, sums.get(GROWTH), everything=everything)
+    curve = _lines(source, CURVE, _RECORD, sums.get(CURVE), everything=everything)
+    growth = _lines(source, GROWTH, _GROWTH, sums.get(GROWTH), everything=everything)
     ends_otherwise = repr(curve.values[-1:]) != repr([summary.result])  # NaN differs from itself
     if summary.result and ends_otherwise and not curve.problems:
         problems.append(f"{CURVE} does not end with the result in run.json")
@@ -134,22 +151,24 @@ def _read(folder: Path, *, everything: bool) -> Run:
         problems = [f"{problems[0]}; the same command runs this trial again", *problems[1:]]
     return Run(
         **vars(summary),
-        folder=folder,
+        source=source,
         curve=tuple(curve.values),
         growth=tuple(growth.values),
         problems=tuple(problems),
     )
 
 
-def _summary(folder: Path) -> tuple[Summary, list[str]]:
+def _summary(source: Source) -> tuple[Summary, list[str]]:
     try:
-        return read_summary(folder), []
+        return read_summary(source), []
     except ValueError as error:
-        return _unreadable(folder), [str(error)]
+        return _unreadable(source.path), [str(error)]
 
 
 def _unreadable(folder: Path) -> Summary:
-    """What the folder's names tell about a trial whose `run.json` does not."""
+    """What the names tell about a trial whose `run.json` does not, or about a pack."""
+    if folder.name.endswith(PACK):
+        folder = folder.with_suffix("") / "–" / "–" / "–"
     protocol, task, method, settings_id, seed = folder.parts[-5:]
     return Summary(
         method=method,
@@ -165,20 +184,25 @@ def _unreadable(folder: Path) -> Summary:
 
 
 def _lines(
-    path: Path, parse: Callable[[bytes], T], checksum: str | None, *, everything: bool
+    source: Source,
+    name: str,
+    parse: Callable[[bytes], T],
+    checksum: str | None,
+    *,
+    everything: bool,
 ) -> _Lines[T]:
     """The lines of a file that can be read, and a sentence for each that cannot."""
     try:
-        content = files.read(path)
+        content = source.read(name)
     except FileNotFoundError:
-        return _Lines([], [f"{path.name} is missing"], "changed")
+        return _Lines([], [f"{name} is missing"], "changed")
     except OSError as error:
-        problem = f"{path.name} cannot be read: {error.strerror or error}"
+        problem = f"{name} cannot be read: {error.strerror or error}"
         return _Lines([], [problem], "changed")
     state = _state(content, checksum)
     if state == "intact" and not everything:
-        content = content[content.rfind(b"\n", 0, -1) + 1 :] if path.name == CURVE else b""
-    return _Lines(*_parsed(content, path.name, parse), state)
+        content = content[content.rfind(b"\n", 0, -1) + 1 :] if name == CURVE else b""
+    return _Lines(*_parsed(content, name, parse), state)
 
 
 def _state(content: bytes, checksum: str | None) -> Literal["intact", "changed", "unknown"]:

@@ -12,6 +12,7 @@ from nas_bench.behaviour import earlier
 from nas_bench.results import files
 from nas_bench.results.layout import trial_folder
 from nas_bench.results.limits import refuse_implausible, sentence
+from nas_bench.results.sources import Source
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record
 
@@ -95,14 +96,14 @@ def summary_bytes(summary: Summary) -> bytes:
     return files.as_json(_SUMMARY.dump_python(summary, mode="json"), indent=1)
 
 
-def read_summary(folder: Path) -> Summary:
+def read_summary(source: Source) -> Summary:
     """The trial's `run.json`.
 
     Raises:
         ValueError: if it is missing, damaged or another trial's; the message is one sentence.
     """
     try:
-        values = upgraded(from_json(files.read(folder / "run.json")))
+        values = upgraded(from_json(source.read("run.json")))
         summary = _SUMMARY.validate_python(values)
         _refuse_contradictions(summary)
     except FileNotFoundError:
@@ -113,7 +114,7 @@ def read_summary(folder: Path) -> Summary:
         raise
     except (ValidationError, ValueError, RecursionError) as error:
         raise ValueError(f"run.json is damaged: {sentence(error)}") from None
-    _refuse_another_place(summary, folder)
+    _refuse_another_place(summary, source.path)
     return summary
 
 

@@ -1,13 +1,14 @@
 """`verified.json`: that a trial was run again, and what came of it."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from nas_bench.results import files
-from nas_bench.results.reading import CURVE, VERIFIED, Run, checksum
+from nas_bench.results.layout import CURVE, VERIFIED
+from nas_bench.results.packing import store
+from nas_bench.results.reading import Run, checksum
 
 
 @dataclass(frozen=True)
@@ -38,21 +39,21 @@ class Verified:
 _VERIFIED = TypeAdapter(Verified)
 
 
-def write_verified(folder: Path, verified: Verified) -> None:
-    """Store the outcome beside a trial's `run.json`.
+def write_verified(run: Run, verified: Verified) -> None:
+    """Store the outcome beside a trial's `run.json`; a pack is written anew with it.
 
     Raises:
         LedgerError: if it cannot be written.
     """
     content = files.as_json(_VERIFIED.dump_python(verified, mode="json"), indent=1)
-    files.replace(folder / VERIFIED, content)
+    store(run.source, VERIFIED, content)
 
 
 def read_verified(run: Run) -> Verified | None:
     """The outcome for the result that is there now; None without one, or if it is damaged."""
     try:
-        found = _VERIFIED.validate_json(files.read(run.folder / VERIFIED))
-        same = found.id == run.id and found.curve == checksum(run.folder / CURVE)
+        found = _VERIFIED.validate_json(run.source.read(VERIFIED))
+        same = found.id == run.id and found.curve == checksum(run.source.read(CURVE))
     except (OSError, ValidationError, ValueError, RecursionError):
         return None
     return found if same else None

@@ -8,6 +8,20 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+from nas_bench.growth import amplitude, costs, kaiming, linalg, measure, significance, widen
+from nas_bench.growth import optimizer as policies
+from nas_bench.growth.fields import Kernel
+from nas_bench.growth.statistics import SiteStatistics
+from nas_bench.methods.gradmax import GradMax
+from nas_bench.methods.net2net import Net2Net
+from nas_bench.methods.north_preactivation import NorthPreactivation
+from nas_bench.methods.random_growth import RandomGrowth
+from nas_bench.methods.tiny import Tiny
+from nas_bench.training import augmentation, data, flops, optimizers
+from nas_bench.trials import schedule
+from nas_bench.trials.agenda import Agenda
+from nas_bench.trials.state import State
+
 
 @dataclass(frozen=True)
 class Mutation:
@@ -39,10 +53,257 @@ def mutated(mutation: Mutation) -> Iterator[None]:
     exec(source.replace(mutation.old, mutation.new), function.__globals__, names)
     before = function.__code__
     changed = names[function.__name__]
-    while not isinstance(changed, FunctionType):  # behind a decorator
-        changed = changed.__wrapped__
     function.__code__ = changed.__code__
     try:
         yield
     finally:
         function.__code__ = before
+
+
+MUTATIONS = (
+    Mutation(
+        "an amplitude is missing from the grid",
+        amplitude.Search.losses,
+        "in AMPLITUDES",
+        "in AMPLITUDES if e != 4",
+        "tiny mlp",
+    ),
+    Mutation(
+        "near ties take the larger amplitude",
+        amplitude.line_search,
+        "min(losses, key=_order(losses))",
+        "max(losses, key=lambda e: -losses[e] + 1e-3 * e)",
+        "random_growth mlp",
+    ),
+    Mutation(
+        "δW* is not scaled with the neurons",
+        amplitude.with_amplitude,
+        "update * factor",
+        "update",
+        "tiny mlp",
+    ),
+    Mutation(
+        "the sign rule is flipped",
+        amplitude.Search.oriented,
+        "plus > minus",
+        "plus < minus",
+        "random_growth mlp",
+    ),
+    Mutation(
+        "γ forgets δW*",
+        amplitude.scale,
+        "neurons.weight_update is not None",
+        "False",
+        "tiny mlp",
+    ),
+    Mutation(
+        "the bias row counts as an input",
+        kaiming.random_fan_in,
+        "math.sqrt(2 / fan_in)",
+        "math.sqrt(2 / p)",
+        "random_growth mlp",
+    ),
+    Mutation(
+        "an eigendecomposition costs eight cubes instead of nine",
+        costs._eigh,
+        "9 *",
+        "8 *",
+        "random_growth-update-on depthwise",
+    ),
+    Mutation(
+        "a Cholesky decomposition is free",
+        costs._cholesky,
+        "// 3",
+        "* 0",
+        "tiny mlp",
+    ),
+    Mutation(
+        "training is charged as inference",
+        flops.training_flops,
+        "/ 2 / _SAMPLES",
+        "/ 6 / _SAMPLES",
+        "fixed",
+    ),
+    Mutation(
+        "the validation split is shifted by one",
+        data.split,
+        "torch.arange(count) * n // count",
+        "(torch.arange(count) * n // count + 1) % n",
+        "fixed",
+    ),
+    Mutation(
+        "epochs keep the order of the data",
+        data.DataOrder.next,
+        "torch.randperm(self.n, generator=self.generator)",
+        "torch.arange(self.n)",
+        "fixed",
+    ),
+    Mutation(
+        "the second moment of new entries starts at 0",
+        policies._grown,
+        'policy == "transplant" and',
+        "False and",
+        "random_growth-update-on convnet",
+    ),
+    Mutation(
+        "reset keeps the state of what did not grow",
+        policies.transplant,
+        "optimizer.state.clear()",
+        "pass",
+        "tiny convnet",
+    ),
+    Mutation(
+        "the null draws of maps are fewer",
+        significance._on_maps,
+        "[:PAIRINGS]",
+        "[: PAIRINGS - 12]",
+        "tiny convnet",
+    ),
+    Mutation(
+        "rows are tested with other degrees of freedom",
+        significance._projected,
+        "statistics.count - T1.shape[1]",
+        "statistics.count",
+        "tiny mlp",
+    ),
+    Mutation(
+        "the bottleneck is that of v, not of v_p",
+        SiteStatistics.__dict__["residual_cross_covariance"].func,
+        "self.hidden_cross @ self.weight_update.T",
+        "0",
+        "tiny mlp",
+    ),
+    Mutation(
+        "eigenvalues are not cut",
+        linalg.whitening,
+        "cut * eigenvalues[-1:]",
+        "0 * eigenvalues[-1:]",
+        "random_growth-update-on depthwise",
+    ),
+    Mutation(
+        "the statistics batch is half of D.1's",
+        measure.statistics_batch,
+        "factor * inputs**2 / positions), 500)",
+        "factor * inputs**2 / positions), 50)",
+        "tiny mlp",
+    ),
+    Mutation(
+        "new channels behind a batch norm keep weight 1",
+        widen._widened_batch_norm,
+        "(moments.variance + norm.eps).sqrt()",
+        "moments.variance * 0 + 1",
+        "random_growth convnet",
+    ),
+    Mutation(
+        "a new depthwise kernel is 1 in its corner",
+        widen._widened_depthwise,
+        "(of.kernel_size[1] - 1) // 2",
+        "0",
+        "random_growth depthwise",
+    ),
+    Mutation(
+        "positions count half as much again",
+        Kernel.readers,
+        "like.new_ones(",
+        "1.5 * like.new_ones(",
+        "tiny convnet",
+    ),
+    Mutation(
+        "gradmax takes means with it behind batch norm",
+        GradMax.propose,
+        "if statistics.batch_norm",
+        "if not statistics.batch_norm",
+        "gradmax convnet",
+    ),
+    Mutation(
+        "gradmax counts the bias among the inputs",
+        GradMax.propose,
+        "slice(None, -1) if statistics.grown_bias",
+        "slice(None) if True",
+        "gradmax mlp",
+    ),
+    Mutation(
+        "net2net shares equally",
+        Net2Net.propose,
+        "(given / totals[copied])",
+        "(given * 0 + 0.5)",
+        "net2net mlp",
+    ),
+    Mutation(
+        "north ranks by the sum of singular values",
+        NorthPreactivation._ranked,
+        "ranks[by_sum].argsort",
+        "sums[by_sum].neg().argsort",
+        "north_preactivation mlp",
+    ),
+    Mutation(
+        "north keeps candidates along what is there",
+        NorthPreactivation._kernel,
+        "T - T @ present @ present.T",
+        "T",
+        "north_preactivation mlp",
+    ),
+    Mutation(
+        "random fan-out forgets that the layer grows",
+        RandomGrowth.propose,
+        "(statistics.width + k) * taps",
+        "statistics.width * taps",
+        "random_growth mlp",
+    ),
+    Mutation(
+        "tiny's gains belong to other neurons",
+        Tiny.propose,
+        "root = gains[:kept].sqrt()",
+        "root = gains[:kept].flip(0).sqrt()",
+        "tiny-significance-off mlp",
+    ),
+    Mutation(
+        "t* is left out",
+        Tiny.propose,
+        "fan_in=fan_in * sqrt(t)",
+        "fan_in=fan_in",
+        "tiny-significance-off convnet",
+    ),
+    Mutation(
+        "images move by up to three pixels",
+        augmentation.crop_flip,
+        "2 * PADDING + 1, (2",
+        "2 * PADDING - 1, (2",
+        "tiny convnet",
+    ),
+    Mutation(
+        "the cosine ends above 0",
+        optimizers.learning_rate,
+        "math.pi * spent",
+        "math.pi * 0.8 * spent",
+        "fixed",
+    ),
+    Mutation(
+        "AdamW decays as Adam",
+        optimizers.optimizer,
+        "return AdamW(parameters, lr=rate",
+        "return Adam(parameters, lr=rate",
+        "fixed seed size",
+    ),
+    Mutation(
+        "milestones are rounded down",
+        schedule._between,
+        "round((t - s) * j / rounds)",
+        "(t - s) * j // rounds",
+        "tiny-exact-on tokens",
+    ),
+    Mutation(
+        "sites in turn begin with the last",
+        Agenda.asked,
+        "turn = growths % len(names)",
+        "turn = -1 - growths % len(names) + len(names)",
+        "tiny-significance-off convnet",
+    ),
+    Mutation(
+        "batches grow with the FLOPs, not with their root",
+        State.fit_to_size,
+        "math.sqrt(self.costs.flops / seed.flops)",
+        "(self.costs.flops / seed.flops)",
+        "tiny mlp",
+    ),
+)

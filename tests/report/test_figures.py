@@ -19,6 +19,7 @@ from nas_bench.report.standing import Standing, standing
 from nas_bench.report.theme import caption, legend_name, looks, neighbours, spread, style
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.reading import Run
+from nas_bench.results.sources import Folder
 from nas_bench.trials.config import Budget, Twin
 
 
@@ -280,7 +281,7 @@ def run_of(seed: int) -> Run:
     config = trial(seed=seed)
     return Run(
         method="tiny", task="digits", protocol="smoke", seed=seed, status="ok", id=config.id,
-        settings_id="", label="tiny", kind=config.kind, config=config, folder=Path(),
+        settings_id="", label="tiny", kind=config.kind, config=config, source=Folder(Path()),
     )  # fmt: skip
 
 
