@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
-from nas_bench.growth import amplitude, costs, kaiming, linalg, measure, significance, widen
+from nas_bench.growth import amplitude, costs, kaiming, linalg, widen
 from nas_bench.growth import optimizer as policies
 from nas_bench.growth.fields import Kernel
+from nas_bench.growth.measure import statistics_batch
+from nas_bench.growth.significance import _on_maps, _projected
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.net2net import Net2Net
@@ -53,11 +55,13 @@ def mutated(mutation: Mutation) -> Iterator[None]:
     exec(source.replace(mutation.old, mutation.new), function.__globals__, names)
     before = function.__code__
     changed = names[function.__name__]
-    function.__code__ = changed.__code__
+    function.__code__ = getattr(changed, "func", changed).__code__
+    data._prepared.cache_clear()
     try:
         yield
     finally:
         function.__code__ = before
+        data._prepared.cache_clear()
 
 
 MUTATIONS = (
@@ -73,7 +77,7 @@ MUTATIONS = (
         amplitude.line_search,
         "min(losses, key=_order(losses))",
         "max(losses, key=lambda e: -losses[e] + 1e-3 * e)",
-        "random_growth mlp",
+        "random_growth depthwise",
     ),
     Mutation(
         "δW* is not scaled with the neurons",
@@ -129,7 +133,7 @@ MUTATIONS = (
         data.split,
         "torch.arange(count) * n // count",
         "(torch.arange(count) * n // count + 1) % n",
-        "fixed",
+        "tiny tokens",
     ),
     Mutation(
         "epochs keep the order of the data",
@@ -143,32 +147,32 @@ MUTATIONS = (
         policies._grown,
         'policy == "transplant" and',
         "False and",
-        "random_growth-update-on convnet",
+        "tiny-projection-off mlp",
     ),
     Mutation(
         "reset keeps the state of what did not grow",
         policies.transplant,
         "optimizer.state.clear()",
         "pass",
-        "tiny convnet",
+        "tiny-significance-off mlp",
     ),
     Mutation(
         "the null draws of maps are fewer",
-        significance._on_maps,
+        _on_maps,
         "[:PAIRINGS]",
         "[: PAIRINGS - 12]",
         "tiny convnet",
     ),
     Mutation(
         "rows are tested with other degrees of freedom",
-        significance._projected,
+        _projected,
         "statistics.count - T1.shape[1]",
         "statistics.count",
         "tiny mlp",
     ),
     Mutation(
         "the bottleneck is that of v, not of v_p",
-        SiteStatistics.__dict__["residual_cross_covariance"].func,
+        vars(SiteStatistics)["residual_cross_covariance"].func,
         "self.hidden_cross @ self.weight_update.T",
         "0",
         "tiny mlp",
@@ -182,7 +186,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the statistics batch is half of D.1's",
-        measure.statistics_batch,
+        statistics_batch,
         "factor * inputs**2 / positions), 500)",
         "factor * inputs**2 / positions), 50)",
         "tiny mlp",
@@ -269,7 +273,7 @@ MUTATIONS = (
         augmentation.crop_flip,
         "2 * PADDING + 1, (2",
         "2 * PADDING - 1, (2",
-        "tiny convnet",
+        "tiny depthwise",
     ),
     Mutation(
         "the cosine ends above 0",
@@ -297,13 +301,13 @@ MUTATIONS = (
         Agenda.asked,
         "turn = growths % len(names)",
         "turn = -1 - growths % len(names) + len(names)",
-        "tiny-significance-off convnet",
+        "north_preactivation mlp",
     ),
     Mutation(
         "batches grow with the FLOPs, not with their root",
         State.fit_to_size,
         "math.sqrt(self.costs.flops / seed.flops)",
         "(self.costs.flops / seed.flops)",
-        "tiny mlp",
+        "tiny depthwise",
     ),
 )
