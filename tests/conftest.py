@@ -1,6 +1,7 @@
 """How the suite runs: beside itself, on one thread a worker, as often as the profile asks."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -29,3 +30,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("crash"):
             item.add_marker("slow")
+
+
+@pytest.fixture(scope="session")
+def ray_running() -> Iterator[None]:
+    """One Ray for all tests that do not start or end it, which have the group "ray"."""
+    from nas_bench.execution import Settings
+    from nas_bench.execution.ray_session import session
+
+    with session(Settings()):
+        yield

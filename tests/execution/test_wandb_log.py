@@ -82,6 +82,7 @@ def test_a_folder_that_cannot_be_made_is_one_warning(tmp_path, heard):
     assert len(warnings) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [None, "0" * 40])
 def test_no_key_and_no_network_are_one_warning(tmp_path, monkeypatch, heard, key):
     monkeypatch.setattr("nas_bench.execution.wandb_log._PATIENCE", 3.0)
@@ -196,7 +197,8 @@ def test_an_offline_sweep_writes_a_run_for_each_trial_and_one_with_table_and_plo
     from execution.wandb_files import written
 
     arguments = "run --methods tiny --tasks sine --seeds 0 --executor inline --wandb offline"
-    command = [sys.executable, "-m", "nas_bench", *arguments.split(), "--results", str(tmp_path)]
+    short = ("--budget", "8 epochs", "--set", "evaluate_every=2", "--results", str(tmp_path))
+    command = [sys.executable, "-m", "nas_bench", *arguments.split(), *short]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr

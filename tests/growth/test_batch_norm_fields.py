@@ -147,6 +147,7 @@ def test_the_step_after_zero_fan_in_is_as_tame_as_without_growth(name, optimizer
     assert moved(naive(after.model, 3), stage, optimizer, True) > 2 * usual
 
 
+@pytest.mark.slow
 @PATHS
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("method", ["tiny", "random", "gradmax"])

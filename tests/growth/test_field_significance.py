@@ -95,6 +95,7 @@ def kept(kind, stage, method, seed=0, k=4):
     return method.propose(statistics, k, torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 @METHODS
 @EVERYWHERE
 def test_noise_is_seldom_significant(kind, method):
@@ -105,12 +106,14 @@ def test_noise_is_seldom_significant(kind, method):
     assert false <= FALSE
 
 
+@pytest.mark.slow
 def test_noise_is_seldom_significant_behind_wide_layers():
     """33 of 60 dimensions of the goal are lost to what the hidden layer explains."""
     stages = (noise("wide", seed, 60) for seed in range(REPETITIONS))
     assert sum(len(kept("wide", s, PROJECTED, i)) > 0 for i, s in enumerate(stages)) <= FALSE
 
 
+@pytest.mark.slow
 @METHODS
 @EVERYWHERE
 def test_thresholds_are_not_far_above_noise(kind, method):
@@ -144,6 +147,7 @@ def signalled(kind, stage, strength):
     return replace(stage, y=torch.cat([y[:, :2] + signal, y[:, 2:]], 1))
 
 
+@pytest.mark.slow
 @METHODS
 @EVERYWHERE
 def test_a_real_signal_is_significant_and_only_its_directions_are(kind, method):
@@ -156,6 +160,7 @@ def test_a_real_signal_is_significant_and_only_its_directions_are(kind, method):
         assert max(counts) <= 2
 
 
+@pytest.mark.slow
 @METHODS
 @EVERYWHERE
 def test_a_few_samples_tell_the_threshold_of_all(kind, method, monkeypatch):
@@ -185,6 +190,7 @@ def test_one_sample_leaves_nothing_significant(kind, method):
     assert new.threshold == float("inf")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [8, 20, 32])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_no_more_samples_than_hidden_features_leave_nothing_significant(samples, dtype):

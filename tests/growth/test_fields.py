@@ -137,6 +137,7 @@ def test_solutions_are_those_of_least_squares_in_sample_space(name):
     check_solutions(stage.rows, statistics(stage, 9))
 
 
+@pytest.mark.slow
 @drawn(80)
 def test_statistics_of_random_networks_are_explicit_enumerations(stage):
     """Law 13, with stride, padding, dilation, pooling, flatten and depthwise in the path."""

@@ -36,6 +36,7 @@ def kept(stage, method, k=4, seed=0):
     return method.propose(statistics(stage, needs=needs), k, generator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [None, 4], ids=["rows", "tokens"])
 @pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
 def test_noise_is_seldom_significant(tokens, projected):
@@ -48,6 +49,7 @@ def test_noise_is_seldom_significant(tokens, projected):
     assert false <= at_most(CHANCE, SIMULATIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [None, 3], ids=["rows", "tokens"])
 def test_noise_is_seldom_significant_behind_wide_layers(tokens):
     """v_p has lost what a wide hidden layer explains: null goals must not lose it twice."""
@@ -60,6 +62,7 @@ def test_noise_is_seldom_significant_behind_wide_layers(tokens):
     assert false <= at_most(CHANCE, WIDE_SIMULATIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
 def test_thresholds_are_the_largest_of_direct_simulations(projected):
     stage = noise(3, projected=projected, samples=60)
@@ -79,6 +82,7 @@ def test_thresholds_are_the_largest_of_direct_simulations(projected):
     assert float(drawn.std()) == pytest.approx(float(direct.std()), rel=0.6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [None, 4], ids=["rows", "tokens"])
 @pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
 def test_a_real_signal_is_significant_and_only_its_directions_are(tokens, projected):

@@ -148,7 +148,7 @@ class Subject:
 
 
 def thin_vgg11_bn(num_classes: int) -> nn.Module:
-    """A quarter of torchvision's channels, and one linear layer as head, not 120 million weights."""
+    """A quarter of torchvision's channels and a head of one layer, not of 120 million weights."""
     plan: list[str | int] = [16, "M", 32, "M", 64, 64, "M", 128, 128, "M", 128, 128, "M"]
     with torch.device("meta"):
         model = models.VGG(make_layers(plan, batch_norm=True), init_weights=False)
@@ -240,6 +240,7 @@ def sound(model):
             assert {len(tensor) for tensor in tensors} == {module.num_features}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SUBJECTS)
 @pytest.mark.parametrize("method", [GradMax(), NORTH, SILENT, Net2Net()], ids=lambda m: m.name)
 def test_outputs_are_kept_by_the_methods_that_say_so(name, method):
@@ -254,6 +255,7 @@ def test_outputs_are_kept_by_the_methods_that_say_so(name, method):
     sound(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_neurons_of_tiny_lower_the_loss(name):
     original, _, _ = prepared(name)
@@ -266,6 +268,7 @@ def test_neurons_of_tiny_lower_the_loss(name):
     sound(model)
 
 
+@pytest.mark.slow
 def test_tiny_with_its_update_of_existing_weights_lowers_the_loss():
     model, (event,) = grown("resnet18", EAGER, "layer1.0.conv1")
     assert event.added == 2
@@ -274,6 +277,7 @@ def test_tiny_with_its_update_of_existing_weights_lowers_the_loss():
     assert drop == pytest.approx(event.measured, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_adjacent_sites_grow_from_one_pass():
     """Later neurons get fan-in 0 on the channels that did not exist when they were measured."""
     original, x, _ = prepared("vgg11_bn")
@@ -329,6 +333,7 @@ def step(model, x, y, optimizer):
     return float(value.detach())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "method"),
     [

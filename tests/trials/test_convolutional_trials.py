@@ -19,6 +19,8 @@ from nas_bench.trials.config import Budget, Schedule, TrialConfig
 from nas_bench.trials.messages import GrowthRecord, Record
 from nas_bench.trials.trial import Start, Trial
 
+pytestmark = pytest.mark.slow
+
 
 def images(samples: int, classes: int, seed: int) -> Samples:
     generator = torch.Generator().manual_seed(seed)

@@ -129,6 +129,7 @@ def test_what_a_clock_ends_is_not_reproducible_but_its_twins_are():
     assert all(twin.reproducible for twin in twins)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", each(protocol_names()))
 def test_every_protocol_of_the_package_plans(name):
     """Each with every seed; those of free growth with every twin that they name."""
@@ -141,6 +142,7 @@ def test_every_protocol_of_the_package_plans(name):
         assert len(trials) == len(originals) + len(protocol.twins) * len(growing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", each(n for n in protocol_names() if n not in EXAMPLES))
 def test_what_tiny_gains_over_random_neurons_is_always_taken_apart(name):
     """Protocols that compare the two have the controls beside them, and all a claim to test."""

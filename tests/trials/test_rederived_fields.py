@@ -135,7 +135,10 @@ def scene_of(growth: Growth, site: tuple[str, str], positions: int) -> events.Sc
     return events.scene_of(model, site, parts, search, nn.CrossEntropyLoss(), seed)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=pytest.mark.xdist_group(f"rederived {m}")) for m in METHODS]
+)
 @pytest.mark.parametrize(("name", "site"), [(n, s) for n in SITES for s in SITES[n]])
 def test_an_event_on_maps_is_what_its_definition_says(name, site, method, convnet):
     task, (following, positions) = Blocks() if name == "blocks" else convnet, SITES[name][site]

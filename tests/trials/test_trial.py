@@ -148,6 +148,7 @@ def test_a_budget_of_flops_is_used_up_and_not_exceeded():
         assert 3e6 - step < spent(records[-1]) <= 3e6
 
 
+@pytest.mark.slow
 def test_a_growth_that_would_exceed_the_budget_is_undone_and_not_charged():
     schedule = Schedule(every=1, unit="steps", where="best")
     budget = Budget(flops=1e5)
