@@ -8,6 +8,7 @@ from execution.trials import SETTINGS, config, job
 from nas_bench.execution.wandb_log import WandbLog
 from nas_bench.execution.worker import messages
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wandb")]
 PREFIX = "Warning: wandb failed and is left out from now on ("
 
 
@@ -82,7 +83,6 @@ def test_a_folder_that_cannot_be_made_is_one_warning(tmp_path, heard):
     assert len(warnings) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("key", [None, "0" * 40])
 def test_no_key_and_no_network_are_one_warning(tmp_path, monkeypatch, heard, key):
     monkeypatch.setattr("nas_bench.execution.wandb_log._PATIENCE", 3.0)
@@ -192,7 +192,6 @@ def test_a_resumed_trial_resumes_its_run_online_and_logs_only_what_is_missing(
     assert [row["step"] for row in rows] == [message["step"] for message in rows_of(heard)]
 
 
-@pytest.mark.slow
 def test_an_offline_sweep_writes_a_run_for_each_trial_and_one_with_table_and_plots(tmp_path):
     from execution.wandb_files import written
 

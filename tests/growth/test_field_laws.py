@@ -28,6 +28,7 @@ RANDOM_UPDATED = plugins.method("random_growth[update=true]")
 SILENT = plugins.method("random_growth[zero_fan_out=true]")
 NET2NET = plugins.method("net2net")
 
+pytestmark = pytest.mark.slow
 STAGES = pytest.mark.parametrize("name", problems.ALL)
 UPDATES = pytest.mark.parametrize("updated", [True, False], ids=["update", "neurons only"])
 TINIES = pytest.mark.parametrize("method", [TINY, UNPROJECTED], ids=["tiny", "no projection"])
@@ -266,7 +267,6 @@ def test_widened_networks_are_explicit_branches(name, updated):
     torch.testing.assert_close(outputs(widened(stage, new), stage.x), expected)
 
 
-@pytest.mark.slow
 @drawn(60)
 def test_random_networks_widen_as_explicit_branches_and_as_searched(stage):
     """Wherever kernels, strides, paddings and windows fall."""
@@ -277,7 +277,6 @@ def test_random_networks_widen_as_explicit_branches_and_as_searched(stage):
     assert searched == pytest.approx(loss_of(network, stage), rel=1e-9)
 
 
-@pytest.mark.slow
 @drawn(40)
 def test_laws_of_tiny_hold_on_random_networks(stage):
     """Laws 3, 6 and 8, for whatever N has to offer."""
