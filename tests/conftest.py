@@ -32,6 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _terminal() -> Iterator[None]:
+    """As wide for what a worker prints as without one, whoever looks on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "120")
+        yield
+
+
 @pytest.fixture(scope="session")
 def ray_running() -> Iterator[None]:
     """One Ray for all tests that do not start or end it, which have the group "ray"."""

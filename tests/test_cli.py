@@ -156,6 +156,7 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     assert not list((tmp_path / "ledger" / "report" / "figures").iterdir())
 
 
+@pytest.mark.slow
 def test_settings_come_from_protocol_then_config_then_set_then_flags(capsys, tmp_path):
     (tmp_path / "changes.yaml").write_text(
         "seeds: 5-6\nbudget: 50 epochs\nrecipe: {learning_rate: 1e-3}\nschedule: {growths: 9}\n"
@@ -277,6 +278,7 @@ def test_show_knows_methods_tasks_and_protocols(capsys):
     assert "same_target" in said(capsys)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["method", "task"])
 def test_new_writes_one_short_file_that_passes_its_check(kind, capsys, tmp_path):
     assert status(["new", kind, "of_mine"]) == 0
@@ -348,6 +350,7 @@ def test_the_results_folder_is_the_one_given_else_the_variables_else_local(tmp_p
     assert results_folder(None) == tmp_path / "results" / "local"
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_error():
     command = f"{sys.executable} -m nas_bench ls methods | head -n 0"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)

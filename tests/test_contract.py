@@ -205,6 +205,7 @@ def test_a_method_that_misbehaves_is_caught(cls, name):
     assert name in failed(check_method(cls()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cls", "changed"),
     [(Doubling, "default dtype"), (Recording, "grad mode"), (Threading, "number of threads")],

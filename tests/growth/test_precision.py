@@ -53,6 +53,7 @@ def test_statistics_inside_autocast_are_those_outside(name):
             assert getattr(inside.maps, key).dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
 @pytest.mark.parametrize("method", METHODS)
 def test_proposals_from_what_autocast_measured_are_those_without(name, method):

@@ -96,6 +96,7 @@ def expected(name: str, layer: str) -> str:
     return next(word for rule, word in RULES[name].items() if re.fullmatch(rule, layer))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
 def test_exactly_the_layers_of_the_rule_grow(name):
     model, found = surveyed(name)

@@ -170,6 +170,7 @@ def test_between_passes_of_growth_before_training():
     assert_resumes(lambda: trial(method, task, **changes), lambda _: range(5))
 
 
+@pytest.mark.slow
 def test_a_budget_of_seconds_goes_on_with_the_seconds_that_were_spent(monkeypatch):
     """By a clock that ticks once at every look."""
     ticks = itertools.count()

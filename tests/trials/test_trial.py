@@ -81,6 +81,7 @@ GROWERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", GROWERS)
 def test_every_method_reaches_the_same_target_and_learns(method):
     records, events = said(trial(method))
