@@ -25,7 +25,7 @@ from nas_bench.methods.tiny import Tiny
 
 UNPROJECTED = Tiny(projection=False, significance=False)
 GROWS = ""
-pytestmark = pytest.mark.xdist_group("torchvision")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torchvision")]
 RESIDUAL, BRANCH, OUTPUT = "(residual)", "read in 2 places", "the model's output"
 DEPTHWISE, GATE = "it is a depthwise convolution", "Hardsigmoid"
 LATER = r"features\.([4-9]|1[01])\.block"
@@ -96,7 +96,6 @@ def expected(name: str, layer: str) -> str:
     return next(word for rule, word in RULES[name].items() if re.fullmatch(rule, layer))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
 def test_exactly_the_layers_of_the_rule_grow(name):
     model, found = surveyed(name)
@@ -241,7 +240,6 @@ def sound(model):
             assert {len(tensor) for tensor in tensors} == {module.num_features}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SUBJECTS)
 @pytest.mark.parametrize("method", [GradMax(), NORTH, SILENT, Net2Net()], ids=lambda m: m.name)
 def test_outputs_are_kept_by_the_methods_that_say_so(name, method):
@@ -256,7 +254,6 @@ def test_outputs_are_kept_by_the_methods_that_say_so(name, method):
     sound(model)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_neurons_of_tiny_lower_the_loss(name):
     original, _, _ = prepared(name)
@@ -269,7 +266,6 @@ def test_neurons_of_tiny_lower_the_loss(name):
     sound(model)
 
 
-@pytest.mark.slow
 def test_tiny_with_its_update_of_existing_weights_lowers_the_loss():
     model, (event,) = grown("resnet18", EAGER, "layer1.0.conv1")
     assert event.added == 2
@@ -278,7 +274,6 @@ def test_tiny_with_its_update_of_existing_weights_lowers_the_loss():
     assert drop == pytest.approx(event.measured, rel=1e-6)
 
 
-@pytest.mark.slow
 def test_adjacent_sites_grow_from_one_pass():
     """Later neurons get fan-in 0 on the channels that did not exist when they were measured."""
     original, x, _ = prepared("vgg11_bn")
@@ -334,7 +329,6 @@ def step(model, x, y, optimizer):
     return float(value.detach())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "method"),
     [
