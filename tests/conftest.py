@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,22 @@ settings.register_profile("thorough", max_examples=100, deadline=None)
 settings.load_profile("everyday")
 
 
+TOGETHER = (
+    (
+        "tests/execution/test_ray_tune.py",
+        "tests/test_cli.py::test_a_strangers_method",
+        "tests/test_tune.py::test_asha_stops",
+    ),
+    ("tests/report/browser/",),
+    ("tests/execution/test_wandb_log.py",),
+    ("tests/growth/test_torchvision.py",),
+    ("tests/trials/test_planning.py",),
+    ("tests/trials/test_rederived_fields.py",),
+)
+"""How the names of tests begin that one worker runs, one after the other: they share a Ray, a
+browser or what takes long to make. All others meet no one, and run anywhere."""
+
+
 def asks_for_crashes(config: pytest.Config) -> bool:
     return "crash" in config.option.markexpr.replace("not crash", "")
 
@@ -22,6 +39,20 @@ def asks_for_crashes(config: pytest.Config) -> bool:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """No worker where processes, nodes and disks end: these tests have the machine alone."""
     return 0 if asks_for_crashes(config) else None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By name; xdist 3.8 does not see its own groups under pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    if config.getoption("dist") != "loadscope":
+        return None
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((names[0] for names in TOGETHER if nodeid.startswith(names)), nodeid)
+
+    return Together(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -42,7 +73,7 @@ def _terminal() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def ray_running() -> Iterator[None]:
-    """One Ray for all tests that do not start or end it, which have the group "ray"."""
+    """One Ray for all tests that do not start or end it, which stand in TOGETHER."""
     from nas_bench.execution import Settings
     from nas_bench.execution.ray_session import session
 

@@ -391,7 +391,6 @@ def test_an_interrupted_run_says_so_by_its_exit_code_and_continues(number, code,
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 def test_a_strangers_method_and_task_run_under_ray(capsys, ray_running):
     for kind, name in (("method", "of_mine"), ("task", "rings")):
         assert status(["new", kind, name]) == 0

@@ -105,7 +105,6 @@ def test_a_method_that_always_fails_keeps_its_default_and_is_a_row(capsys, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 def test_asha_stops_what_lags_and_a_search_without_it_runs_that_too(capsys, tmp_path, ray_running):
     arguments = ["tune", "--tasks", "sine", "--budget", "6e5 flops", "--seeds", "0", *GROWTH]
     arguments += ["--set", "evaluate_every=0.5", "--methods", "random_growth", "--no-baselines"]

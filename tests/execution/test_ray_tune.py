@@ -15,7 +15,6 @@ import nas_bench
 from nas_bench.execution import ExecutionError, Settings, executor
 from nas_bench.execution.ray_tune import BREATH, Inbox, Outbox, lost
 
-pytestmark = pytest.mark.xdist_group("ray")
 ONE_AT_A_TIME = replace(SETTINGS, max_concurrent=1)
 
 

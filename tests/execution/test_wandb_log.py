@@ -8,7 +8,7 @@ from execution.trials import SETTINGS, config, job
 from nas_bench.execution.wandb_log import WandbLog
 from nas_bench.execution.worker import messages
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wandb")]
+pytestmark = pytest.mark.slow
 PREFIX = "Warning: wandb failed and is left out from now on ("
 
 

@@ -25,7 +25,7 @@ from nas_bench.methods.tiny import Tiny
 
 UNPROJECTED = Tiny(projection=False, significance=False)
 GROWS = ""
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torchvision")]
+pytestmark = pytest.mark.slow
 RESIDUAL, BRANCH, OUTPUT = "(residual)", "read in 2 places", "the model's output"
 DEPTHWISE, GATE = "it is a depthwise convolution", "Hardsigmoid"
 LATER = r"features\.([4-9]|1[01])\.block"

@@ -31,11 +31,6 @@ def grows(method):
     return plugins.method(method).grows
 
 
-def each(names):
-    """Protocols, each in one worker, which plans it once."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(f"plan {name}")) for name in names]
-
-
 def planned(*changes, name="smoke", **options):
     return plan(load_protocol(name, changes), **options)
 
@@ -130,7 +125,7 @@ def test_what_a_clock_ends_is_not_reproducible_but_its_twins_are():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", each(protocol_names()))
+@pytest.mark.parametrize("name", protocol_names())
 def test_every_protocol_of_the_package_plans(name):
     """Each with every seed; those of free growth with every twin that they name."""
     protocol, trials = load_protocol(name), planned_whole(name)
@@ -143,7 +138,7 @@ def test_every_protocol_of_the_package_plans(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", each(n for n in protocol_names() if n not in EXAMPLES))
+@pytest.mark.parametrize("name", [n for n in protocol_names() if n not in EXAMPLES])
 def test_what_tiny_gains_over_random_neurons_is_always_taken_apart(name):
     """Protocols that compare the two have the controls beside them, and all a claim to test."""
     protocol = load_protocol(name)

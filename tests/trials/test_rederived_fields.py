@@ -136,9 +136,7 @@ def scene_of(growth: Growth, site: tuple[str, str], positions: int) -> events.Sc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "method", [pytest.param(m, marks=pytest.mark.xdist_group(f"rederived {m}")) for m in METHODS]
-)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("name", "site"), [(n, s) for n in SITES for s in SITES[n]])
 def test_an_event_on_maps_is_what_its_definition_says(name, site, method, convnet):
     task, (following, positions) = Blocks() if name == "blocks" else convnet, SITES[name][site]

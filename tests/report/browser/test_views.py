@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from nas_bench.report.content import content
 from nas_bench.results.ledger import Ledger
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 VIEWS = (
     "leaderboard", "pareto", "anytime", "growth", "pairwise", "budget", "failures", "provenance",
