@@ -120,6 +120,7 @@ def test_wrong_input_is_one_sentence_on_stderr_and_exit_code_2(arguments, senten
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     assert status(["run", *QUICK, "--methods", "gradmax"]) == 0
     out, err = said(capsys)
@@ -143,9 +144,9 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     assert len(document["paths"]) == 5 + 18
     assert (tmp_path / "ledger" / "report" / "leaderboard.csv").read_text() == before
 
-    assert status(["report", str(tmp_path / "ledger")]) == 0
+    assert status(["report", str(tmp_path / "ledger"), "--figures", "png"]) == 0
     assert "gradmax" in said(capsys)[0]
-    assert status(["report", "--json"]) == 0
+    assert status(["report", "--json", "--figures", "png"]) == 0
     reported = json.loads(said(capsys)[0])
     assert reported["table"] == document["table"]
     assert reported["results"] == str(tmp_path / "ledger")
@@ -155,6 +156,7 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     assert not list((tmp_path / "ledger" / "report" / "figures").iterdir())
 
 
+@pytest.mark.slow
 def test_settings_come_from_protocol_then_config_then_set_then_flags(capsys, tmp_path):
     (tmp_path / "changes.yaml").write_text(
         "seeds: 5-6\nbudget: 50 epochs\nrecipe: {learning_rate: 1e-3}\nschedule: {growths: 9}\n"
@@ -174,6 +176,7 @@ def test_settings_come_from_protocol_then_config_then_set_then_flags(capsys, tmp
 FAILING = METHOD.replace("        p =", '        raise RuntimeError("no luck")\n        p =')
 
 
+@pytest.mark.slow
 def test_a_method_that_raises_is_a_failed_row_and_exit_code_1(capsys, tmp_path):
     text = FAILING.replace("{name}", "unlucky").replace("{Name}", "Unlucky")
     (tmp_path / "unlucky.py").write_text(text)
@@ -275,6 +278,7 @@ def test_show_knows_methods_tasks_and_protocols(capsys):
     assert "same_target" in said(capsys)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["method", "task"])
 def test_new_writes_one_short_file_that_passes_its_check(kind, capsys, tmp_path):
     assert status(["new", kind, "of_mine"]) == 0
@@ -320,6 +324,7 @@ def test_what_fails_for_one_reason_is_one_line(capsys, tmp_path):
     assert len(failed) == 1
 
 
+@pytest.mark.slow
 def test_the_examples_of_helps_work(capsys, tmp_path):
     from nas_bench.commands import check, ls, new, show
 
@@ -345,6 +350,7 @@ def test_the_results_folder_is_the_one_given_else_the_variables_else_local(tmp_p
     assert results_folder(None) == tmp_path / "results" / "local"
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_error():
     command = f"{sys.executable} -m nas_bench ls methods | head -n 0"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
@@ -352,10 +358,9 @@ def test_a_closed_pipe_is_no_error():
 
 
 @pytest.mark.slow
-def test_doctor_finds_this_machine_fit():
-    done = nas_bench("doctor", "--json")
-    findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
-    assert done.returncode == 0
+def test_doctor_finds_this_machine_fit(capsys):
+    assert status(["doctor", "--json"]) == 0
+    findings = {finding["name"]: finding for finding in json.loads(said(capsys)[0])}
     assert {"torch", "ray.tune", "devices", "data of digits", "results folder"} <= findings.keys()
 
 
@@ -367,34 +372,32 @@ def test_doctor_finds_this_machine_fit():
         (signal.SIGTERM, 75, "Ended by SIGTERM; the same command goes on from here."),
     ],
 )
-def test_an_interrupted_run_says_so_by_its_exit_code_and_continues(number, code, sentence):
-    arguments = [*QUICK, "--methods", "fixed", "--seeds", "0-39", "--no-baselines"]
+def test_an_interrupted_run_says_so_by_its_exit_code_and_continues(number, code, sentence, capsys):
+    arguments = [*QUICK, "--methods", "fixed", "--seeds", "0-14", "--no-baselines"]
     command = [sys.executable, "-m", "nas_bench", "run", *arguments]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     first = running.stderr.readline() if running.stderr else ""
     time.sleep(0.2)
     running.send_signal(number)
     _, err = running.communicate(timeout=60)
-    assert first.startswith("[ 1/40]")
+    assert first.startswith("[ 1/15]")
     assert running.returncode == code
     assert err.splitlines()[-1] == sentence
 
-    done = nas_bench("run", *arguments, "--json")
-    assert done.returncode == 0
-    assert len(json.loads(done.stdout)["trials"]) == 40
-    assert done.stderr.count(": ok") <= 39 - err.count(": ok")
+    assert status(["run", *arguments, "--json"]) == 0
+    out, again = said(capsys)
+    assert len(json.loads(out)["trials"]) == 15
+    assert again.count(": ok") <= 14 - err.count(": ok")
 
 
 @pytest.mark.slow
-def test_a_strangers_method_and_task_run_under_ray(tmp_path):
+def test_a_strangers_method_and_task_run_under_ray(capsys, ray_running):
     for kind, name in (("method", "of_mine"), ("task", "rings")):
         assert status(["new", kind, name]) == 0
-    done = nas_bench(
-        "run", "--methods", "of_mine", "--tasks", "rings", "--seeds", "0", "--json",
-        "--plugin", "of_mine.py", "--plugin", "rings.py",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    trials = json.loads(done.stdout)["trials"]
+    said(capsys)
+    arguments = ["run", "--methods", "of_mine", "--tasks", "rings", "--seeds", "0", "--json"]
+    assert status([*arguments, "--plugin", "of_mine.py", "--plugin", "rings.py"]) == 0
+    trials = json.loads(said(capsys)[0])["trials"]
     assert [(trial["method"], trial["status"]) for trial in trials] == [
         ("of_mine", "ok"),
         ("fixed[size=seed]", "ok"),

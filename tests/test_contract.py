@@ -24,6 +24,7 @@ def failed(checks):
     return {check.name for check in checks if not check.ok}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [*plugins.methods(), *VARIANTS, *plugins.tasks()])
 def test_every_plugin_keeps_its_contract(spec):
     checks = check_plugin(spec, data_folder())
@@ -176,6 +177,7 @@ def test_a_method_that_behaves_passes():
     assert failed(check_method(Honest())) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cls", "name"),
     [
@@ -203,6 +205,7 @@ def test_a_method_that_misbehaves_is_caught(cls, name):
     assert name in failed(check_method(cls()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cls", "changed"),
     [(Doubling, "default dtype"), (Recording, "grad mode"), (Threading, "number of threads")],

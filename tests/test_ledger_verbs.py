@@ -139,6 +139,7 @@ def test_plan_lists_what_runs_and_what_it_costs(ledger, said):
     assert not ledger.folder.exists()
 
 
+@pytest.mark.slow
 def test_the_estimate_of_a_fixed_network_is_what_it_costs(ledger, said):
     fixed = (*QUICK, "--methods", "fixed", "--no-baselines")
     before = json.loads(said("plan", *fixed, "--json"))["flops"]
@@ -177,6 +178,7 @@ def test_merge_copies_and_names_conflicts(ledger, said, tmp_path):
         assert "another nas-bench" in said("merge", "other", code=4)
 
 
+@pytest.mark.slow
 def test_verify_reproduces_trials_bit_by_bit_and_says_so_beside_them(ledger, said):
     options = [*QUICK, "--methods", "random_growth", "--set", 'twins=["flops"]']
     assert status(["run", *options, "--executor", "inline", "-q"]) == 0
@@ -203,6 +205,7 @@ def forge(ledger, run, old, new, **environment):
     (run.folder / "run.json").write_text(json.dumps(values))
 
 
+@pytest.mark.slow
 def test_verify_finds_what_does_not_come_out_again(ledger, said):
     options = [*QUICK, "--methods", "fixed", "--no-baselines"]
     assert status(["run", *options, "--executor", "inline", "-q"]) == 0

@@ -124,6 +124,7 @@ def test_loading_a_file_twice_gives_the_same_class(tmp_path):
     assert plugins.load_path(path) == plugins.load_path(path)
 
 
+@pytest.mark.slow
 def test_a_file_keeps_its_module_name_in_every_process(tmp_path):
     (plugin,) = plugins.load_path(written(tmp_path, "mine"))
     code = f"from nas_bench import plugins; from pathlib import Path; p = Path({str(tmp_path)!r})"

@@ -22,6 +22,7 @@ def test_the_readme_grows_a_network_in_a_loop_of_ones_own(capsys):
     assert float(printed.split()[-1]) > 0.97
 
 
+@pytest.mark.slow
 def test_the_method_in_the_docs_passes_the_contract(tmp_path):
     from nas_bench import plugins
     from nas_bench.contract.methods import check_method

@@ -260,6 +260,7 @@ def test_rerun_all_starts_from_scratch(ledger, settings):
     assert ledger.status(trial) == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"garbage", b""])
 def test_a_trial_with_a_damaged_checkpoint_says_so_and_begins_anew(ledger, settings, damage):
     trial = config(method="tiny")

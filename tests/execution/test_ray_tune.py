@@ -13,17 +13,14 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError
 
 import nas_bench
 from nas_bench.execution import ExecutionError, Settings, executor
-from nas_bench.execution.ray_session import session
 from nas_bench.execution.ray_tune import BREATH, Inbox, Outbox, lost
 
 ONE_AT_A_TIME = replace(SETTINGS, max_concurrent=1)
 
 
-@pytest.fixture(scope="module")
-def ray():
-    """One Ray session for all tests here."""
-    with session(SETTINGS):
-        yield executor("ray")
+@pytest.fixture
+def ray(ray_running):
+    return executor("ray")
 
 
 def run(ray, settings, *jobs):
@@ -32,6 +29,7 @@ def run(ray, settings, *jobs):
     return [collector.of(each) for each in jobs]
 
 
+@pytest.mark.slow
 def test_ray_and_inline_give_the_same_bits_whatever_else_runs_in_the_workers(ray):
     jobs = [
         job(method="tiny"),
@@ -80,6 +78,7 @@ def test_a_job_that_its_machine_failed_while_retries_are_left_is_put_back_and_no
     assert collector.of(job(seed=1))[-1]["type"] == "failure"
 
 
+@pytest.mark.slow
 def test_a_worker_with_another_copy_of_nas_bench_refuses_in_one_sentence(ray, monkeypatch):
     monkeypatch.setattr(nas_bench, "__file__", "/elsewhere/nas_bench/__init__.py")
     ((refusal,),) = run(ray, SETTINGS, job())
@@ -87,6 +86,7 @@ def test_a_worker_with_another_copy_of_nas_bench_refuses_in_one_sentence(ray, mo
     assert "/elsewhere/nas_bench/__init__.py: run from a folder" in refusal["message"]
 
 
+@pytest.mark.slow
 def test_what_the_sink_raises_ends_the_sweep_as_it_is(ray):
     def sink(config, message):
         raise OSError("no space left")
@@ -95,6 +95,7 @@ def test_what_the_sink_raises_ends_the_sweep_as_it_is(ray):
         ray.execute([job(), job(seed=1)], SETTINGS, sink)
 
 
+@pytest.mark.slow
 def test_resources_that_nobody_has_are_refused_at_once(ray):
     with pytest.raises(ExecutionError, match="asks for 1000 GPUs, but Ray has"):
         run(ray, replace(SETTINGS, gpus_per_trial=1000), job())
@@ -111,6 +112,7 @@ def test_a_dead_address_is_one_sentence_within_seconds(address, reason):
     assert time.monotonic() - start < 10
 
 
+@pytest.mark.slow
 def test_what_answers_but_is_not_ray_is_one_sentence_within_seconds(capfd):
     start = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -8,6 +8,7 @@ from execution.trials import SETTINGS, config, job
 from nas_bench.execution.wandb_log import WandbLog
 from nas_bench.execution.worker import messages
 
+pytestmark = pytest.mark.slow
 PREFIX = "Warning: wandb failed and is left out from now on ("
 
 
@@ -191,12 +192,12 @@ def test_a_resumed_trial_resumes_its_run_online_and_logs_only_what_is_missing(
     assert [row["step"] for row in rows] == [message["step"] for message in rows_of(heard)]
 
 
-@pytest.mark.slow
 def test_an_offline_sweep_writes_a_run_for_each_trial_and_one_with_table_and_plots(tmp_path):
     from execution.wandb_files import written
 
     arguments = "run --methods tiny --tasks sine --seeds 0 --executor inline --wandb offline"
-    command = [sys.executable, "-m", "nas_bench", *arguments.split(), "--results", str(tmp_path)]
+    short = ("--budget", "8 epochs", "--set", "evaluate_every=2", "--results", str(tmp_path))
+    command = [sys.executable, "-m", "nas_bench", *arguments.split(), *short]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr

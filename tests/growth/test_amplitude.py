@@ -133,6 +133,7 @@ def test_signs_do_not_depend_on_those_proposed():
         torch.testing.assert_close(found.oriented(new).fan_out, found.oriented(flipped).fan_out)
 
 
+@pytest.mark.slow
 @UPDATES
 @pytest.mark.parametrize("zero", [True, False], ids=["may decline", "must grow"])
 @pytest.mark.parametrize("name", NAMES)

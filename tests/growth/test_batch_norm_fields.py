@@ -62,6 +62,7 @@ def loss_of(stage, training=False):
         return float(stage.loss(outputs(stage.model, stage.x, training), stage.y))
 
 
+@pytest.mark.slow
 @PATHS
 @pytest.mark.parametrize("method", METHODS)
 def test_the_step_applied_is_the_step_measured_in_eval_mode(name, method):
@@ -72,6 +73,7 @@ def test_the_step_applied_is_the_step_measured_in_eval_mode(name, method):
     assert event.measured == pytest.approx(gained, rel=1e-9, abs=1e-9 * loss_of(stage))
 
 
+@pytest.mark.slow
 @PATHS
 @pytest.mark.parametrize("method", METHODS)
 def test_in_training_mode_the_step_is_the_same_within_batch_noise(name, method):
@@ -135,6 +137,7 @@ def moved(model, stage, optimizer, training):
     return float((outputs(after, stage.x, training) - outputs(model, stage.x, training)).norm())
 
 
+@pytest.mark.slow
 @PATHS
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_step_after_zero_fan_in_is_as_tame_as_without_growth(name, optimizer):
@@ -147,6 +150,7 @@ def test_the_step_after_zero_fan_in_is_as_tame_as_without_growth(name, optimizer
     assert moved(naive(after.model, 3), stage, optimizer, True) > 2 * usual
 
 
+@pytest.mark.slow
 @PATHS
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("method", ["tiny", "random", "gradmax"])

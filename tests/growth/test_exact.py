@@ -32,6 +32,7 @@ def goal_of(stage, projected):
     return fields.residual_goal(stage.rows) if projected else stage.rows.goal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("goal", PAIRS)
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("name", SEVERAL)

@@ -28,6 +28,7 @@ RANDOM_UPDATED = plugins.method("random_growth[update=true]")
 SILENT = plugins.method("random_growth[zero_fan_out=true]")
 NET2NET = plugins.method("net2net")
 
+pytestmark = pytest.mark.slow
 STAGES = pytest.mark.parametrize("name", problems.ALL)
 UPDATES = pytest.mark.parametrize("updated", [True, False], ids=["update", "neurons only"])
 TINIES = pytest.mark.parametrize("method", [TINY, UNPROJECTED], ids=["tiny", "no projection"])

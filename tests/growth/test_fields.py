@@ -9,6 +9,7 @@ import torch
 from growth import field_problems as problems
 from growth.field_problems import EVERYTHING, SUMS, statistics
 from hypothesis import HealthCheck, given, settings
+from repetitions import examples
 
 from nas_bench.growth.measure import measure
 from nas_bench.growth.method import Need
@@ -17,11 +18,10 @@ STAGES = pytest.mark.parametrize("name", problems.ALL)
 SMOOTH = pytest.mark.parametrize("name", problems.SMOOTH)
 
 
-def drawn(examples):
-    """Over random networks, the same ones every time."""
+def drawn(thorough):
+    """Over so many random networks, the same ones every time; everyday over some of them."""
     own = settings(
-        max_examples=examples,
-        deadline=None,
+        max_examples=examples(thorough),
         derandomize=True,
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -137,6 +137,7 @@ def test_solutions_are_those_of_least_squares_in_sample_space(name):
     check_solutions(stage.rows, statistics(stage, 9))
 
 
+@pytest.mark.slow
 @drawn(80)
 def test_statistics_of_random_networks_are_explicit_enumerations(stage):
     """Law 13, with stride, padding, dilation, pooling, flatten and depthwise in the path."""

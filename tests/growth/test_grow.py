@@ -33,6 +33,7 @@ STAGES = ["tanh", "no bias", "batch norm", "batch norm, tanh", "tokens", "flatte
           "pooled tokens"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", SEARCHED, ids=repr)
 @pytest.mark.parametrize("name", STAGES)
 def test_the_drop_reported_is_the_drop_that_happened(name, method):
@@ -189,6 +190,7 @@ def test_malformed_proposals_are_refused_by_name(what):
     assert unchanged(before, stage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tanh", "batch norm", "tokens"])
 @pytest.mark.parametrize("method", [*SEARCHED, *PRESERVING], ids=repr)
 def test_single_precision_networks_grow_as_double_ones(name, method):

@@ -99,6 +99,7 @@ def test_net2net_shares_unequally():
         assert abs(float(share) - 0.5) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS, ids=repr)
 @pytest.mark.parametrize("name", ["tanh", "no bias", "tokens", "batch norm", "flatten"])
 def test_methods_read_only_what_they_declare_and_are_pure(name, method):

@@ -54,6 +54,7 @@ def test_north_rows_have_the_mean_norm_of_present_ones(name):
     torch.testing.assert_close(norms, expected)
 
 
+@pytest.mark.slow
 def test_north_directions_have_the_law_of_the_kernel_in_sample_space():
     """Covariances of the normalised new pre-activities agree with App. B.2's form."""
     stage = problems.problem(3, sizes=(7, 3, 3), samples=40)

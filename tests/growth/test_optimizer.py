@@ -57,6 +57,7 @@ def leading(tensor, shape):
     return tensor[tuple(slice(size) for size in shape)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zero", ["fan_in", "fan_out"])
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 @pytest.mark.parametrize("name", STAGES)

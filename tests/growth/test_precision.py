@@ -54,6 +54,7 @@ def test_statistics_inside_autocast_are_those_outside(name):
             assert getattr(inside.maps, key).dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
 @pytest.mark.parametrize("method", METHODS)
 def test_proposals_from_what_autocast_measured_are_those_without(name, method):
@@ -69,6 +70,7 @@ def test_proposals_from_what_autocast_measured_are_those_without(name, method):
         assert value is getattr(inside, key) is None or torch.equal(getattr(inside, key), value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
 @pytest.mark.parametrize("method", METHODS)
 def test_growth_inside_autocast_is_that_outside(name, method):

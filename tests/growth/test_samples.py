@@ -89,6 +89,7 @@ def check_same(statistics, expected):
         assert len(statistics.samples.keys) == len(expected.samples.keys)
 
 
+@pytest.mark.slow
 @SIZES
 @EVERYWHERE
 @pytest.mark.parametrize("counts", [(5, 26), (26, 5), (14, 14), (13, None), (None, 1)])
@@ -187,6 +188,7 @@ def test_data_that_changes_between_passes_is_refused(samples):
              search_batch=(stage.x, stage.y), samples=samples)  # fmt: skip
 
 
+@pytest.mark.slow
 @EVERYWHERE
 @pytest.mark.parametrize("method", METHODS)
 def test_growth_from_some_samples_is_growth_from_these_alone(kind, method):

@@ -11,6 +11,7 @@ from growth.problems import EVERYTHING, site_of, statistics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import moment
+from repetitions import examples
 from torch import nn
 
 from nas_bench.growth.measure import measure
@@ -161,7 +162,7 @@ def test_adjacent_sites_measured_together_are_the_same_as_alone():
     tokens=st.sampled_from([None, 1, 3]),
     bias=st.booleans(),
 )
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=examples(25), derandomize=True)
 def test_gains_do_not_see_batches_order_or_duplicates(seed, batch, copies, tokens, bias):
     """Law 9."""
     stage = problems.problem(seed, samples=40, tokens=tokens, bias=bias)

@@ -12,6 +12,7 @@ from growth.problems import statistics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import moment
+from repetitions import examples
 from torch import nn
 
 from nas_bench.methods.tiny import Tiny
@@ -164,7 +165,7 @@ def remixed(stage, mixing, shift):
 
 
 @given(seed=st.integers(0, 1000), condition=st.floats(1.0, 1e3), shift=st.floats(-3, 3))
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=examples(25), derandomize=True)
 def test_gains_are_invariant_under_linear_maps_of_the_inputs(seed, condition, shift):
     """Law 9, and that the network computes the same afterwards."""
     stage = problems.problem(seed % 7, samples=50)

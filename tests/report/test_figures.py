@@ -253,6 +253,7 @@ def test_a_figure_without_results_is_not_drawn(tmp_path: Path) -> None:
     assert growth_figure(standings.comparison) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["$x^{", "_hidden", "文字", "a" * 200, "<b>&\n"])
 def test_any_name_can_be_drawn(name: str, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)

@@ -23,22 +23,23 @@ def written(folder: Path, formats: tuple[str, ...] | None = ()) -> report.Report
     return report.write(folder, formats)
 
 
-def test_one_comparison_gives_tables_a_page_and_figures_in_three_formats(tmp_path: Path) -> None:
-    made = written(synthetic.sweep(tmp_path).folder, None)
+@pytest.mark.slow
+def test_one_comparison_gives_tables_a_page_and_figures_in_three_formats_of_the_same_bytes(
+    tmp_path: Path,
+) -> None:
+    ledger = synthetic.sweep(tmp_path, seeds=2)
+    made = written(ledger.folder, None)
+    contents = [path.read_bytes() for path in made.paths]
     names = {path.relative_to(tmp_path / "report").as_posix() for path in made.paths}
     costs = ("flops", "parameters", "training_flops", "seconds")
     figures = {*(f"pareto_{cost}" for cost in costs), "anytime", "growth"}
     expected = {f"figures/{name}.{kind}" for name in figures for kind in ("png", "svg", "pdf")}
     assert names == expected | TABLES
-    assert all(path.stat().st_size for path in made.paths)
+    assert all(contents)
+    assert [path.read_bytes() for path in written(ledger.folder, None).paths] == contents
 
 
-def test_the_same_ledger_gives_the_same_bytes(tmp_path: Path) -> None:
-    ledger = synthetic.sweep(tmp_path, seeds=2)
-    contents = [[p.read_bytes() for p in written(ledger.folder, None).paths] for _ in range(2)]
-    assert contents[0] == contents[1]
-
-
+@pytest.mark.slow
 def test_figures_come_in_the_formats_asked_for(tmp_path: Path) -> None:
     ledger = synthetic.sweep(tmp_path, seeds=1)
     assert {path.name for path in written(ledger.folder).paths} == TABLES
@@ -87,6 +88,7 @@ def test_report_json_holds_what_the_report_shows(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "report" / "report.json").read_text()) == made.content
 
 
+@pytest.mark.slow
 def test_several_comparisons_get_figures_of_their_own(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     changes: list[dict[str, Any]] = [
@@ -104,13 +106,15 @@ def test_several_comparisons_get_figures_of_their_own(tmp_path: Path) -> None:
     } <= names
 
 
+@pytest.mark.slow
 def test_critical_differences_are_drawn_from_five_tasks_on(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for number in range(5):
         for method in ("tiny", "gradmax", "fixed"):
             synthetic.run(ledger, trial(method, task=f"task_{number}"))
-        names = {path.name for path in written(tmp_path, ("svg",)).paths}
-        assert ("critical_differences.svg" in names) == (number == 4)
+        if number >= 3:
+            names = {path.name for path in written(tmp_path, ("svg",)).paths}
+            assert ("critical_differences.svg" in names) == (number == 4)
 
 
 def test_mean_ranks_across_tasks_are_a_table_of_their_own(tmp_path: Path) -> None:
@@ -141,6 +145,7 @@ def test_files_of_earlier_reports_are_removed_and_others_kept(tmp_path: Path) ->
     assert [path.name for path in (place / "figures").iterdir()] == ["mine.svg"]
 
 
+@pytest.mark.slow
 def test_hostile_names_render_as_text(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for method in (HOSTILE, "fixed"):

@@ -32,6 +32,7 @@ def checks(*runs: Run) -> list[str]:
     return [finding.check for finding in findings(runs)]
 
 
+@pytest.mark.slow
 def test_published_results_hold_together() -> None:
     assert findings(Ledger(PUBLISHED).runs()) == []
 

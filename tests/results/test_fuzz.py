@@ -242,6 +242,7 @@ def clear(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [150, pytest.param(1000, marks=pytest.mark.crash)])
 def test_no_damage_is_silent_and_none_is_a_crash(base: Path, tmp_path: Path, count: int) -> None:
     total = 0
@@ -252,6 +253,7 @@ def test_no_damage_is_silent_and_none_is_a_crash(base: Path, tmp_path: Path, cou
     assert total > 0.7 * count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [4, pytest.param(100, marks=pytest.mark.crash)])
 def test_every_verb_looks_at_damage_and_says_so(
     base: Path, tmp_path: Path, capsys, count: int

@@ -1,3 +1,4 @@
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,17 @@ FREE = {
 
 EXAMPLES = ("smoke", "mlp", "mlp-free")
 """Protocols that test no claim."""
+
+
+@cache
+def planned_whole(name):
+    """All trials of a protocol of the package."""
+    return tuple(plan(load_protocol(name)))
+
+
+@cache
+def grows(method):
+    return plugins.method(method).grows
 
 
 def planned(*changes, name="smoke", **options):
@@ -112,25 +124,26 @@ def test_what_a_clock_ends_is_not_reproducible_but_its_twins_are():
     assert all(twin.reproducible for twin in twins)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", protocol_names())
 def test_every_protocol_of_the_package_plans(name):
     """Each with every seed; those of free growth with every twin that they name."""
-    protocol = load_protocol(name)
-    trials = plan(protocol)
+    protocol, trials = load_protocol(name), planned_whole(name)
     originals = [trial for trial in trials if trial.twin is None]
     assert {trial.seed for trial in originals} == set(protocol.seeds)
-    growing = [trial for trial in originals if plugins.method(trial.method).grows]
+    growing = [trial for trial in originals if grows(trial.method)]
     assert growing
     if protocol.kind == "free":
         assert len(trials) == len(originals) + len(protocol.twins) * len(growing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in protocol_names() if n not in EXAMPLES])
 def test_what_tiny_gains_over_random_neurons_is_always_taken_apart(name):
     """Protocols that compare the two have the controls beside them, and all a claim to test."""
     protocol = load_protocol(name)
     assert protocol.claim
-    methods = {trial.method for trial in plan(protocol)}
+    methods = {trial.method for trial in planned_whole(name)}
     assert "tiny" in methods
     if "random_growth" in methods:
         assert {"tiny[update=false]", "random_growth[update=true]"} <= methods

@@ -105,6 +105,7 @@ def close(found: Tensor, expected: Tensor) -> bool:
     return bool((found.double() - expected).abs().max() <= 2e-3 * expected.abs().max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_an_event_is_what_its_definition_says(method):
     state, after, record = second_growth(method)

@@ -135,6 +135,7 @@ def scene_of(growth: Growth, site: tuple[str, str], positions: int) -> events.Sc
     return events.scene_of(model, site, parts, search, nn.CrossEntropyLoss(), seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("name", "site"), [(n, s) for n in SITES for s in SITES[n]])
 def test_an_event_on_maps_is_what_its_definition_says(name, site, method, convnet):

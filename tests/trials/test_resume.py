@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from repetitions import examples
 from torch import nn
 from trials.test_convolutional_trials import Ten
 from trials.test_trial import Bent, trial
@@ -109,6 +110,19 @@ def followed(running, cut=None):
     return messages, pauses
 
 
+def states(running, cuts):
+    """How many messages came before each of these pauses, and the state there; all messages."""
+    messages, pauses, kept = [], 0, {}
+    for message in running.run():
+        if not isinstance(message, Pause):
+            messages.append(without_clocks(message))
+            continue
+        if pauses in cuts:
+            kept[pauses] = len(messages), reloaded(running.state())
+        pauses += 1
+    return kept, messages
+
+
 def reloaded(state):
     """The state as another process reads it."""
     buffer = io.BytesIO()
@@ -122,26 +136,29 @@ def assert_resumes(make, cuts=None):
     whole = make()
     expected, pauses = followed(whole)
     assert pauses > 3
-    for cut in cuts(pauses) if cuts else range(pauses):
-        seed_all(1)
-        first = make()
-        before, _ = followed(first, cut)
-        state = reloaded(first.state())
+    cuts = set(cuts(pauses) if cuts else range(pauses))
+    seed_all(1)
+    watched = make()
+    kept, messages = states(watched, cuts)
+    assert (messages, weights(watched), kept.keys()) == (expected, weights(whole), cuts)
+    for cut, (before, state) in kept.items():
         seed_all(cut + 1000)
         second = make()
         second.restore(state)
         after, _ = followed(second)
-        assert before + after == expected
+        assert after == expected[before:]
         assert weights(second) == weights(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_trial_cut_anywhere_goes_on_bit_for_bit(name):
     method, task, changes = CASES[name]
-    cuts = lambda pauses: sorted({*range(0, pauses, max(1, pauses // 12)), pauses - 1})  # noqa: E731
+    cuts = lambda pauses: sorted({*range(0, pauses, max(1, pauses // examples(12))), pauses - 1})  # noqa: E731
     assert_resumes(lambda: trial(method, task, **changes), cuts)
 
 
+@pytest.mark.slow
 def test_right_before_and_after_every_growth():
     method, task, changes = CASES["free"]
     growing = range(17, 24), range(37, 44)
@@ -153,6 +170,7 @@ def test_between_passes_of_growth_before_training():
     assert_resumes(lambda: trial(method, task, **changes), lambda _: range(5))
 
 
+@pytest.mark.slow
 def test_a_budget_of_seconds_goes_on_with_the_seconds_that_were_spent(monkeypatch):
     """By a clock that ticks once at every look."""
     ticks = itertools.count()
@@ -164,6 +182,7 @@ def test_a_budget_of_seconds_goes_on_with_the_seconds_that_were_spent(monkeypatc
     assert_resumes(make, lambda pauses: (0, 19, 20, pauses // 2, pauses - 1))
 
 
+@pytest.mark.slow
 def test_convolutional_trials_go_on_bit_for_bit():
     schedule = Schedule(where="best", neurons=2, every=1, unit="steps")
     changes = {

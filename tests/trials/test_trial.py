@@ -81,6 +81,7 @@ GROWERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", GROWERS)
 def test_every_method_reaches_the_same_target_and_learns(method):
     records, events = said(trial(method))
@@ -148,6 +149,7 @@ def test_a_budget_of_flops_is_used_up_and_not_exceeded():
         assert 3e6 - step < spent(records[-1]) <= 3e6
 
 
+@pytest.mark.slow
 def test_a_growth_that_would_exceed_the_budget_is_undone_and_not_charged():
     schedule = Schedule(every=1, unit="steps", where="best")
     budget = Budget(flops=1e5)

@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 
 from nas_bench.trials.config import Budget, Schedule, TrialConfig
@@ -28,8 +30,13 @@ def test_sobol_points_put_one_share_into_each_part_of_every_setting():
         assert sorted(int(16 * share) for share in column) == list(range(16))
 
 
-@pytest.mark.parametrize("method", ["tiny", "gradmax", "fixed", "tiny[update=false]"])
-@pytest.mark.parametrize("count", [1, 16, 300])
+@pytest.mark.parametrize(
+    ("method", "count"),
+    [
+        *product(["tiny", "gradmax", "fixed", "tiny[update=false]"], [1, 16, 33]),
+        pytest.param("tiny", 300, marks=pytest.mark.slow),
+    ],
+)
 def test_every_method_has_as_many_different_configurations_the_default_first(method, count):
     found = changes(trial(method), (), "sobol", count)
     assert len(set(found)) == len(found) == count

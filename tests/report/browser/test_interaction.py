@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.slow
+
 
 def colour_of(shown: dict[str, Any], name: str) -> str:
     rows = [row["name"] for row in shown["comparisons"][0]["rows"]]

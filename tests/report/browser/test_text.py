@@ -7,6 +7,8 @@ import pytest
 
 from nas_bench import text
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = (0, 1, 9.99, 12.345, 99.95, 999.4, 999.5, 1000, 1234, 96_500, 999_499, 999_500, 1e6)
 SMALL = (0.1, 0.0123, 0.001, 0.5, 3.25e9, 7.5e17, 1e21)
 

@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 from nas_bench.report.content import content
 from nas_bench.results.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 VIEWS = (
     "leaderboard", "pareto", "anytime", "growth", "pairwise", "budget", "failures", "provenance",
 )  # fmt: skip

@@ -18,7 +18,7 @@ from nas_bench.report.statistics import (
     t_interval,
 )
 
-repeatable = settings(deadline=None, derandomize=True)
+repeatable = settings(derandomize=True)
 whole = st.integers(-50, 50)
 p_values = st.lists(st.floats(0, 1), max_size=12)
 

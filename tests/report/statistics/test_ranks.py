@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nas_bench.report.statistics import holm, mean_ranks, paired, shared_ranks
 
-repeatable = settings(deadline=None, derandomize=True)
+repeatable = settings(derandomize=True)
 tables = st.lists(st.lists(st.integers(0, 6), min_size=9, max_size=9), min_size=1, max_size=5)
 
 

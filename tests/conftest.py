@@ -1,0 +1,81 @@
+"""How the suite runs: beside itself, on one thread a worker, as often as the profile asks."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, here and in children
+
+settings.register_profile(
+    "everyday", max_examples=50, deadline=None, derandomize=True, database=None
+)
+settings.register_profile("thorough", max_examples=100, deadline=None)
+settings.load_profile("everyday")
+
+
+TOGETHER = (
+    (
+        "tests/execution/test_ray_tune.py",
+        "tests/test_cli.py::test_a_strangers_method",
+        "tests/test_tune.py::test_asha_stops",
+    ),
+    ("tests/report/browser/",),
+    ("tests/execution/test_wandb_log.py",),
+    ("tests/growth/test_torchvision.py",),
+    ("tests/trials/test_planning.py",),
+    ("tests/trials/test_rederived_fields.py",),
+)
+"""How the names of tests begin that one worker runs, one after the other: they share a Ray, a
+browser or what takes long to make. All others meet no one, and run anywhere."""
+
+
+def asks_for_crashes(config: pytest.Config) -> bool:
+    return "crash" in config.option.markexpr.replace("not crash", "")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """No worker where processes, nodes and disks end: these tests have the machine alone."""
+    return 0 if asks_for_crashes(config) else None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By name; xdist 3.8 does not see its own groups under pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    if config.getoption("dist") != "loadscope":
+        return None
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((names[0] for names in TOGETHER if nodeid.startswith(names)), nodeid)
+
+    return Together(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What crashes is slow: -m 'not slow' leaves it out too."""
+    for item in items:
+        if item.get_closest_marker("crash"):
+            item.add_marker("slow")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _terminal() -> Iterator[None]:
+    """As wide for what a worker prints as without one, whoever looks on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "120")
+        yield
+
+
+@pytest.fixture(scope="session")
+def ray_running() -> Iterator[None]:
+    """One Ray for all tests that do not start or end it, which stand in TOGETHER."""
+    from nas_bench.execution import Settings
+    from nas_bench.execution.ray_session import session
+
+    with session(Settings()):
+        yield
