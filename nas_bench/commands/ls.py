@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -39,7 +39,7 @@ def ls(kind: Kind | None, plugin_paths: tuple[Path, ...], as_json: bool) -> int:
         print_json(found[kind] if kind else found)
         return OK
     for title, rows in found.items():
-        lines = aligned((row["name"] or "", _remark(row)) for row in rows)
+        lines = aligned((row["name"], _version(row), _remark(row)) for row in rows)
         click.echo("\n".join(lines if kind else [f"{title}:", *(f"  {line}" for line in lines)]))
     return OK
 
@@ -54,7 +54,7 @@ def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def _rows(kind: Kind) -> list[dict[str, str | None]]:
+def _rows(kind: Kind) -> list[dict[str, Any]]:
     if kind == "protocols":
         return _protocols()
     from nas_bench import plugins
@@ -64,6 +64,7 @@ def _rows(kind: Kind) -> list[dict[str, str | None]]:
         {
             "name": name,
             "summary": getattr(plugin.cls, "summary", None),
+            "version": getattr(plugin.cls, "version", None),
             "origin": plugin.origin,
             "error": plugin.error,
         }
@@ -71,13 +72,18 @@ def _rows(kind: Kind) -> list[dict[str, str | None]]:
     ]
 
 
-def _protocols() -> list[dict[str, str | None]]:
+def _protocols() -> list[dict[str, Any]]:
     from nas_bench.trials.protocol import load_protocol, protocol_names
 
     found = [load_protocol(name) for name in protocol_names()]
-    return [{"name": protocol.name, "summary": protocol.summary} for protocol in found]
+    return [{"name": p.name, "summary": p.summary, "version": p.version} for p in found]
 
 
-def _remark(row: dict[str, str | None]) -> str:
+def _version(row: dict[str, Any]) -> str:
+    """The version whose change makes results incomparable, as tables say it."""
+    return f"v{row['version']}" if row["version"] else ""
+
+
+def _remark(row: dict[str, Any]) -> str:
     error = row.get("error")
     return f"BROKEN ({row['origin']}): {error}" if error else row["summary"] or ""

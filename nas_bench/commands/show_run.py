@@ -102,6 +102,7 @@ def _is_folder(path: Path) -> bool:
 
 def _lines(run: "Run") -> Iterator[str]:
     from nas_bench.results.agreement import origin
+    from nas_bench.results.staleness import outdated
     from nas_bench.results.verified import read_verified
 
     checked = read_verified(run)
@@ -116,6 +117,10 @@ def _lines(run: "Run") -> Iterator[str]:
         "status": f"{run.state}{f': {run.reason}' if run.reason else ''}",
         "attempts": str(run.attempts),
         "ran": origin(run),
+        "command": " ".join(run.command),
+        "behaviour": ", ".join(f"{name} {version}" for name, version in run.behaviour.items()),
+        "stale": ", ".join(outdated(run)) if run.status == "ok" else "",
+        "plugins": ", ".join(f"{n} {file.sha256[:12]}" for n, file in run.plugins.items()),
         "verified": _verdict(checked) if checked else "",
     }
     yield from _pairs({key: value for key, value in facts.items() if value}, indent="")
@@ -128,6 +133,9 @@ def _lines(run: "Run") -> Iterator[str]:
     if run.config:
         yield "config:"
         yield from _pairs(_flat(run.config.model_dump(mode="json", exclude_none=True)))
+    if run.resolved:
+        yield "resolved:"
+        yield from _pairs(_flat(run.resolved))
     if run.environment:
         yield "environment:"
         yield from _pairs(_flat(run.environment))

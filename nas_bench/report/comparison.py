@@ -59,16 +59,20 @@ class Row:
         return self.runs[0].config if self.runs else None
 
     @property
+    def method(self) -> str:
+        """The spec of its method; of a tuned row, the one that the search began with."""
+        if self.tuning:
+            return self.tuning.method
+        return self.config.method if self.config else self.name
+
+    @property
     def role(self) -> Role:
         """What the row is there for: to be ranked, to explain, or to be compared with."""
         if self.config and self.config.twin:
             return "twin"
-        spec = self.config.method if self.config else self.name
-        if self.tuning:
-            spec = self.tuning.method
-        if _is_control(spec):
+        if _is_control(self.method):
             return "control"
-        return "baseline" if spec.partition("[")[0] == "fixed" else "method"
+        return "baseline" if _grows_never(self.method) else "method"
 
     @property
     def results(self) -> tuple[Record, ...]:
@@ -162,6 +166,15 @@ class Comparison:
         accuracy = record.test_accuracy if split == "test" else record.train_accuracy
         return math.nan if accuracy is None else 100 * accuracy
 
+    def row_like(self, row: Row, method: str) -> Row | None:
+        """The row of a method whose trials are otherwise configured as those of another row.
+
+        What is said of growing is no part of the configuration of networks that never grow. Tuned
+        rows are alike, each at the best settings of its own.
+        """
+        others = (other for other in self.rows if other.method == method and other.role != "twin")
+        return next((other for other in others if _alike(row, other)), None)
+
     def scores(self, row: Row) -> dict[int, float]:
         """The score of every seed asked; those without a result count as the worst."""
         found = {run.seed: self.score(run.result) for run in row.runs if run.result}
@@ -172,6 +185,19 @@ class Comparison:
 def kind_name(kind: str) -> str:
     """The kind of experiment as titles say it."""
     return _KINDS.get(kind, kind)
+
+
+def _grows_never(method: str) -> bool:
+    return method.partition("[")[0] == "fixed"
+
+
+def _alike(row: Row, other: Row) -> bool:
+    if row.tuning or other.tuning or row.config is None or other.config is None:
+        return bool(row.tuning) == bool(other.tuning)
+    apart = {"method", "seed", "twin"}
+    if _grows_never(row.method) or _grows_never(other.method):
+        apart |= {"schedule", "optimizer_policy", "statistics_factor"}
+    return row.config.model_dump(exclude=apart) == other.config.model_dump(exclude=apart)
 
 
 def _is_control(method: str) -> bool:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -147,7 +147,7 @@ def standing(comparison: Comparison) -> Standing:
         else dict.fromkeys(values),
         pairs=_contrasts(asked, scores),
         growing=tuple(c for family in families for c in _contrasts(family, scores)),
-        attribution=_contrasts(_attribution(scores), scores),
+        attribution=_contrasts(_attribution(comparison), scores),
         front={name: _front(comparison, own, scores, name) for name in (*COSTS, WITH_TUNING)},
         lacking=tuple(_lacking(comparison)),
     )
@@ -221,21 +221,35 @@ def twin_of(comparison: Comparison, row: Row, match: str) -> Row | None:
     equal = {"flops": "flops", "seconds": None}.get(comparison.budget.unit, "steps")
     if comparison.kind != "same_target" or match != equal:
         return None
-    return next((other for other in comparison.rows if other.name == BASELINES[0]), None)
+    return comparison.row_like(row, BASELINES[0])
 
 
-def _attribution(names: Collection[str]) -> Iterator[tuple[str, str, str]]:
+def _attribution(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
     """What each variant of TINY gains over random neurons, by its neurons and by δW*."""
     updated = f"{_RANDOM}[update=true]"
-    for whole in names:
-        neurons = _without_update(whole)
-        if neurons is None:
-            continue
-        yield f"{whole} against random neurons", whole, _RANDOM
-        yield "its neurons, with δW*", whole, updated
-        yield "its neurons, without δW*", neurons, _RANDOM
-        yield "δW*, with its neurons", whole, neurons
-    yield "δW*, with random neurons", updated, _RANDOM
+    for row in comparison.rows:
+        neurons = _without_update(row.method) if row.role != "twin" else None
+        if neurons is not None:
+            like = {spec: comparison.row_like(row, spec) for spec in (_RANDOM, updated, neurons)}
+            yield from _named(
+                (f"{row.name} against random neurons", row, like[_RANDOM]),
+                ("its neurons, with δW*", row, like[updated]),
+                ("its neurons, without δW*", like[neurons], like[_RANDOM]),
+                ("δW*, with its neurons", row, like[neurons]),
+            )
+    for row in comparison.rows:
+        if row.method == _RANDOM and row.role != "twin":
+            with_update = comparison.row_like(row, updated)
+            yield from _named(("δW*, with random neurons", with_update, row))
+
+
+def _named(
+    *questions: tuple[str, Row | None, Row | None],
+) -> Iterator[tuple[str, str, str]]:
+    """The questions of which both rows are there, with the rows' names."""
+    for question, first, second in questions:
+        if first and second:
+            yield question, first.name, second.name
 
 
 def _without_update(name: str) -> str | None:
@@ -269,8 +283,18 @@ def _front(
 
 def _lacking(comparison: Comparison) -> Iterator[str]:
     """Rows without which a comparison cannot answer its question."""
-    names = {row.name for row in comparison.rows}
-    yield from (name for name in BASELINES if name not in names)
-    if {"tiny", _RANDOM} <= names:
-        wanted = dict.fromkeys(name for _, *pair in _attribution(["tiny"]) for name in pair)
-        yield from (name for name in wanted if name not in names)
+    own = [row for row in comparison.rows if row.role != "twin"]
+    there = {row.method for row in own}
+    yield from (spec for spec in BASELINES if spec not in there)
+    for row in own:
+        alone = row.role in ("method", "control") and BASELINES[0] in there
+        if (
+            alone
+            and comparison.kind == "same_target"
+            and not comparison.row_like(row, BASELINES[0])
+        ):
+            yield f"{BASELINES[0]} configured as {row.name}"
+    for row in own:
+        if row.method == "tiny" and comparison.row_like(row, _RANDOM):
+            wanted = (f"{_RANDOM}[update=true]", "tiny[update=false]")
+            yield from (spec for spec in wanted if not comparison.row_like(row, spec))

@@ -165,3 +165,55 @@ def test_accuracies_have_intervals_within_what_is_possible(tmp_path: Path) -> No
     interval = standing(comparison).scores["net2net"].interval
     assert interval is not None
     assert (interval.low, interval.high) == (0.0, 100.0)
+
+
+@pytest.fixture(scope="module")
+def two_rates(tmp_path_factory: pytest.TempPathFactory) -> Standing:
+    """Every method at two learning rates, and a grower whose optimiser starts anew."""
+    ledger = Ledger(tmp_path_factory.mktemp("rates"))
+    fast: dict[str, Any] = {"recipe": {"learning_rate": 0.03}}
+    rows = [
+        ("fixed", {}, 97.0), ("fixed", fast, 95.0), ("gradmax", {}, 96.0), ("gradmax", fast, 94.0),
+        ("gradmax", {"optimizer_policy": "reset"}, 96.5),
+        ("tiny", fast, 95.0), ("random_growth", fast, 92.0), ("random_growth", {}, 93.0),
+    ]  # fmt: skip
+    for method, fields, accuracy in rows:
+        for seed in range(6):
+            run(ledger, trial(method, seed, **fields), accuracy + 0.1 * math.sin(seed))
+    (comparison,) = comparisons(ledger.runs())
+    return standing(comparison)
+
+
+def test_grown_networks_are_compared_with_fixed_of_the_same_configuration(
+    two_rates: Standing,
+) -> None:
+    differences = {c.first: round(c.difference.mean, 6) for c in two_rates.growing}
+    by_settings = {name.partition("{")[2].rstrip("}"): d for name, d in differences.items()
+                   if name.startswith("gradmax")}  # fmt: skip
+    assert by_settings == {
+        "optimizer_policy=transplant": -1.0,
+        "optimizer_policy=transplant, recipe.learning_rate=0.03": -1.0,
+        "optimizer_policy=reset": -0.5,
+    }
+
+
+def test_attribution_stays_within_one_configuration(two_rates: Standing) -> None:
+    (contrast,) = two_rates.attribution
+    assert contrast.difference.mean == pytest.approx(3.0)
+
+
+def test_what_is_missing_is_told_by_configuration(two_rates: Standing) -> None:
+    assert "fixed" not in two_rates.lacking
+    assert "fixed[size=seed]" in two_rates.lacking
+    assert "tiny[update=false]" in two_rates.lacking
+
+
+def test_a_row_without_a_fixed_of_its_own_configuration_says_so(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(6):
+        run(ledger, trial("fixed", seed), 97.0)
+        run(ledger, trial("gradmax", seed, recipe={"learning_rate": 0.03}), 96.0)
+    (comparison,) = comparisons(ledger.runs())
+    found = standing(comparison)
+    assert found.growing == ()
+    assert "fixed configured as gradmax" in found.lacking
