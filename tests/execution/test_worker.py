@@ -1,11 +1,18 @@
+import base64
+import hashlib
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
 from execution.trials import SETTINGS, Collector, config, job, without_clocks
 
+from nas_bench import plugins
+from nas_bench.behaviour import core_version
 from nas_bench.execution import ExecutionError, Settings, executor
 from nas_bench.execution.worker import failure, messages, reset
+from nas_bench.results.environment import code_hash
+from nas_bench.templates import METHOD
 
 
 def run(*jobs):
@@ -96,3 +103,31 @@ def test_a_gpu_that_is_not_there_is_refused_before_anything_runs():
         pytest.skip("there is a GPU")
     with pytest.raises(ExecutionError, match="GPUs, but torch finds none"):
         executor("inline").execute([job()], Settings(gpus_per_trial=0.5), Collector())
+
+
+def test_what_ran_is_recorded_with_every_default_and_the_kinds_of_sites():
+    (said,) = run(job("digits", "tiny", recipe={"learning_rate": 0.01}))
+    loaded = [message for message in said if message["type"] == "loaded"]
+    assert loaded[0]["behaviour"] == {"core": core_version(), "method": 1, "task": 1}
+    resolved = loaded[0]["resolved"]
+    assert resolved["method"] == asdict(plugins.method("tiny"))
+    assert resolved["task"]["target_widths"] == [32, 16]
+    assert resolved["recipe"] == {**asdict(plugins.task("digits").recipe), "learning_rate": 0.01}
+    assert loaded[0]["plugins"] == {}
+    assert loaded[-1]["resolved"] == {"sites": ["linear"]}
+
+
+def test_the_code_of_a_plugin_is_recorded_as_it_was_executed(tmp_path):
+    path = tmp_path / "edited.py"
+    text = METHOD.replace("{name}", "edited").replace("{Name}", "Edited")
+    path.write_text(text)
+    settings, collector = Settings(plugins=(path,)), Collector()
+    plugins.load_path(path)
+    path.write_text(f"{text}\nEDITED = 1  # while the sweep runs\n")
+    trial = job("digits", "edited")
+    executor("inline").execute([trial], settings, collector)
+    (loaded,) = [m for m in collector.of(trial) if "plugins" in m]
+    file = loaded["plugins"]["method"]
+    assert base64.b64decode(file["base64"]) == text.encode() == plugins.content(path)
+    assert file["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    assert loaded["environment"]["sources"]["method"] == code_hash(text)
