@@ -148,11 +148,22 @@ def _packed(trials: Sequence[Path], folder: Path) -> Outcome:
 
 def _refuse_unended(runs: Sequence[Run]) -> None:
     damaged = [run for run in runs if run.problems and not run.only_cut]
-    unended = [run for run in runs if run.unfinished and run not in damaged]
+    unended = [run for run in runs if not _has_ended(run, runs) and run not in damaged]
     for found, state in ((damaged, "damaged"), (unended, "unfinished")):
         if found:
             count = "1 trial is" if len(found) == 1 else f"{len(found)} trials are"
             raise _RefusedError(f"{count} {state}, such as {found[0].place}: run them first")
+
+
+def _has_ended(run: Run, runs: Sequence[Run]) -> bool:
+    """Whether another run of the sweep would not try the trial again, or only to the same end.
+
+    A twin has ended without a result where its original has.
+    """
+    original = run.config.twin.of if run.config and run.config.twin else None
+    if run.error and run.error.get("error") == "OriginalError":
+        return any(r.id == original and r.status != "ok" and not r.unfinished for r in runs)
+    return not run.unfinished
 
 
 def _content(folder: Path) -> dict[str, bytes]:

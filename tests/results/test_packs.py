@@ -22,6 +22,7 @@ from nas_bench.results.overview import overview
 from nas_bench.results.packing import pack, unpack
 from nas_bench.results.reading import checksum
 from nas_bench.results.verified import Verified, read_verified, write_verified
+from nas_bench.trials.config import Twin
 
 made = packing._bytes
 
@@ -276,3 +277,23 @@ def test_a_file_that_is_no_pack_is_one_damage(ledger: Ledger, size: float) -> No
     outcome = only(unpack(ledger.folder))
     assert outcome.action == "refused"
     assert "restore digits.zip from a copy" in outcome.problems[0]
+
+
+def test_a_twin_without_an_original_has_ended_where_its_original_has(ledger: Ledger) -> None:
+    bad, twin = trial("diverging", 0), trial("diverging", 0)
+    twin = twin.model_copy(update={"twin": Twin(of=bad.id, match="steps")})
+    lost = {"status": "failed", "message": "none", "traceback": ""}
+    for config, error in ((bad, "DivergedError"), (twin, "OriginalError")):
+        synthetic.begin(ledger, config)
+        ledger.write(config, {"type": "failure", "error": error, **lost})
+        ledger.finish(config)
+    assert only(pack(ledger.folder)).action == "packed"
+
+
+def test_a_twin_waits_for_an_original_that_has_not_ended(ledger: Ledger) -> None:
+    twin = trial("diverging", 0).model_copy(update={"twin": Twin(of="0" * 16, match="steps")})
+    synthetic.begin(ledger, twin)
+    lost = {"status": "failed", "message": "none", "traceback": ""}
+    ledger.write(twin, {"type": "failure", "error": "OriginalError", **lost})
+    ledger.finish(twin)
+    assert only(pack(ledger.folder)).action == "refused"

@@ -272,7 +272,7 @@ def test_methods_see_the_same_data_in_the_same_order():
     for running in runs:
         said(running)
     assert torch.equal(orders[0], orders[1])
-    assert torch.equal(runs[0].order.permutation, runs[1].order.permutation)
+    assert torch.equal(runs[0].now.order.permutation, runs[1].now.order.permutation)
 
 
 def test_neither_growth_nor_training_ever_reads_validation_or_test_data():

@@ -84,6 +84,7 @@ def test_only_evaluation_reads_validation_and_test_data(method, where):
 def test_the_watch_would_notice_training_on_test_data():
     running = trial("tiny", budget=Budget(steps=35), schedule=Schedule(growths=1, every=0))
     running.data = replace(running.data, train=watched(running.data.train, WatchedTest))
+    running.growing.train = running.data.train
     READERS.clear()
     said(running)
     assert len({reader for _, reader in READERS}) > 3
