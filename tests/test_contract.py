@@ -179,30 +179,31 @@ def test_a_method_that_behaves_passes():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("cls", "name"),
+    ("cls", "names"),
     [
-        (TooMany, "proposes at most k neurons of the right shapes, best first"),
-        (WithoutBias, "proposes at most k neurons of the right shapes, best first"),
-        (WorstFirst, "proposes at most k neurons of the right shapes, best first"),
-        (TransposedUpdate, "proposes at most k neurons of the right shapes, best first"),
-        (RankOnly, "proposes at most k neurons of the right shapes, best first"),
-        (NotFinite, "proposes finite numbers"),
-        (Undeclared, "needs only the statistics it declares"),
-        (Idle, "proposes neurons if it says that it grows"),
-        (TorchGlobal, "proposes the same for the same generator"),
-        (TorchGlobal, GLOBAL),
-        (PythonGlobal, GLOBAL),
-        (NumpyGlobal, GLOBAL),
-        (InPlace, GLOBAL),
-        (NotPreserving, "keeps the function if it says so"),
-        (NotSilent, "says whether its fan-in is zero"),
-        (SecretlySilent, "says whether its fan-in is zero"),
-        (WithoutBias, "grows a network"),
-        (Talkative, "declares name, summary and options"),
+        (TooMany, {"proposes at most k neurons of the right shapes, best first"}),
+        (
+            WithoutBias,
+            {"proposes at most k neurons of the right shapes, best first", "grows a network"},
+        ),
+        (WorstFirst, {"proposes at most k neurons of the right shapes, best first"}),
+        (TransposedUpdate, {"proposes at most k neurons of the right shapes, best first"}),
+        (RankOnly, {"proposes at most k neurons of the right shapes, best first"}),
+        (NotFinite, {"proposes finite numbers"}),
+        (Undeclared, {"needs only the statistics it declares"}),
+        (Idle, {"proposes neurons if it says that it grows"}),
+        (TorchGlobal, {"proposes the same for the same generator", GLOBAL}),
+        (PythonGlobal, {GLOBAL}),
+        (NumpyGlobal, {GLOBAL}),
+        (InPlace, {GLOBAL}),
+        (NotPreserving, {"keeps the function if it says so"}),
+        (NotSilent, {"says whether its fan-in is zero"}),
+        (SecretlySilent, {"says whether its fan-in is zero"}),
+        (Talkative, {"declares name, summary and options"}),
     ],
 )
-def test_a_method_that_misbehaves_is_caught(cls, name):
-    assert name in failed(check_method(cls()))
+def test_a_method_that_misbehaves_is_caught(cls, names):
+    assert names <= failed(check_method(cls()))
 
 
 @pytest.mark.slow
