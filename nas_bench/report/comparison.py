@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from nas_bench.results.reading import Run
+from nas_bench.results.staleness import outdated
 from nas_bench.specs import InputError, parse
 from nas_bench.trials.config import Budget, TrialConfig
 from nas_bench.trials.messages import Record
@@ -134,6 +135,16 @@ class Comparison:
         """One line that tells this comparison from all others."""
         where = f"{self.protocol} v{self.version} · {kind_name(self.kind)}"
         return f"{self.task} · {where} · {self.budget}"
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """What rows should share and do not: data, behaviour of the core or the task."""
+        ended = [run for row in self.rows for run in row.runs if run.status == "ok"]
+        data = {run.environment["data"] for run in ended if "data" in run.environment}
+        known = [run for run in ended if run.behaviour]
+        behaviours = {("core" in outdated(run), run.behaviour.get("task")) for run in known}
+        found = {"data": data, "behaviour": behaviours}
+        return tuple(name for name, values in found.items() if len(values) > 1)
 
     @property
     def without_result(self) -> tuple[tuple[Row, Run], ...]:

@@ -94,6 +94,7 @@ def _comparison(
         "seeds": sorted(set().union(*(row.asked for row in comparison.rows))),
         "worst": number(comparison.worst),
         "lacking": list(found.lacking),
+        "differing": list(comparison.differing),
         "detectable_gap": number(found.detectable),
         "smallest_p": _smallest(found.pairs),
         "seeds_to_rank": seeds_needed(len(found.ranks)),

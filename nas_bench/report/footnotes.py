@@ -36,6 +36,12 @@ def margin(interval: Interval | None) -> float | None:
 
 def _testable(found: Standing) -> Iterator[Remark]:
     """What differences these seeds can show."""
+    if differing := found.comparison.differing:
+        yield Remark(
+            f"Not comparable, so not ranked: rows are of different {' and '.join(differing)}. Run "
+            "the older ones again with --rerun stale."
+        )
+        return
     pairs = [contrast.difference.pairs for contrast in found.pairs]
     if not pairs:
         return

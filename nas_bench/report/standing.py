@@ -85,7 +85,8 @@ class Standing:
         comparison: the rows.
         scores: by row.
         ranks: by name, of methods and baselines; controls and twins explain and are not ranked.
-            None for all where the seeds cannot tell so many rows apart.
+            None for all where the seeds cannot tell so many rows apart, or where rows are of
+            different data or behaviour.
         pairs: every two ranked rows, one family.
         growing: each grown row against the same networks trained from scratch, one family for
             each way of matching.
@@ -143,7 +144,7 @@ def standing(comparison: Comparison) -> Standing:
         comparison=comparison,
         scores=scores,
         ranks=shared_ranks(values, comparison.higher)
-        if len(values) > 1
+        if len(values) > 1 and not comparison.differing
         else dict.fromkeys(values),
         pairs=_contrasts(asked, scores),
         growing=tuple(c for family in families for c in _contrasts(family, scores)),

@@ -83,7 +83,7 @@ def versions() -> dict[str, Any]:
 
 def task_numbers(task: Task) -> Numbers:
     """What the results of a task depend on, but for its data: recipe, networks, their cost."""
-    example = torch.zeros(2, *_EXAMPLES[task.name])
+    example = examples()[task.name]
     return {
         "recipe": {k: v for k, v in asdict(task.recipe).items() if v != asdict(Recipe())[k]},
         "loss": repr(task.loss),
@@ -101,6 +101,11 @@ def unexpected_of_task(task: Task, numbers: Numbers, stored: Mapping[str, Any]) 
         return []
     lines = moved(then, as_stored(numbers), exact=True, relative=1e-5)  # float32 draws
     return [f"task {task.name}: {line}" for line in lines]
+
+
+def examples() -> dict[str, torch.Tensor]:
+    """Two inputs for the networks of each task whose size does not depend on data."""
+    return {name: torch.zeros(2, *shape) for name, shape in _EXAMPLES.items()}
 
 
 def built_in_tasks() -> Iterator[Task]:

@@ -10,6 +10,7 @@ import synthetic
 from synthetic import trial
 
 from nas_bench.report.comparison import comparisons
+from nas_bench.report.footnotes import remarks
 from nas_bench.report.standing import Standing, standing
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import Budget, TrialConfig, Twin
@@ -217,3 +218,36 @@ def test_a_row_without_a_fixed_of_its_own_configuration_says_so(tmp_path: Path) 
     found = standing(comparison)
     assert found.growing == ()
     assert "fixed configured as gradmax" in found.lacking
+
+
+@pytest.mark.parametrize(
+    ("other", "differing"),
+    [
+        ({"environment": {"data": "a"}}, ()),
+        ({"environment": {"data": "b"}}, ("data",)),
+        ({"environment": {"data": "a"}, "behaviour": {"core": 99, "task": 1}}, ("behaviour",)),
+        (
+            {"environment": {"data": "b"}, "behaviour": {"core": 1, "task": 2}},
+            ("data", "behaviour"),
+        ),
+    ],
+)  # fmt: skip
+def test_rows_of_different_data_or_behaviour_are_not_ranked(
+    other: dict[str, Any], differing: tuple[str, ...], tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path)
+    same = {"environment": {"data": "a"}, "behaviour": {"core": 1, "task": 1}}
+    for method, loaded in (("tiny", same), ("fixed", {**same, **other})):
+        for seed in SEEDS:
+            config = trial(method, seed)
+            synthetic.begin(ledger, config)
+            ledger.write(config, {"type": "loaded", **loaded})
+            for record in synthetic.records(config):
+                ledger.write(config, synthetic.as_dict(record))
+            ledger.finish(config)
+    (comparison,) = comparisons(ledger.runs())
+    found = standing(comparison)
+    assert comparison.differing == differing
+    assert (set(found.ranks.values()) == {None}) == bool(differing)
+    said = " ".join(remark.sentence for remark in remarks(found))
+    assert ("Not comparable, so not ranked" in said) == bool(differing)

@@ -48,6 +48,7 @@ function cautions(found) {
     found.pairs.length > 0 && most < content.testable_from && `Not testable below ${content.testable_from} paired seeds, and there are ${most}: nothing is ranked, and no difference here should be called real.`,
     most >= content.testable_from && most < found.seeds_to_rank && `Nothing is ranked: to tell so many rows apart takes at least ${found.seeds_to_rank} paired seeds, and there are ${most}.`,
     !tooFew && isNumber(found.smallest_p) && found.smallest_p > 0.05 && `No difference between two ranked rows can be significant here: with ${plural(found.pairs.length, "pair")} and these seeds the smallest p after Holm’s correction is ${pNumber(found.smallest_p)}.`,
+    found.differing.length > 0 && `Not comparable, so not ranked: rows are of different ${found.differing.join(" and ")}.`,
     found.lacking.length > 0 && `Missing here, though the comparison needs ${found.lacking.length > 1 ? "them" : "it"}: ${listed(found.lacking.map(oneLine))}.`,
   ].filter(Boolean);
 }
