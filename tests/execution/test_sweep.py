@@ -56,6 +56,7 @@ def test_an_interrupted_trial_is_preempted_and_begins_anew(ledger):
     assert {run.attempts for run in ledger.runs()} == {2}
 
 
+@pytest.mark.slow
 def test_twins_get_the_final_widths_and_what_their_original_spent(ledger):
     original = config(method="tiny", kind="free")
     twins = [twin(original, "steps"), twin(original, "flops")]

@@ -48,6 +48,7 @@ def test_a_trial_says_first_where_it_runs_and_last_its_final_record():
     assert json.loads(json.dumps(said)) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["tiny", "random_growth"])
 def test_the_same_trial_gives_the_same_bits_after_a_plugin_that_dirties_the_process(method):
     clean, again = job(method=method, seed=1), job(method=method, seed=1)

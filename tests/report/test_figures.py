@@ -215,6 +215,7 @@ def test_published_numbers_are_hollow(tmp_path: Path) -> None:
     assert bottom < 99 < top
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regression", [False, True])
 @pytest.mark.parametrize("methods", [["tiny"], ["tiny", "a" * 200], list(synthetic.SETTINGS)])
 def test_nothing_of_a_figure_leaves_its_page_or_lies_on_another(

@@ -159,6 +159,7 @@ def test_hostile_names_render_as_text(tmp_path: Path) -> None:
     assert all((tmp_path / "report") in path.parents for path in made.paths)
 
 
+@pytest.mark.slow
 def test_a_regression_task_reports_its_loss(tmp_path: Path) -> None:
     for method in ("tiny", "gradmax", "fixed[size=seed]"):
         synthetic.run(Ledger(tmp_path), trial(method), regression=True)

@@ -133,6 +133,7 @@ def test_final_trials_have_the_protocols_seeds_and_the_chosen_settings():
     assert {trial.schedule.neurons for trial in changed} == {10}
 
 
+@pytest.mark.slow
 def test_the_cost_of_tuning_is_that_of_all_search_trials_of_task_and_method(tmp_path):
     ledger, asked = Ledger(tmp_path), search()
     other = search(method="gradmax")
