@@ -12,8 +12,12 @@ from synthetic import trial
 
 from nas_bench import plugins
 from nas_bench.cli import status
+from nas_bench.execution import Settings
+from nas_bench.execution.sweep import sweep
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.lock import locked
+from nas_bench.trials.planning import plan
+from nas_bench.trials.protocol import load_protocol
 
 QUICK = ("--tasks", "sine", "--budget", "8 epochs", "--methods", "fixed", "--no-baselines")
 
@@ -115,9 +119,18 @@ def test_a_packed_trial_is_shown_by_its_place_as_printed(ledger, said):
     assert "there is no trial at" in said("show", "smoke/digits/tiny/00000000/s0", code=2)[1]
 
 
+def swept(ledger, *changes):
+    """The trials of the smoke protocol with these changes, without a report."""
+    configs = plan(load_protocol("smoke", changes), baselines=False)
+    sweep(configs, ledger, "inline", Settings())
+
+
+SINE = {"tasks": ["sine"], "budget": "8 epochs", "methods": ["fixed"], "seeds": [0]}
+
+
 def test_running_into_a_pack_is_refused_with_the_way_on(ledger, said):
     run = ("run", *QUICK, "--executor", "inline", "-q", "--seeds")
-    said(*run, "0")
+    swept(ledger, SINE)
     said("pack")
     packed = snapshot(ledger.folder)["smoke/sine.zip"]
     _, err = said(*run, "0-1", code=4)
@@ -130,24 +143,22 @@ def test_running_into_a_pack_is_refused_with_the_way_on(ledger, said):
     assert [trial["state"] for trial in plan["trials"]] == ["ok", "to run"]
     assert "packed, so that nothing" in said(*run, "0", "--rerun", "all", code=4)[1]
     said("unpack", "--task", "sine")
-    said(*run, "0-1")
+    swept(Ledger(ledger.folder), SINE, {"seeds": [0, 1]})
 
 
 def test_other_tasks_of_a_packed_ledger_run(ledger, said):
     said("pack")
-    said("run", *QUICK, "--executor", "inline", "-q", "--seeds", "0")
+    swept(Ledger(ledger.folder), SINE)
     assert (ledger.folder / "smoke" / "sine").is_dir()
     assert len(Ledger(ledger.folder).runs()) == 17
 
 
 def test_verify_runs_packed_trials_again_and_stores_that_in_the_pack(ledger, said):
     shutil.rmtree(ledger.folder)
-    options = ["--tasks", "sine", "--budget", "8 epochs", "--seeds", "0", "--methods"]
-    twins = ["random_growth", "--set", 'twins=["flops"]']
-    said("run", *options, *twins, "--executor", "inline", "-q")
+    swept(ledger, SINE, {"methods": ["random_growth"], "twins": ["flops"]})
     said("pack")
     out, _ = said("verify", "--rerun", "9")
-    assert "4 of 4 reproduced" in out
+    assert "2 of 2 reproduced" in out
     (run,) = [r for r in Ledger(ledger.folder).runs() if r.label == "random_growth"]
     assert "reproduced (bits)" in said("show", run.id)[0]
     assert list(snapshot(ledger.folder / "smoke")) == ["sine.zip"]

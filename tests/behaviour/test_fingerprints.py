@@ -26,6 +26,7 @@ IMPOSSIBLE = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_no_number_moves_without_a_version(name):
     fingerprint = fingerprints()[name]
@@ -33,6 +34,7 @@ def test_no_number_moves_without_a_version(name):
     assert not lines, f"{guard.CURE}\n" + "\n".join(lines[:5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", list(guard.built_in_tasks()), ids=lambda task: task.name)
 def test_no_network_of_a_task_changes_without_a_version(task):
     lines = guard.unexpected_of_task(task, guard.task_numbers(task), guard.stored())
@@ -46,6 +48,7 @@ def test_the_numbers_are_those_of_todays_versions_and_cases():
     assert sorted(stored["networks"]) == sorted(t.name for t in guard.built_in_tasks()), cure
 
 
+@pytest.mark.slow
 def test_every_method_and_control_meets_every_kind_of_network():
     seen = {(c.method, c.task) for c in _configs()}
     growing = {*shipped_versions("method"), *CONTROLS, "tiny[exact=true]"} - {"fixed"}

@@ -8,6 +8,7 @@ from behaviour.mutations import MUTATIONS, mutated
 from nas_bench.behaviour import Change, Scope, changes, parsed_changes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_a_mutation_moves_numbers(mutation):
     fingerprint = fingerprints()[mutation.seen_by]
