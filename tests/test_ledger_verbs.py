@@ -112,7 +112,7 @@ def test_status_watches_until_interrupted(ledger):
     second = watching.stdout.readline()
     time.sleep(0.3)
     watching.send_signal(signal.SIGINT)
-    out, err = watching.communicate(timeout=30)
+    out, err = watching.communicate(timeout=60)
     assert first == "smoke digits tiny seed 0: ok\n"
     assert second.startswith("smoke digits gradmax seed 0: ")
     assert "diverged: DivergedError: the loss is NaN" in second + out

@@ -120,7 +120,7 @@ def test_what_answers_but_is_not_ray_is_one_sentence_within_seconds(capfd):
         with pytest.raises(ExecutionError, match="is no Ray cluster") as caught:
             executor("ray").execute([job()], Settings(address=address), Collector())
     assert "\n" not in str(caught.value)
-    assert time.monotonic() - start < 16
+    assert time.monotonic() - start < 30  # Ray itself tries for more than a minute
     assert capfd.readouterr() == ("", "")
 
 
@@ -193,7 +193,7 @@ def test_an_interrupt_stops_the_workers_and_is_raised_and_the_trial_is_preempted
     assert driver.stdout is not None
     assert driver.stdout.readline() == "started\n"
     driver.send_signal(number)
-    _, errors = driver.communicate(timeout=40)
+    _, errors = driver.communicate(timeout=120)
     assert errors.strip().splitlines()[-1] == error
     assert driver.returncode != 0
     assert Ledger(tmp_path).status(config("slow")) == "preempted"
