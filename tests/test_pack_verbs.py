@@ -128,6 +128,7 @@ def swept(ledger, *changes):
 SINE = {"tasks": ["sine"], "budget": "8 epochs", "methods": ["fixed"], "seeds": [0]}
 
 
+@pytest.mark.slow
 def test_running_into_a_pack_is_refused_with_the_way_on(ledger, said):
     run = ("run", *QUICK, "--executor", "inline", "-q", "--seeds")
     swept(ledger, SINE)
@@ -153,6 +154,7 @@ def test_other_tasks_of_a_packed_ledger_run(ledger, said):
     assert len(Ledger(ledger.folder).runs()) == 17
 
 
+@pytest.mark.slow
 def test_verify_runs_packed_trials_again_and_stores_that_in_the_pack(ledger, said):
     shutil.rmtree(ledger.folder)
     swept(ledger, SINE, {"methods": ["random_growth"], "twins": ["flops"]})

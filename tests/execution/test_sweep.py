@@ -9,6 +9,8 @@ from nas_bench.results.ledger import Ledger, LedgerError
 from nas_bench.results.lock import locked
 from nas_bench.trials.config import Budget, Twin
 
+pytestmark = pytest.mark.slow  # trials run
+
 
 @pytest.fixture
 def ledger(tmp_path):

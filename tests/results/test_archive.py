@@ -21,6 +21,7 @@ def ledger(tmp_path: Path) -> Ledger:
     return synthetic.sweep(tmp_path / "ledger", seeds=2)
 
 
+@pytest.mark.slow
 def test_random_damage_is_never_silent_and_never_a_crash(ledger: Ledger) -> None:
     path = packed(ledger)
     raw, chance = path.read_bytes(), random.Random(0)

@@ -20,6 +20,8 @@ from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
 from nas_bench.trials.messages import GrowthRecord, Record, Seconds
 from nas_bench.trials.trial import DivergedError, Start, TargetMissedError, Trial, run_trial
 
+pytestmark = pytest.mark.slow  # trials run
+
 
 @dataclass(frozen=True)
 class Bent(Task):

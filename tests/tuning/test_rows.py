@@ -16,6 +16,8 @@ from nas_bench.trials.planning import plan
 from nas_bench.trials.protocol import load_protocol
 from nas_bench.tuning.search import searches, tuned
 
+pytestmark = pytest.mark.slow  # trials run
+
 
 @pytest.fixture
 def ledger(tmp_path):

@@ -6,6 +6,8 @@ from nas_bench.trials.config import Budget, Schedule, TrialConfig
 from nas_bench.tuning.points import DIMENSIONS, points
 from nas_bench.tuning.space import Change, changes
 
+pytestmark = pytest.mark.slow  # trials run
+
 
 def trial(method="tiny", kind="free", **fields):
     schedule = Schedule(every=4, first=2, neurons=4)

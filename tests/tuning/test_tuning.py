@@ -12,6 +12,9 @@ from nas_bench.tuning.history import search_of, tunings
 from nas_bench.tuning.search import searches, tuned
 from nas_bench.tuning.space import Change
 
+pytestmark = pytest.mark.slow  # trials run
+
+
 SEARCH_SEED = 1000000
 
 
