@@ -50,6 +50,13 @@ def installed(kind: PluginKind) -> Iterator[Plugin]:
         yield from _of_entry(entry, kind)
 
 
+def strangers(kind: PluginKind) -> Iterator[Plugin]:
+    """The plugins of entry points that do not come with the package; only these are imported."""
+    for entry in entry_points(group=f"nas_bench.{kind}s"):
+        if not entry.value.startswith("nas_bench."):
+            yield from _of_entry(entry, kind)
+
+
 def in_file(path: Path, content: bytes | None = None) -> list[Plugin]:
     """The plugins of a Python file, imported under a name that depends on its path alone.
 

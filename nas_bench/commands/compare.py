@@ -145,8 +145,12 @@ def _p(pairing: "Pairing") -> str:
 
 def _remarks(pairing: "Pairing") -> Iterator[str]:
     """A line for each seed that counts as the worst, and for each row of mixed origin."""
+    from nas_bench.report.comparison import differing
     from nas_bench.text import one_line
 
+    if parts := differing(pairing.rows):
+        title = one_line(pairing.comparison.title)
+        yield f"{title}: not comparable, since the rows are of different {' and '.join(parts)}"
     for row in pairing.rows:
         place = one_line(f"{pairing.comparison.title}: {row.name}")
         for seed, why in pairing.missing(row).items():

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas_bench.report.comparison import Comparison, Row, estimate
+from nas_bench.report.comparison import Comparison, Row, differing, estimate
 from nas_bench.report.statistics import (
     TESTABLE,
     Difference,
@@ -142,7 +142,7 @@ def label(row: Row) -> str:
 
 
 def _difference(comparison: Comparison, first: Row, second: Row) -> Difference | None:
-    if math.isnan(comparison.worst):
+    if math.isnan(comparison.worst) or differing((first, second)):
         return None
     return paired(comparison.scores(first), comparison.scores(second))
 
@@ -157,6 +157,7 @@ def pairing_values(pairing: Pairing) -> dict[str, Any]:
         "budget": str(comparison.budget),
         "first": _row_values(pairing, pairing.first),
         "second": _row_values(pairing, pairing.second),
+        "differing": list(differing(pairing.rows)),
         "pairs": found.pairs if found else 0,
         "measured_pairs": pairing.measured,
         "difference": found and found.mean,

@@ -13,6 +13,8 @@ from nas_bench.commands.parameters import (
     counted,
     examples,
     json_option,
+    load_plugins,
+    plugin_option,
     print_json,
     results_folder,
     results_option,
@@ -48,6 +50,7 @@ def _formats(
 @click.command(epilog=_EPILOG)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
 @results_option()
+@plugin_option()
 @click.option(
     "--figures",
     callback=_formats,
@@ -58,9 +61,14 @@ def _formats(
 @json_option()
 @verbose_option()
 def report(
-    folder: Path | None, results: Path | None, figures: tuple[str, ...] | None, as_json: bool
+    folder: Path | None,
+    results: Path | None,
+    plugin_paths: tuple[Path, ...],
+    figures: tuple[str, ...] | None,
+    as_json: bool,
 ) -> int:
     """Write leaderboards, figures and a page of the results in FOLDER into its report/."""
+    load_plugins(plugin_paths)
     if folder and results:
         raise click.UsageError("give the folder once: as an argument or with --results")
     place = results_folder(folder or results)

@@ -15,6 +15,8 @@ from nas_bench.commands.parameters import (
     counted,
     examples,
     json_option,
+    load_plugins,
+    plugin_option,
     print_json,
     results_folder,
     results_option,
@@ -38,6 +40,7 @@ _EPILOG = examples(
 
 @click.command(epilog=_EPILOG)
 @results_option()
+@plugin_option()
 @click.option("--watch", is_flag=True, help="Keep looking, until Ctrl-C.")
 @click.option(
     "--every",
@@ -48,8 +51,15 @@ _EPILOG = examples(
 )
 @json_option()
 @verbose_option()
-def status(results: Path | None, watch: bool, every: float, as_json: bool) -> int:
+def status(
+    results: Path | None,
+    plugin_paths: tuple[Path, ...],
+    watch: bool,
+    every: float,
+    as_json: bool,
+) -> int:
     """Show how far the trials of a results folder are, also while others write into it."""
+    load_plugins(plugin_paths)
     folder = results_folder(results)
     if watch:
         if as_json:

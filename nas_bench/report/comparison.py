@@ -139,12 +139,7 @@ class Comparison:
     @property
     def differing(self) -> tuple[str, ...]:
         """What rows should share and do not: data, behaviour of the core or the task."""
-        ended = [run for row in self.rows for run in row.runs if run.status == "ok"]
-        data = {run.environment["data"] for run in ended if "data" in run.environment}
-        known = [run for run in ended if run.behaviour]
-        behaviours = {("core" in outdated(run), run.behaviour.get("task")) for run in known}
-        found = {"data": data, "behaviour": behaviours}
-        return tuple(name for name, values in found.items() if len(values) > 1)
+        return differing(self.rows)
 
     @property
     def without_result(self) -> tuple[tuple[Row, Run], ...]:
@@ -191,6 +186,16 @@ class Comparison:
         found = {run.seed: self.score(run.result) for run in row.runs if run.result}
         known = {seed: score for seed, score in found.items() if math.isfinite(score)}
         return {seed: known.get(seed, self.worst) for seed in sorted(row.asked)}
+
+
+def differing(rows: Iterable[Row]) -> tuple[str, ...]:
+    """What rows should share to be compared and do not: data, behaviour of core or task."""
+    ended = [run for row in rows for run in row.runs if run.status == "ok"]
+    data = {run.environment["data"] for run in ended if "data" in run.environment}
+    known = [run for run in ended if run.behaviour]
+    behaviours = {("core" in outdated(run), run.behaviour.get("task")) for run in known}
+    found = {"data": data, "behaviour": behaviours}
+    return tuple(name for name, values in found.items() if len(values) > 1)
 
 
 def kind_name(kind: str) -> str:

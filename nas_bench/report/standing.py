@@ -11,6 +11,7 @@ from nas_bench.report.comparison import (
     Estimate,
     Measure,
     Row,
+    differing,
     estimate,
     seconds,
     training_flops,
@@ -146,9 +147,9 @@ def standing(comparison: Comparison) -> Standing:
         ranks=shared_ranks(values, comparison.higher)
         if len(values) > 1 and not comparison.differing
         else dict.fromkeys(values),
-        pairs=_contrasts(asked, scores),
-        growing=tuple(c for family in families for c in _contrasts(family, scores)),
-        attribution=_contrasts(_attribution(comparison), scores),
+        pairs=_contrasts(comparison, asked, scores),
+        growing=tuple(c for family in families for c in _contrasts(comparison, family, scores)),
+        attribution=_contrasts(comparison, _attribution(comparison), scores),
         front={name: _front(comparison, own, scores, name) for name in (*COSTS, WITH_TUNING)},
         lacking=tuple(_lacking(comparison)),
     )
@@ -186,13 +187,15 @@ def _possible(comparison: Comparison, interval: Interval | None) -> Interval | N
 
 
 def _contrasts(
-    questions: Iterable[tuple[str, str, str]], scores: Mapping[str, Score]
+    comparison: Comparison, questions: Iterable[tuple[str, str, str]], scores: Mapping[str, Score]
 ) -> tuple[Contrast, ...]:
-    """The answers of one family; what has no scores is left out."""
+    """The answers of one family, of pairs of rows that have scores and are comparable."""
+    rows = {row.name: row for row in comparison.rows}
     asked = [
         (question, first, second)
         for question, first, second in questions
         if all(name in scores and _known(scores[name]) for name in (first, second))
+        and not (comparison.differing and differing((rows[first], rows[second])))
     ]
     found = [paired(scores[first].values, scores[second].values) for _, first, second in asked]
     answers = zip(asked, found, corrected(found), strict=True)

@@ -154,6 +154,8 @@ def _problems(archive: Archive, twice: list[Path]) -> Iterator[str]:
     refused = [name for name in archive.refused if name not in told]
     for name in refused[:_NAMED]:
         yield f"{name!r} is refused: {archive.refused[name]}"
+    if not archive.trials and not refused:
+        yield "it holds no trial"
     if len(refused) > _NAMED:
         yield f"and {len(refused) - _NAMED} more are refused"
     if twice:

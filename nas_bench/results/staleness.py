@@ -13,7 +13,7 @@ from typing import Any
 
 from nas_bench import plugins
 from nas_bench.behaviour import Change, Described, changes, reaches
-from nas_bench.discovery import PluginKind
+from nas_bench.discovery import Plugin, PluginKind, strangers
 from nas_bench.results.summary import Summary
 
 
@@ -25,7 +25,7 @@ def is_stale(
 ) -> bool:
     """Whether a trial would end otherwise today.
 
-    Of methods and tasks only those that come with the package or are loaded can be told.
+    Of methods and tasks those that come with the package, are installed or loaded can be told.
 
     Args:
         summary: of the trial.
@@ -85,8 +85,13 @@ def described(summary: Summary) -> Described:
 
 def versions(kind: PluginKind) -> dict[str, int]:
     """Today's behaviour versions of methods or tasks by name."""
-    given = plugins.given(kind)
-    return shipped_versions(kind) | {p.name: p.cls.version for p in given if p.cls is not None}
+    found = (*_strangers(kind), *plugins.given(kind))
+    return shipped_versions(kind) | {p.name: p.cls.version for p in found if p.cls is not None}
+
+
+@functools.cache
+def _strangers(kind: PluginKind) -> tuple[Plugin, ...]:
+    return tuple(strangers(kind))
 
 
 @functools.cache

@@ -75,7 +75,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         return mapping(path.read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
 
 

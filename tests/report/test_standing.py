@@ -9,7 +9,8 @@ import pytest
 import synthetic
 from synthetic import trial
 
-from nas_bench.report.comparison import comparisons
+from nas_bench.commands.pairing import paired_rows
+from nas_bench.report.comparison import comparisons, differing
 from nas_bench.report.footnotes import remarks
 from nas_bench.report.standing import Standing, standing
 from nas_bench.results.ledger import Ledger
@@ -251,3 +252,23 @@ def test_rows_of_different_data_or_behaviour_are_not_ranked(
     assert (set(found.ranks.values()) == {None}) == bool(differing)
     said = " ".join(remark.sentence for remark in remarks(found))
     assert ("Not comparable, so not ranked" in said) == bool(differing)
+
+
+def test_rows_of_different_data_are_not_tested_against_each_other(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for method, data in (("gradmax", "a"), ("tiny", "b"), ("fixed", "b")):
+        for seed in SEEDS:
+            config = trial(method, seed)
+            synthetic.begin(ledger, config)
+            ledger.write(config, {"type": "loaded", "environment": {"data": data}})
+            for record in synthetic.records(config):
+                ledger.write(config, synthetic.as_dict(record))
+            ledger.finish(config)
+    (comparison,) = comparisons(ledger.runs())
+    found = standing(comparison)
+    assert {(c.first, c.second) for c in found.growing} == {("tiny", "fixed")}
+    assert {frozenset((c.first, c.second)) for c in found.pairs} == {frozenset(("tiny", "fixed"))}
+    rows = {row.name: row for row in comparison.rows}
+    (pairing,) = paired_rows([comparison], "gradmax", "fixed")
+    assert pairing.difference is pairing.adjusted is None
+    assert differing((rows["gradmax"], rows["fixed"])) == ("data",)

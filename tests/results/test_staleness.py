@@ -11,6 +11,7 @@ from synthetic import trial
 from nas_bench import plugins
 from nas_bench.behaviour import Change, Scope, earlier
 from nas_bench.discovery import PluginKind
+from nas_bench.results import staleness
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.staleness import (
     described,
@@ -141,3 +142,24 @@ def test_a_version_that_is_no_whole_number_is_refused(
     file.write_text(text.replace("    summary:", f"    version = {version}\n    summary:", 1))
     with pytest.raises(plugins.PluginError, match="use a whole number of at least 1"):
         plugins.load_path(file)
+
+
+def test_versions_of_installed_plugins_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = METHOD.replace("{name}", "installed").replace("{Name}", "Installed")
+    stated = "    version: ClassVar[int] = 2\n    summary:"
+    (tmp_path / "stranger_of_age.py").write_text(text.replace("    summary:", stated, 1))
+    metadata = tmp_path / "stranger_of_age-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: stranger-of-age\nVersion: 1\n"
+    )
+    entry = "[nas_bench.methods]\nstranger = stranger_of_age:Installed\n"
+    (metadata / "entry_points.txt").write_text(entry)
+    monkeypatch.syspath_prepend(tmp_path)
+    staleness._strangers.cache_clear()
+    try:
+        assert versions("method")["installed"] == 2
+    finally:
+        staleness._strangers.cache_clear()
