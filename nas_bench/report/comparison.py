@@ -136,7 +136,7 @@ class Comparison:
         where = f"{self.protocol} v{self.version} · {kind_name(self.kind)}"
         return f"{self.task} · {where} · {self.budget}"
 
-    @property
+    @cached_property
     def differing(self) -> tuple[str, ...]:
         """What rows should share and do not: data, behaviour of the core or the task."""
         return differing(self.rows)
