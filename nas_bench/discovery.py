@@ -1,5 +1,6 @@
 """Where plugins come from: entry points, and files that someone names."""
 
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -43,18 +44,14 @@ class Plugin:
     error: str | None = None
 
 
-def installed(kind: PluginKind) -> Iterator[Plugin]:
+def installed(kind: PluginKind) -> tuple[Plugin, ...]:
     """The plugins of all entry points of a kind."""
-    entries = {entry.value: entry for entry in entry_points(group=f"nas_bench.{kind}s")}
-    for _, entry in sorted(entries.items()):
-        yield from _of_entry(entry, kind)
+    return _installed(kind, tuple(sys.path))
 
 
-def strangers(kind: PluginKind) -> Iterator[Plugin]:
+def strangers(kind: PluginKind) -> tuple[Plugin, ...]:
     """The plugins of entry points that do not come with the package; only these are imported."""
-    for entry in entry_points(group=f"nas_bench.{kind}s"):
-        if not entry.value.startswith("nas_bench."):
-            yield from _of_entry(entry, kind)
+    return _strangers(kind, tuple(sys.path))
 
 
 def in_file(path: Path, content: bytes | None = None) -> list[Plugin]:
@@ -112,6 +109,23 @@ def base(kind: PluginKind) -> type:
     from nas_bench.training.task import Task
 
     return Task
+
+
+@functools.cache  # by the search path: reading the metadata of all packages takes 10 ms
+def _entries(kind: PluginKind, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    entries = {entry.value: entry for entry in entry_points(group=f"nas_bench.{kind}s")}
+    return tuple(entry for _, entry in sorted(entries.items()))
+
+
+@functools.cache
+def _installed(kind: PluginKind, path: tuple[str, ...]) -> tuple[Plugin, ...]:
+    return tuple(found for entry in _entries(kind, path) for found in _of_entry(entry, kind))
+
+
+@functools.cache
+def _strangers(kind: PluginKind, path: tuple[str, ...]) -> tuple[Plugin, ...]:
+    others = (e for e in _entries(kind, path) if not e.value.startswith("nas_bench."))
+    return tuple(found for entry in others for found in _of_entry(entry, kind))
 
 
 def _keep(module: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from nas_bench import plugins
 from nas_bench.behaviour import Change, Described, changes, reaches
-from nas_bench.discovery import Plugin, PluginKind, strangers
+from nas_bench.discovery import PluginKind, strangers
 from nas_bench.results.summary import Summary
 
 
@@ -85,13 +85,8 @@ def described(summary: Summary) -> Described:
 
 def versions(kind: PluginKind) -> dict[str, int]:
     """Today's behaviour versions of methods or tasks by name."""
-    found = (*_strangers(kind), *plugins.given(kind))
+    found = (*strangers(kind), *plugins.given(kind))
     return shipped_versions(kind) | {p.name: p.cls.version for p in found if p.cls is not None}
-
-
-@functools.cache
-def _strangers(kind: PluginKind) -> tuple[Plugin, ...]:
-    return tuple(strangers(kind))
 
 
 @functools.cache
