@@ -37,8 +37,8 @@ def asks_for_crashes(config: pytest.Config) -> bool:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """No worker where processes, nodes and disks end: these tests have the machine alone."""
-    return 0 if asks_for_crashes(config) else None
+    """One more than cores, since some wait for Ray; none where processes, nodes and disks end."""
+    return 0 if asks_for_crashes(config) else (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
