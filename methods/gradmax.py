@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Generator
+from torch import Generator, nn
 
 from nas_bench.growth import (
     GrowthMethod,
@@ -28,6 +28,7 @@ class GradMax(GrowthMethod):
 
     Attributes:
         scale: norm of each fan-out as a fraction of the mean norm of the next layer's columns.
+        samples: of the minibatch whose gradient is maximised.
 
     References:
         GradMax: Growing Neural Networks using Gradient Information, Evci, van Merriënboer,
@@ -39,9 +40,14 @@ class GradMax(GrowthMethod):
     reference: ClassVar[str] = "Evci et al., ICLR 2022, arXiv 2201.05125"
     search_space: ClassVar[Mapping[str, Range]] = {"scale": LogUniform(0.1, 2.0)}
 
+    version: ClassVar[int] = 2
+
     scale: float = 0.5
+    samples: int = 128
 
     def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ValueError(f"samples is {self.samples}, expected at least 1")
         if not self.scale > 0:
             raise ValueError(f"scale is {self.scale}, expected a number greater than 0")
 
@@ -58,6 +64,10 @@ class GradMax(GrowthMethod):
     def needs(self, site: Site) -> Need:
         """See the base class."""
         return Need.GOAL
+
+    def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
+        """See the base class."""
+        return self.samples
 
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""

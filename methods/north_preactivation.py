@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from nas_bench.growth import (
     GrowthMethod,
@@ -43,6 +43,8 @@ class NorthPreactivation(GrowthMethod):
     summary: ClassVar[str] = "orthogonal new pre-activities, zero fan-out"
     reference: ClassVar[str] = "Maile et al., AutoML 2022, arXiv 2202.08539"
 
+    version: ClassVar[int] = 2
+
     candidates: int = 1000
     effective: float = 0.01
 
@@ -60,6 +62,12 @@ class NorthPreactivation(GrowthMethod):
     def needs(self, site: Site) -> Need:
         """See the base class."""
         return Need.PATCHES | Need.SAMPLES
+
+    def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
+        """Twice the width of the widest layer, as the authors' buffer of activations."""
+        layers = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
+        widest = max(len(module.weight) for module in layers)
+        return 2 * max(widest, site.width(model) + k)
 
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""

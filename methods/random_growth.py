@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import ClassVar
 
-from torch import Generator
+from torch import Generator, nn
 
 from nas_bench.growth import (
     GrowthMethod,
@@ -12,8 +12,11 @@ from nas_bench.growth import (
     NewNeurons,
     Site,
     SiteStatistics,
+    UpdateAmplitude,
+    check_step_options,
     gaussian,
     random_fan_in,
+    statistics_batch,
     zero_fan_out_neurons,
 )
 
@@ -25,6 +28,10 @@ class RandomGrowth(GrowthMethod):
     Attributes:
         update: also apply TINY's δW*, the best update of the existing weights.
         zero_fan_out: silent neurons instead, with the mean norm of the present rows.
+        ridge: of δW*, as TINY's.
+        update_amplitude: of δW*, as TINY's.
+        largest_amplitude: ε up to which is searched; the paper has 1.
+        statistics_factor: of δW*, as TINY's.
 
     References:
         Growing Tiny Networks, appendix E.1.1, Verbockhaven et al., 2024.
@@ -35,10 +42,17 @@ class RandomGrowth(GrowthMethod):
     summary: ClassVar[str] = "Kaiming-normal new neurons"
     reference: ClassVar[str] = "Verbockhaven et al., TMLR 2024, arXiv 2405.19816, E.1.1"
 
+    version: ClassVar[int] = 2
+
     update: bool = False
     zero_fan_out: bool = False
+    ridge: float = 1e-3
+    update_amplitude: UpdateAmplitude = "search"
+    largest_amplitude: float = 1.0
+    statistics_factor: float = 0.01
 
     def __post_init__(self) -> None:
+        check_step_options(self.ridge, self.largest_amplitude, self.statistics_factor)
         if self.update and self.zero_fan_out:
             raise ValueError("random_growth takes update or zero_fan_out, not both")
 
@@ -56,6 +70,12 @@ class RandomGrowth(GrowthMethod):
         """See the base class."""
         return Need.HIDDEN | Need.GOAL if self.update else Need.NOTHING
 
+    def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
+        """See the base class."""
+        if not self.update:
+            return super().statistics_samples(site, model, k)
+        return statistics_batch(site.inputs(model), site.positions, self.statistics_factor)
+
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""
         if self.zero_fan_out:
@@ -68,5 +88,7 @@ class RandomGrowth(GrowthMethod):
             fan_in=fan_in,
             fan_out=fan_out.reshape(k, taps, d),
             gains=fan_in.new_zeros(k),
-            weight_update=statistics.weight_update if self.update else None,
+            weight_update=statistics.ridged(self.ridge).weight_update if self.update else None,
+            update_amplitude=self.update_amplitude,
+            largest_amplitude=self.largest_amplitude,
         )

@@ -5,19 +5,23 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import ClassVar
 
-from torch import Generator
+from torch import Generator, nn
 
 from nas_bench.growth import (
     Choice,
     GrowthMethod,
+    LogUniform,
     Need,
     NewNeurons,
     Range,
     Site,
     SiteStatistics,
+    UpdateAmplitude,
+    check_step_options,
     exact_neurons,
     leading_directions,
     significance,
+    statistics_batch,
 )
 
 
@@ -36,6 +40,12 @@ class Tiny(GrowthMethod):
         significance: drop neurons whose gain could be chance (appendix D.3).
         exact: behind several taps, go on from these neurons by alternating least squares to ones
             that minimise the norm itself.
+        ridge: ρ of S + ρ s̄ I and S₁ + ρ s̄₁ I, s̄ their features' mean power (the constant 1 has no
+            ridge); 0 for the exact solutions of the paper.
+        update_amplitude: that of δW*: "search": its own line search, before the neurons'; "one":
+            none, Algorithm 3 to the letter; "shared": that of the neurons.
+        largest_amplitude: ε up to which is searched; the paper has 1.
+        statistics_factor: c of the statistics batch, clip(c p²/P, 500, dataset) samples (D.1).
 
     References:
         Growing Tiny Networks: Spotting Expressivity Bottlenecks and Fixing Them Optimally,
@@ -45,12 +55,24 @@ class Tiny(GrowthMethod):
     name: ClassVar[str] = "tiny"
     summary: ClassVar[str] = "neurons that best reduce the expressivity bottleneck"
     reference: ClassVar[str] = "Verbockhaven et al., TMLR 2024, arXiv 2405.19816"
-    search_space: ClassVar[Mapping[str, Range]] = {"significance": Choice((True, False))}
+    version: ClassVar[int] = 2
+    search_space: ClassVar[Mapping[str, Range]] = {
+        "significance": Choice((True, False)),
+        "ridge": LogUniform(1e-5, 1e-1),
+        "statistics_factor": LogUniform(0.01, 1.0),
+    }
 
     projection: bool = True
     update: bool = True
     significance: bool = True
     exact: bool = False
+    ridge: float = 1e-3
+    update_amplitude: UpdateAmplitude = "search"
+    largest_amplitude: float = 1.0
+    statistics_factor: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_step_options(self.ridge, self.largest_amplitude, self.statistics_factor)
 
     @property
     def searches_amplitude(self) -> bool:
@@ -64,12 +86,17 @@ class Tiny(GrowthMethod):
             needs |= Need.HIDDEN | Need.CROSS
         if site.map is not None:
             needs |= Need.MAPS
-        elif self.significance and site.positions > 1:
+        elif self.significance:
             needs |= Need.SAMPLES
         return needs
 
+    def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
+        """See the base class."""
+        return statistics_batch(site.inputs(model), site.positions, self.statistics_factor)
+
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""
+        statistics = statistics.ridged(self.ridge)
         T = statistics.whitening
         if self.projection:
             N = statistics.residual_cross_covariance
@@ -95,4 +122,6 @@ class Tiny(GrowthMethod):
             threshold=threshold,
             dropped=min(len(gains), k) - kept,
             rescaled=t,
+            update_amplitude=self.update_amplitude,
+            largest_amplitude=self.largest_amplitude,
         )

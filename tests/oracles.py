@@ -257,6 +257,7 @@ def loss_value(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> float:
 
 
 AMPLITUDES = [0.0] + [2.0**j for j in range(-20, 5)]
+AMPLITUDES_TO_ONE = AMPLITUDES[:-4]
 """Alg. 2 as read: {0} ∪ {2^j, j = 4 … −20}, rising, so that the first least is the smaller."""
 
 

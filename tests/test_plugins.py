@@ -74,7 +74,10 @@ def test_a_canonical_spec_is_its_own():
     [
         ("tni", "unknown method 'tni': did you mean tiny"),
         ("tiny[projektion=false]", "method tiny: unknown option 'projektion': did you mean proj"),
-        ("tiny[k=5]", "unknown option 'k': choose from exact, projection, significance, update"),
+        (
+            "tiny[k=5]",
+            "unknown option 'k': choose from exact, largest_amplitude, projection, ridge",
+        ),
         ("tiny[update=abc]", "option update cannot be 'abc': expected true or false"),
         ("gradmax[scale=true]", "option scale cannot be True: expected a number"),
         ("gradmax[scale=NaN]", "option scale cannot be nan"),

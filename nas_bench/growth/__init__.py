@@ -12,7 +12,13 @@ from nas_bench.growth.kaiming import (
 from nas_bench.growth.layers import SiteError
 from nas_bench.growth.linalg import leading_directions, whitening
 from nas_bench.growth.measure import measure, statistics_batch
-from nas_bench.growth.method import GrowthMethod, Need, NewNeurons
+from nas_bench.growth.method import (
+    GrowthMethod,
+    Need,
+    NewNeurons,
+    UpdateAmplitude,
+    check_step_options,
+)
 from nas_bench.growth.search_space import Choice, LogUniform, Range
 from nas_bench.growth.significance import Significance, significance
 from nas_bench.growth.sites import Refusal, Site, Survey
@@ -33,6 +39,8 @@ __all__ = [
     "SiteError",
     "SiteStatistics",
     "Survey",
+    "UpdateAmplitude",
+    "check_step_options",
     "exact_neurons",
     "find_sites",
     "gaussian",

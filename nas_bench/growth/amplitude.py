@@ -1,28 +1,25 @@
-"""Sign, scale and amplitude of new neurons, searched on one fixed minibatch.
+"""Sign, scale and amplitude of a growth step, searched on one fixed minibatch.
 
-Algorithm 2 of *Growing Tiny Networks* (arXiv 2405.19816), with ε = 0 and the update of the
-existing weights included in the norm.
+Algorithm 2 of *Growing Tiny Networks* (arXiv 2405.19816), with ε = 0, once for the update δW* of
+the existing weights and once for the new neurons.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from nas_bench.growth.capture import Batch, Captured, Loss, Quota, capture, mean_loss
+from nas_bench.growth.capture import Batch, Captured, Loss, capture, mean_loss
 from nas_bench.growth.layers import Layer, applied, columns, layer, with_weight
-from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.method import NewNeurons
 from nas_bench.growth.paths import follow, follow_linear, follow_linearised
 from nas_bench.growth.rerun import Rerun
 from nas_bench.growth.sites import Site
-from nas_bench.growth.statistics import SiteStatistics
 
 AMPLITUDES = tuple(2.0**j for j in range(-20, 5))
-SEARCH_SAMPLES = 500
 TIE = 1e-9
 
 Path = Callable[[Tensor], Tensor]
@@ -33,18 +30,23 @@ class Step:
     """A growth of one site, ready to be applied.
 
     Attributes:
-        neurons: with their final signs and amplitudes.
-        amplitude: ε*, None if none was searched, 0 if every step made the loss worse.
-        scale: γ, None if no amplitude was searched.
-        predicted: drop of the loss at ε* to first order, on the minibatch.
-        measured: drop of the loss at ε*, on the minibatch.
+        neurons: with their final signs and amplitudes, and the weight update with its own; none
+            where every amplitude of theirs makes the loss worse.
+        predicted: drop of the loss to first order, on the minibatch.
+        measured: drop of the loss, on the minibatch.
+        amplitude: ε* of the neurons, None if none was searched, 0 if none lowers the loss.
+        scale: γ of the neurons, None if no amplitude was searched.
+        update_amplitude: ε* of the weight update, None if there is none.
+        update_scale: γ of the weight update, 1 where it is applied as it is.
     """
 
     neurons: NewNeurons
-    amplitude: float | None
-    scale: float | None
     predicted: float
     measured: float
+    amplitude: float | None = None
+    scale: float | None = None
+    update_amplitude: float | None = None
+    update_scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Search:
         batch: inputs and targets.
         loss: of (outputs, targets).
         seen: the batch inside the model.
+        shift: what a weight update that is to be applied first adds to the next layer's outputs;
+            `seen` is then what the updated model shows.
     """
 
     model: nn.Module
@@ -77,6 +81,7 @@ class Search:
     batch: Batch
     loss: Loss
     seen: Captured
+    shift: Tensor | None = None
 
     @classmethod
     def at(
@@ -85,6 +90,29 @@ class Search:
         """One search for every site, from one forward and backward pass."""
         seen = capture(model, sites, batch, loss, goals=True)
         return {site.name: cls(model, site, batch, loss, seen) for site in sites}
+
+    def updated(self, neurons: NewNeurons) -> "Search":
+        """The same minibatch in the model with the weight update of these neurons applied."""
+        name = self.site.next
+        shift = self.contribution(neurons.update_alone()).requires_grad_()
+        with torch.enable_grad():
+            value = mean_loss(self.model, self.batch, self.loss, name, shift)
+            (gradient,) = torch.autograd.grad(value, shift)
+        seen = replace(
+            self.seen,
+            loss=float(value.detach()),
+            outputs={**self.seen.outputs, name: self.seen.outputs[name] + shift.detach()},
+            goals={**self.seen.goals, name: -self.seen.samples * gradient},
+        )
+        return replace(self, seen=seen, shift=shift.detach())
+
+    def scale(self, neurons: NewNeurons) -> float:
+        """γ = ‖a‖ / ‖v_new + δW* b₁‖, v_new linearised; 1 where either norm is 0."""
+        change = self.contribution(neurons, partial(follow_linear, self.site.path))
+        activity = self.seen.outputs[self.site.next]
+        sizes = [float(x.double().square().sum()) for x in (activity, change)]
+        ratio = math.sqrt(sizes[0] / sizes[1]) if sizes[1] > 0 else 0.0
+        return ratio if math.isfinite(ratio) and ratio > 0 else 1.0
 
     def contribution(self, neurons: NewNeurons, path: Path | None = None) -> Tensor:
         """What the neurons and the weight update add to the next layer, shape (n, …, d).
@@ -102,14 +130,17 @@ class Search:
 
     def loss_with(self, change: Tensor, rerun: Rerun | None = None) -> float:
         """Mean loss with something added to the next layer; nan counts as infinite."""
+        change = change if self.shift is None else change + self.shift
         with torch.no_grad():
             value = mean_loss(self.model, self.batch, self.loss, self.site.next, change, rerun)
         return math.inf if value.isnan() else float(value)
 
-    def losses(self, changes: Callable[[float], Tensor]) -> dict[float, float]:
-        """`loss_with` the change of every amplitude."""
-        rerun = Rerun(self.model, self.site.next)
-        return {e: self.loss_with(changes(e), rerun) for e in AMPLITUDES}
+    def losses(
+        self, changes: Callable[[float], Tensor], largest: float = 1.0
+    ) -> dict[float, float]:
+        """`loss_with` the change of every amplitude up to the largest, and without any at 0."""
+        rerun, tried = Rerun(self.model, self.site.next), [e for e in AMPLITUDES if e <= largest]
+        return {0.0: self.seen.loss} | {e: self.loss_with(changes(e), rerun) for e in tried}
 
     def predicted_drop(self, neurons: NewNeurons) -> float:
         """First-order drop of the mean loss, exact also where the path has a kink at 0."""
@@ -127,6 +158,8 @@ class Search:
         The linear term does not depend on the sign, an activation like ReLU does, and a
         decomposition leaves it to the machine. Ties: the largest |ω| entry is positive.
         """
+        if not len(neurons):
+            return neurons
         z = self._pre_activity(neurons.fan_in)
         plus, minus = (follow(self.model, self.site.path, s * z) for s in (1, -1))
         wanted = self._wanted(neurons, plus)
@@ -161,10 +194,11 @@ class Search:
         if slope == 0:
             return Probe(0.0, 0.0)
         start = self._linear(neurons)
+        at_rest = self._pre_activity(neurons.fan_in)
         direction = self._pre_activity(gradients[0]), columns(self._next, gradients[1])
 
         def after(rate: float) -> Tensor:
-            z, w = start.pre_activity - rate * direction[0], start.fan_out - rate * direction[1]
+            z, w = at_rest - rate * direction[0], start.fan_out - rate * direction[1]
             return self._contribution(replace(start, pre_activity=z, fan_out=w), 1.0, None)
 
         size = sum(float(w.double().square().sum()) for w in (neurons.fan_in, neurons.fan_out))
@@ -181,14 +215,18 @@ class Search:
         return layer(self.model, self.site.next)
 
     def _linear(self, neurons: NewNeurons) -> "_LinearParts":
-        z, update = self._pre_activity(neurons.fan_in), None
+        hidden, update = self.seen.inputs[self.site.next], None
         if neurons.weight_update is not None:
-            hidden = self.seen.inputs[self.site.next]
             update = applied(self._next, hidden, _to(neurons.weight_update, hidden))
-        fan_out = columns(self._next, _to(neurons.fan_out, z))
+        z = self._pre_activity(neurons.fan_in) if len(neurons) else None
+        fan_out = columns(self._next, _to(neurons.fan_out, hidden))
         return _LinearParts(z, fan_out, update, neurons.copied)
 
     def _contribution(self, parts: "_LinearParts", amplitude: float, path: Path | None) -> Tensor:
+        if parts.pre_activity is None:
+            if parts.update is None:
+                return torch.zeros_like(self.seen.outputs[self.site.next])
+            return amplitude * parts.update
         root = math.sqrt(amplitude)
         z = parts.pre_activity * root
         z = path(z) if path else follow(self.model, self.site.path, z, parts.copied)
@@ -215,70 +253,16 @@ class _LinearParts:
     """What is linear in the weights of a step, on the minibatch.
 
     Attributes:
-        pre_activity: αᵀb₂ of the new neurons, shape (n, …, k) or (n, k, H, W).
+        pre_activity: αᵀb₂ of the new neurons, shape (n, …, k) or (n, k, H, W); None of none.
         fan_out: ω, as new input columns of the next layer's weight.
         update: δW* b₁, shape of the next layer's output, or None.
         copied: as in the neurons.
     """
 
-    pre_activity: Tensor
+    pre_activity: Tensor | None
     fan_out: Tensor
     update: Tensor | None
     copied: Tensor | None
-
-
-def scale(statistics: SiteStatistics, neurons: NewNeurons) -> float:
-    """γ = ‖a‖ / ‖v_new + δW* b₁‖ over the statistics batch, 1 where either norm is 0.
-
-    With rows both norms are quadratic in the statistics; with maps they are taken on those kept.
-    In neither case the network runs again.
-    """
-    if statistics.maps is not None:
-        return _scale_on_maps(statistics, statistics.maps, neurons)
-    Z = neurons.fan_out.flatten(1).T @ neurons.fan_in
-    step = (Z @ statistics.covariance * Z).sum()
-    if neurons.weight_update is not None:
-        update = neurons.weight_update
-        step = step + 2 * (Z @ statistics.hidden_cross * update).sum()
-        step = step + (update @ statistics.hidden_covariance * update).sum()
-    W = statistics.next_weight
-    return _ratio(float((W @ statistics.hidden_covariance * W).sum()), float(step))
-
-
-def _scale_on_maps(statistics: SiteStatistics, maps: SiteMaps, neurons: NewNeurons) -> float:
-    step = maps.change(neurons.fan_in, neurons.fan_out)
-    if neurons.weight_update is not None:
-        step = step + maps.fitted(neurons.weight_update)
-    activity = maps.fitted(statistics.next_weight)
-    sizes = [float(x.double().square().sum()) for x in (activity, step)]
-    return _ratio(sizes[0], sizes[1])
-
-
-def measured_scales(
-    model: nn.Module,
-    proposals: Mapping[Site, NewNeurons],
-    batches: Iterable[Batch],
-    loss: Loss,
-    samples: Mapping[str, int] | None = None,
-) -> dict[str, float]:
-    """γ of proposals for several sites by one forward pass, where S was not needed otherwise.
-
-    A pass costs a fraction of the sums that S needs, and who does not read S does not pay for it.
-    """
-    activity = dict.fromkeys((site.name for site in proposals), 0.0)
-    step, quota = dict(activity), Quota(samples)
-    for batch in batches:
-        wanting = quota.wanting(proposals)
-        whole = capture(model, wanting, batch, loss, goals=False)
-        for site in wanting:
-            neurons, seen = proposals[site], whole.first(quota.take(site, whole.samples))
-            search = Search(model, site, batch, loss, seen)
-            change = search.contribution(neurons, partial(follow_linear, site.path))
-            step[site.name] += float(change.double().square().sum())
-            activity[site.name] += float(seen.outputs[site.next].double().square().sum())
-        if not quota.wanting(proposals):
-            break
-    return {name: _ratio(activity[name], step[name]) for name in step}
 
 
 def with_amplitude(neurons: NewNeurons, factor: float) -> NewNeurons:
@@ -292,36 +276,73 @@ def with_amplitude(neurons: NewNeurons, factor: float) -> NewNeurons:
     )
 
 
-def line_search(search: Search, neurons: NewNeurons, gamma: float, *, allow_zero: bool) -> Step:
-    """Orient and scale the neurons, and give them the amplitude with the lowest loss.
+def line_search(search: Search, proposal: NewNeurons) -> Step:
+    """The amplitudes with the lowest loss on the minibatch, of the weight update and the neurons.
 
-    ε* is the argmin over {0} ∪ {2^j, j = 4 … −20} of the loss on the minibatch, ties to the
-    smaller.
-
-    Args:
-        search: the minibatch.
-        neurons: as proposed.
-        gamma: their scale.
-        allow_zero: whether "add nothing" is a candidate.
+    By `proposal.update_amplitude`: "search": the update first, then the neurons in the updated
+    network, each with its own γ and ε; "one": the neurons alone, and the update as it is beside
+    them, as Algorithms 2 and 3 have it; "shared": both with the same γ and ε.
     """
-    oriented = search.oriented(with_amplitude(neurons, gamma))
-    losses = search.losses(search.contributions(oriented))
-    if allow_zero:
-        losses = {0.0: search.seen.loss, **losses}
-    best = min(losses, key=_order(losses))
-    return Step(
-        neurons=with_amplitude(oriented, best),
-        amplitude=best,
-        scale=gamma,
-        predicted=best * search.predicted_drop(oriented),
-        measured=search.seen.loss - losses[best],
+    update, neurons = proposal.update_alone(), replace(proposal, weight_update=None)
+    if proposal.weight_update is None or proposal.update_amplitude == "shared":
+        step = _searched(search, proposal)
+        joint = proposal.weight_update is not None
+        return replace(
+            step,
+            update_amplitude=step.amplitude if joint else None,
+            update_scale=step.scale if joint else None,
+        )
+    if proposal.update_amplitude == "one":
+        own, change = _searched(search, neurons), search.contribution(update)
+        together = replace(own.neurons, weight_update=proposal.weight_update)
+        measured = search.seen.loss - search.loss_with(search.contribution(together))
+        predicted = own.predicted + search.first_order_drop(change)
+        return replace(
+            own, neurons=together, predicted=predicted, measured=measured, update_amplitude=1.0,
+            update_scale=1.0,
+        )  # fmt: skip
+    first = _searched(search, update)
+    own = _searched(search.updated(first.neurons) if first.amplitude else search, neurons)
+    return replace(
+        own,
+        neurons=replace(own.neurons, weight_update=first.neurons.weight_update),
+        predicted=first.predicted + own.predicted,
+        measured=first.measured + own.measured,
+        update_amplitude=first.amplitude,
+        update_scale=first.scale,
     )
 
 
-def _ratio(activity: float, step: float) -> float:
-    """√(activity/step), 1 where either is 0."""
-    ratio = math.sqrt(max(activity, 0.0) / step) if step > 0 else 0.0
-    return ratio if math.isfinite(ratio) and ratio > 0 else 1.0
+def predicted_gain(search: Search, proposal: NewNeurons) -> float:
+    """First-order drop of the loss at ε = 1, where nothing is searched."""
+    update, neurons = proposal.update_alone(), replace(proposal, weight_update=None)
+    if proposal.weight_update is None or proposal.update_amplitude == "shared":
+        return search.predicted_drop(_unit(search, proposal))
+    if proposal.update_amplitude == "search":
+        update = _unit(search, update)
+    return search.predicted_drop(update) + search.predicted_drop(_unit(search, neurons))
+
+
+def _unit(search: Search, part: NewNeurons) -> NewNeurons:
+    """A part of a step, oriented, as it is at ε = 1."""
+    return search.oriented(with_amplitude(part, search.scale(part)))
+
+
+def _searched(search: Search, part: NewNeurons) -> Step:
+    """A part of a step with its ε* = argmin over {0} ∪ {2^j ≤ the largest}."""
+    if not len(part) and part.weight_update is None:
+        return Step(part, 0.0, 0.0)
+    gamma = search.scale(part)
+    oriented = search.oriented(with_amplitude(part, gamma))
+    losses = search.losses(search.contributions(oriented), part.largest_amplitude)
+    best = min(losses, key=_order(losses))
+    return Step(
+        neurons=with_amplitude(oriented, best) if best else part.none(),
+        predicted=best * search.predicted_drop(oriented),
+        measured=search.seen.loss - losses[best],
+        amplitude=best,
+        scale=gamma,
+    )
 
 
 def _by_neuron(h: Tensor, neurons: int, maps: bool) -> Tensor:

@@ -8,6 +8,10 @@ Status = Literal[
 ]
 
 
+STEEP = 5.0
+"""How many times larger a growth may make the norm of the next layer without a warning."""
+
+
 @dataclass(frozen=True)
 class GrowthEvent:
     """One attempt to grow one site.
@@ -22,13 +26,19 @@ class GrowthEvent:
         filled: neurons with zero fan-out that the engine added to reach the number asked for.
         gains: λ of the neurons proposed.
         threshold: the gain below which a neuron was not significant, None if not tested.
-        amplitude: ε*, None if not searched.
-        scale: γ, None if not searched.
+        amplitude: ε* of the neurons, None if not searched.
+        scale: γ of the neurons, None if not searched.
+        update_amplitude: ε* of δW*, None where none was applied.
+        update_scale: γ of δW*, likewise.
+        update_norm: ‖δW*‖ (Frobenius) as proposed, None if the method has none.
+        next_norm_before: ‖W‖ (Frobenius) of the next layer.
+        next_norm_after: the same after the growth.
         predicted: drop of the mean loss to first order, on the search minibatch.
         measured: drop of the mean loss, on the search minibatch.
         score: what sites were ranked by, None if they were not.
         flops: multiply-adds by part; one pass for several sites is booked with the first.
         seconds: likewise.
+        warning: what may make the next training steps unstable, or None.
     """
 
     site: str
@@ -42,8 +52,25 @@ class GrowthEvent:
     threshold: float | None
     amplitude: float | None
     scale: float | None
+    update_amplitude: float | None
+    update_scale: float | None
+    update_norm: float | None
+    next_norm_before: float
+    next_norm_after: float
     predicted: float
     measured: float
     score: float | None
     flops: dict[str, float]
     seconds: dict[str, float]
+    warning: str | None = None
+
+
+def steepness(site: str, norms: tuple[float, float]) -> str | None:
+    """What may make the next training steps unstable, given ‖W‖ of the next layer."""
+    before, after = norms
+    if after <= STEEP * before or before == 0:
+        return None
+    return (
+        f"the weights that read {site} grew {after / before:.3g}-fold, from norm {before:.3g} to "
+        f"{after:.3g}: the next training steps may be unstable"
+    )

@@ -5,7 +5,8 @@ minimises a Cauchy–Schwarz bound. Here alternating least squares goes on from 
 
     Ψ − 2 Σ_o ⟨N_o, Z_o⟩ + Σ_oo' ⟨Z_o, G_oo' Z_o'⟩,  Z_o = Σ_k α_k ω_{k,o}ᵀ,
 
-with the Gram G_oo' = E Σ_q ū(q, o) ū(q, o')ᵀ of what all pairs of taps read.
+with the Gram G_oo' = E Σ_q ū(q, o) ū(q, o')ᵀ of what all pairs of taps read, and on its diagonal
+an equal share of the ridge of S = Σ_o G_oo.
 """
 
 import torch
@@ -44,7 +45,7 @@ def exact_neurons(
         return fan_in, fan_out
     problem = _Bilinear.at(statistics, projected, len(fan_in))
     T = statistics.whitening
-    a = fan_in @ statistics.covariance @ T  # α = T a where α lies in the span of T
+    a = fan_in @ statistics.ridged_covariance @ T  # α = T a where α lies in the span of T
     gained = 0.0
     for _ in range(ROUNDS):
         fan_out = problem.best_fan_out(a)
@@ -59,7 +60,7 @@ def exact_neurons(
 
 
 class _Bilinear:
-    """The least-squares problem in coordinates in which S is the identity.
+    """The least-squares problem in coordinates in which S (with its ridge) is the identity.
 
     Attributes:
         gram: G̃, shape (r, taps, r, taps).
@@ -87,6 +88,8 @@ class _Bilinear:
         T = statistics.whitening
         N = statistics.residual_cross_covariance if projected else statistics.cross_covariance
         G = torch.einsum("pr,poqu,qs->rosu", T, statistics.tap_covariance, T)
+        ridge = T.T @ (statistics.ridged_covariance - statistics.covariance) @ T / taps
+        G.diagonal(dim1=1, dim2=3).add_(ridge[:, :, None])
         return cls(G, (T.T @ N).unflatten(1, (taps, -1)), statistics.cut)
 
     def best_fan_out(self, a: Tensor) -> Tensor:

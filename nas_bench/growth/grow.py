@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from nas_bench.growth.amplitude import SEARCH_SAMPLES
 from nas_bench.growth.capture import Batch, Loss, Passes, full_precision
 from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.grower import Grower, Where
 from nas_bench.growth.layers import SiteError
-from nas_bench.growth.method import GrowthMethod
+from nas_bench.growth.method import SEARCH_SAMPLES, GrowthMethod
 from nas_bench.growth.optimizer import Policy, check
 from nas_bench.growth.sites import Site, arrange_slopes
 from nas_bench.growth.tracing import survey

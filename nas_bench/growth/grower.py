@@ -8,18 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from nas_bench.growth.amplitude import (
-    Search,
-    Step,
-    line_search,
-    measured_scales,
-    scale,
-    with_amplitude,
-)
+from nas_bench.growth.amplitude import Search, Step, line_search, predicted_gain
 from nas_bench.growth.calibrate import calibrate, uncalibrated
 from nas_bench.growth.capture import Batch, Loss, Passes
 from nas_bench.growth.costs import CostMeter
-from nas_bench.growth.event import GrowthEvent, Status
+from nas_bench.growth.event import GrowthEvent, Status, steepness
 from nas_bench.growth.kaiming import zero_fan_out_neurons
 from nas_bench.growth.layers import SiteError, inputs, layer
 from nas_bench.growth.measure import measure
@@ -42,10 +35,14 @@ class Candidate:
     statistics: SiteStatistics
     proposal: NewNeurons
     meter: CostMeter
-    gamma: float = 1.0
     step: Step | None = None
     score: float | None = None
     chosen: bool = True
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is proposed: neither neurons nor an update of the existing weights."""
+        return not len(self.proposal) and self.proposal.weight_update is None
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,6 @@ class Grower:
                 proposal = self._proposal(statistics[site.name], self.asked[site.name])
             candidates.append(Candidate(site, statistics[site.name], proposal, meter))
             meter = CostMeter()
-        if self.method.searches_amplitude:
-            candidates = self._scaled(candidates)
         if where in ("each", "all"):
             return candidates
         scored = self._scored(candidates, measured=where == "best")
@@ -135,27 +130,6 @@ class Grower:
             raise ValueError(f"{self.method.name} proposed nan or inf at site {statistics.site!r}")
         return _moved(proposal, statistics.grown_weight.device)
 
-    def _scaled(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Candidates with γ: from the statistics if they suffice, else from a forward pass."""
-        gammas: dict[str, float] = {}
-        proposed = [c for c in candidates if len(c.proposal)]
-        for c in filter(self._knows_scale, proposed):
-            with c.meter.charge("statistics"):
-                gammas[c.site.name] = scale(c.statistics, c.proposal)
-        proposals = {c.site: c.proposal for c in proposed if not self._knows_scale(c)}
-        if proposals:
-            with candidates[0].meter.charge("statistics"):
-                gammas |= measured_scales(
-                    self.model, proposals, self.passes, self.loss, self.samples
-                )
-        return [replace(c, gamma=gammas.get(c.site.name, 1.0)) for c in candidates]
-
-    def _knows_scale(self, c: Candidate) -> bool:
-        enough = Need.INPUTS | Need.HIDDEN | Need.CROSS
-        return c.statistics.maps is not None or (
-            c.site.map is None and enough in self.method.needs(c.site)
-        )
-
     def _scored(self, candidates: list[Candidate], *, measured: bool) -> list[Candidate]:
         """Candidates with the drop of the loss, measured or predicted, that ranks them."""
         with candidates[0].meter.charge("line_search"):
@@ -167,14 +141,13 @@ class Grower:
         return scored
 
     def _score(self, c: Candidate, search: Search, measured: bool) -> Candidate:
-        if not len(c.proposal):
+        if c.empty:
             return replace(c, score=0.0)
         if self.method.preserves_function:
             probe = search.probe(c.proposal)
             return replace(c, score=probe.measured if measured else probe.predicted)
         if not measured and self.method.searches_amplitude:
-            oriented = search.oriented(with_amplitude(c.proposal, c.gamma))
-            return replace(c, score=search.predicted_drop(oriented))
+            return replace(c, score=predicted_gain(search, c.proposal))
         step = self._step(c, search)
         return replace(c, step=step, score=step.measured if measured else step.predicted)
 
@@ -182,44 +155,44 @@ class Grower:
         return Search.at(self.model, sites, self.search_batch, self.loss)
 
     def _step(self, c: Candidate, search: Search) -> Step:
-        neurons = _padded(c.proposal, self.model, c.site)
+        proposal = _padded(c.proposal, self.model, c.site)
         if self.method.searches_amplitude:
-            return line_search(search, neurons, c.gamma, allow_zero=not self.fill)
-        change = search.contribution(neurons)
+            return line_search(search, proposal)
+        change = search.contribution(proposal)
         drop = search.seen.loss - search.loss_with(change)
-        return Step(neurons, None, None, search.first_order_drop(change), drop)
+        return Step(proposal, search.first_order_drop(change), drop)
 
     def _apply(self, c: Candidate, optimizer: Optimizer | None, policy: Policy) -> GrowthEvent:
-        step = c.step
-        if c.chosen and self.method.preserves_function:
-            step = Step(_padded(c.proposal, self.model, c.site), None, None, 0.0, 0.0)
-        elif c.chosen and step is None and len(c.proposal):
-            with c.meter.charge("line_search"):
-                step = self._step(c, self._searches([c.site])[c.site.name])
-        status = self._status(c, step)
-        neurons = step.neurons if step is not None and status == "added" else None
-        missing = self.asked[c.site.name] - (0 if neurons is None else len(neurons))
-        filled = missing if self.fill and c.chosen else 0
+        c = self._decided(c)
+        step = c.step if c.chosen else None
+        neurons = c.proposal.none() if step is None else step.neurons
+        own, asked = len(neurons), self.asked[c.site.name]
+        filled = asked - own if self.fill and c.chosen else 0
         if filled:
             filling = zero_fan_out_neurons(c.statistics, filled, self.generator)
             neurons = _joined(neurons, _padded(filling, self.model, c.site))
-        if neurons is not None:
+        before = _norm(self.model, c.site)
+        if len(neurons) or neurons.weight_update is not None:
             with c.meter.charge("widening"):
                 self._widen(c.site, neurons, optimizer, policy)
-        return _event(c, step, "added" if filled else status, self.asked[c.site.name], filled)
+        return _event(c, asked, own, filled, (before, _norm(self.model, c.site)))
 
-    def _status(self, c: Candidate, step: Step | None) -> Status:
-        if not len(c.proposal):
-            return "not significant" if c.proposal.dropped else "not possible"
-        if step is not None and step.amplitude == 0:
-            return "rejected"
-        return "added" if c.chosen and step is not None else "not chosen"
+    def _decided(self, c: Candidate) -> Candidate:
+        """A candidate with the step that is to be taken, if it is chosen."""
+        if not c.chosen or c.empty:
+            return c
+        if self.method.preserves_function:
+            return replace(c, step=Step(_padded(c.proposal, self.model, c.site), 0.0, 0.0))
+        if c.step is not None:
+            return c
+        with c.meter.charge("line_search"):
+            return replace(c, step=self._step(c, self._searches([c.site])[c.site.name]))
 
     def _widen(
         self, site: Site, neurons: NewNeurons, optimizer: Optimizer | None, policy: Policy
     ) -> None:
         moments = None
-        if site.batch_norms and neurons.copied is None:
+        if site.batch_norms and neurons.copied is None and len(neurons):
             count = (self.samples or {}).get(site.name)
             moments = new_channel_moments(self.model, site, neurons, self.passes, count)
         replacements = widen(self.model, site, neurons, moments)
@@ -228,29 +201,46 @@ class Grower:
 
 
 def _event(
-    c: Candidate, step: Step | None, status: Status, asked: int, filled: int
+    c: Candidate, asked: int, own: int, filled: int, norms: tuple[float, float]
 ) -> GrowthEvent:
-    if status not in ("added", "rejected"):
-        step = None
-    grown = status == "added" and step is not None
+    step = c.step if c.chosen else None
+    update = c.proposal.weight_update
     return GrowthEvent(
         site=c.site.name,
-        status=status,
+        status="added" if own or filled else _status(c),
         asked=asked,
         proposed=len(c.proposal),
         dropped=c.proposal.dropped,
-        added=len(c.proposal) if grown else 0,
+        added=own,
         filled=filled,
         gains=tuple(c.proposal.gains.tolist()),
         threshold=c.proposal.threshold,
         amplitude=step.amplitude if step else None,
         scale=step.scale if step else None,
+        update_amplitude=step.update_amplitude if step else None,
+        update_scale=step.update_scale if step else None,
+        update_norm=None if update is None else float(update.norm()),
+        next_norm_before=norms[0],
+        next_norm_after=norms[1],
         predicted=step.predicted if step else 0.0,
         measured=step.measured if step else 0.0,
         score=c.score,
         flops=c.meter.flops,
         seconds=c.meter.seconds,
+        warning=steepness(c.site.name, norms),
     )
+
+
+def _status(c: Candidate) -> Status:
+    """What became of neurons that were not added."""
+    if not len(c.proposal):
+        return "not significant" if c.proposal.dropped else "not possible"
+    return "not chosen" if c.step is None or c.step.amplitude else "rejected"
+
+
+def _norm(model: nn.Module, site: Site) -> float:
+    """‖W‖ of the next layer, without its bias."""
+    return float(layer(model, site.next).weight.detach().double().norm())
 
 
 def _moved(neurons: NewNeurons, device: torch.device) -> NewNeurons:
@@ -273,9 +263,7 @@ def _padded(neurons: NewNeurons, model: nn.Module, site: Site) -> NewNeurons:
     return replace(neurons, fan_in=torch.cat(parts, 1))
 
 
-def _joined(first: NewNeurons | None, second: NewNeurons) -> NewNeurons:
-    if first is None:
-        return second
+def _joined(first: NewNeurons, second: NewNeurons) -> NewNeurons:
     if first.copied is not None:
         raise ValueError("a method that copies neurons must propose as many as it was asked for")
     return replace(

@@ -23,8 +23,7 @@ def whitening(covariance: Tensor, cut: float) -> Tensor:
     Returns:
         Shape (p, rank S).
     """
-    scale = covariance.diagonal().sqrt()
-    alive = scale > ROUNDING * max(scale.tolist(), default=0.0)
+    scale, alive = covariance.diagonal().sqrt(), _alive(covariance)
     inverse = torch.where(alive, 1 / scale, 0.0)
     R = covariance * inverse[:, None] * inverse
     roots = _inverse_root(R, alive, cut)
@@ -33,6 +32,34 @@ def whitening(covariance: Tensor, cut: float) -> Tensor:
         kept = eigenvalues > cut * eigenvalues[-1:].clamp_min(0.0)
         roots = vectors[:, kept] * eigenvalues[kept].rsqrt()
     return inverse[:, None] * roots
+
+
+def ridged(covariance: Tensor, ridge: float, *, constant: bool) -> Tensor:
+    """S + ρ s̄ I, s̄ the mean power of the living features: Tikhonov, in the features' own units.
+
+    Without it a feature that is nearly silent, or nearly a combination of others, is read with
+    weights of thousands, and the next step of training destroys the network.
+
+    Args:
+        covariance: S, shape (p, p), float64.
+        ridge: ρ; 0 leaves S as it is.
+        constant: whether the last feature is the constant 1, which has no ridge.
+
+    Returns:
+        Shape (p, p).
+    """
+    alive = _alive(covariance)
+    if constant:
+        alive[-1] = False
+    if ridge == 0 or not alive.any():
+        return covariance
+    return covariance + torch.diag(ridge * covariance.diagonal()[alive].mean() * alive)
+
+
+def _alive(covariance: Tensor) -> Tensor:
+    """Which features are more than rounding, shape (p,)."""
+    scale = covariance.diagonal().sqrt()
+    return scale > ROUNDING * max(scale.tolist(), default=0.0)
 
 
 def _inverse_root(R: Tensor, alive: Tensor, cut: float) -> Tensor | None:

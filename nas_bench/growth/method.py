@@ -1,18 +1,24 @@
 """The contract between the growth engine and a growth method."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Flag, auto
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from nas_bench.growth.search_space import Range
 
 if TYPE_CHECKING:
     from nas_bench.growth.sites import Site
     from nas_bench.growth.statistics import SiteStatistics
+
+
+UpdateAmplitude = Literal["search", "one", "shared"]
+SEARCH_SAMPLES = 500
+"""Of the minibatch on which amplitudes are searched."""
 
 
 class Need(Flag):
@@ -48,12 +54,16 @@ class NewNeurons:
         fan_in: α, shape (k, p), the bias last where the grown layer has one.
         fan_out: ω, shape (k, taps, d).
         gains: λ, shape (k,), ≥ 0 and falling; zeros where the method ranks nothing.
-        weight_update: δW* of the existing weights of the next layer, shape (d, m), or None.
+        weight_update: δW* of the existing weights of the next layer, shape (d, m), or None; it may
+            come without neurons.
         threshold: the gain below which a neuron was not significant, or None if not tested.
         dropped: how many neurons the threshold removed.
         copied: for each neuron the existing neuron whose path state (batch norm, slope) it
             copies, shape (k,), or None.
         rescaled: t*, by which the method has multiplied α ω after its decomposition.
+        update_amplitude: where amplitudes are searched, that of the weight update: its own,
+            applied before the neurons' is searched; "one": none; "shared": that of the neurons.
+        largest_amplitude: ε up to which is searched, from 2⁻²⁰ to 16.
     """
 
     fan_in: Tensor
@@ -64,9 +74,36 @@ class NewNeurons:
     dropped: int = 0
     copied: Tensor | None = None
     rescaled: float = 1.0
+    update_amplitude: UpdateAmplitude = "search"
+    largest_amplitude: float = 1.0
 
     def __len__(self) -> int:
         return len(self.fan_in)
+
+    def update_alone(self) -> "NewNeurons":
+        """The weight update without the neurons."""
+        none = {name: getattr(self, name)[:0] for name in ("fan_in", "fan_out", "gains")}
+        return replace(self, **none, copied=None)
+
+    def none(self) -> "NewNeurons":
+        """Neither neurons nor an update."""
+        return replace(self.update_alone(), weight_update=None)
+
+
+def check_step_options(ridge: float, largest_amplitude: float, statistics_factor: float) -> None:
+    """Refuse values of these options of a method that make no sense.
+
+    Raises:
+        ValueError: if one of them does not.
+    """
+    if not 0 <= ridge < math.inf:
+        raise ValueError(f"ridge is {ridge}, expected a number of at least 0")
+    if not 2**-20 <= largest_amplitude <= 16:
+        raise ValueError(
+            f"largest_amplitude is {largest_amplitude}, expected a number from 2^-20 to 16"
+        )
+    if not 0 < statistics_factor < math.inf:
+        raise ValueError(f"statistics_factor is {statistics_factor}, expected more than 0")
 
 
 @dataclass(frozen=True)
@@ -112,6 +149,16 @@ class GrowthMethod(ABC):
     def grows(self) -> bool:
         """Whether the method ever proposes neurons."""
         return True
+
+    def statistics_samples(self, site: "Site", model: nn.Module, k: int) -> int:
+        """How many training samples the statistics of a site are measured on, if there are enough.
+
+        Args:
+            site: that is to grow.
+            model: as it is.
+            k: neurons asked for.
+        """
+        return SEARCH_SAMPLES
 
     @abstractmethod
     def needs(self, site: "Site") -> Need:

@@ -1,23 +1,26 @@
-"""Which gains could be chance: the largest gain under H₀, the goal independent of the inputs.
+"""Which gains could be chance: the largest gain under H₀, that the goal has no mean given b₂.
 
-After appendix D.3 of *Growing Tiny Networks* (arXiv 2405.19816), with the null distribution of the
-projected goal and without a second pass over the data.
+In place of the null draws of appendix D.3 of *Growing Tiny Networks* (arXiv 2405.19816), Gaussian
+with one variance for all samples: a trained network's goals are small where it is sure and large
+where it is not, and rare inputs, brought to unit variance, then look like signal.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Generator, Tensor
 
-from nas_bench.growth.linalg import whitening
+from nas_bench.growth.linalg import ridged, whitening
 from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.growth.sums import SiteSamples
 
-DRAWS = 20
-PAIRINGS = 19
-PAIRED_SAMPLES = 100
+DRAWS = 19
+"""The largest of so many draws is exceeded by chance once in 20 times."""
+MAP_SAMPLES = 100
 """Of maps, where these see the next layer's inputs often enough."""
 
 
@@ -36,17 +39,31 @@ class Significance:
 
 @dataclass(frozen=True)
 class _Null:
-    """What a null distribution needs to know of a site.
+    """What null draws are made of.
 
     Attributes:
+        goals: v_p, or v without its mean, of a sample of the data, shape (n', …).
+        cross: E[b₂ gᵀ] over the sample for goals g, shape (p, taps · d).
+        fitted: what the existing weights can do of goals g, None if that is not taken away.
         T: whitening of the inputs that are tested, shape (p, r).
-        gains: of the goal that is tested, falling.
-        mean: of b₂, shape (p,), if inputs and goals are to be centred.
+        gains: that are tested, falling.
     """
 
+    goals: Tensor
+    cross: Callable[[Tensor], Tensor]
+    fitted: Callable[[Tensor], Tensor] | None
     T: Tensor
     gains: Tensor
-    mean: Tensor | None = None
+
+    def gain(self, signs: Tensor) -> float:
+        """Largest gain when each sample's goal has another sign, shape (n',)."""
+        v, lost = self.goals * signs.to(self.goals).view(-1, *[1] * (self.goals.dim() - 1)), 1.0
+        if self.fitted is not None:
+            again = v - self.fitted(v)
+            lost = float(v.norm() / again.norm())  # v_p was projected once, the null goal twice
+            v = again
+        gain = lost * float(torch.linalg.matrix_norm(self.T.T @ self.cross(v), 2))
+        return math.inf if math.isnan(gain) else gain
 
 
 def significance(
@@ -54,156 +71,102 @@ def significance(
 ) -> Significance:
     """Compare gains with the largest gain of null draws.
 
-    With one row per sample the null distribution is Gaussian with the goal's own covariance;
-    with several (tokens, maps) rows are correlated, and inputs are paired with the goals of other
-    samples instead. Unprojected gains are tested with inputs and goals centred: uncentred, means
-    alone look real.
+    A draw gives each sample's goal a random sign (a wild bootstrap): whether the goal points
+    anywhere given the inputs is lost, while its size at each input, and what positions of one
+    sample have in common, stay as they are. Unprojected gains are tested with inputs and goals
+    centred: uncentred, means alone look real.
 
     Args:
-        statistics: of the site; with several rows per sample they include samples or maps.
+        statistics: of the site, with samples, or with maps where it has some.
         gains: λ, falling.
         generator: of the null draws.
         projected: whether the gains are those of v_p (else of v itself).
     """
     if statistics.maps is not None:
-        return _on_maps(statistics, statistics.maps, gains, generator, projected=projected)
-    null = _Null(statistics.whitening, gains) if projected else _centred(statistics)
-    if statistics.positions > 1:
-        threshold = _paired(statistics, null, generator)
-    elif projected:
-        threshold = _projected(statistics, generator)
+        null = _on_maps(statistics, statistics.maps, gains, projected=projected)
     else:
-        threshold = _unprojected(statistics, null, generator)
+        null = _on_rows(statistics, gains, projected=projected)
+    count = len(null.goals)
+    rows = null.goals[0, 0].numel() if statistics.maps is not None else statistics.positions
+    fitted = projected and rows * count <= statistics.hidden_whitening.shape[1]
+    if count < 2 or fitted:  # what is left of a goal that the existing weights fit is rounding
+        return Significance(math.inf, 0)
+    signs = torch.randint(2, (DRAWS, count), generator=generator) * 2 - 1
+    threshold = max(map(null.gain, signs)) * math.sqrt(count / statistics.count)
     return Significance(threshold, int((null.gains > threshold).sum()))
 
 
-def _projected(statistics: SiteStatistics, generator: Generator) -> float:
-    """Largest of σ_max((I − C Cᵀ)^{1/2} G (E v_p v_pᵀ)^{1/2}) / √(n − rank S₁), G Gaussian."""
-    T, T1 = statistics.whitening, statistics.hidden_whitening
-    free = statistics.count - T1.shape[1]
-    if free <= 0:
-        return math.inf
-    explained = torch.linalg.svdvals(T.T @ statistics.hidden_cross @ T1).square()
-    unexplained = torch.ones(T.shape[1], dtype=T.dtype, device=T.device)
-    unexplained[: len(explained)] -= explained
-    noise = torch.linalg.eigvalsh(statistics.residual_goal_covariance)
-    return _largest_gain(unexplained, noise, generator) / math.sqrt(free)
+def _on_rows(statistics: SiteStatistics, gains: Tensor, *, projected: bool) -> _Null:
+    samples = _complete(statistics)
+    inputs, goals, fitted, T = samples.inputs, samples.goals, None, statistics.whitening
+    if projected:
+        fitted = _fit_rows(samples.hidden, statistics)
+        goals = goals - samples.hidden @ statistics.weight_update.T
+    else:
+        inputs, goals = inputs - statistics.input_mean, goals - goals.mean((0, 1))
+        T, gains = _centred(statistics)
+    b2 = inputs.flatten(0, 1)
+    return _Null(goals, lambda v: b2.T @ v.flatten(0, 1) / len(goals), fitted, T, gains)
 
 
-def _unprojected(statistics: SiteStatistics, null: _Null, generator: Generator) -> float:
-    """Largest of σ_max(G Cov(v)^{1/2}) / √n, G Gaussian."""
-    goal = statistics.goal_sum
-    noise = torch.linalg.eigvalsh(statistics.goal_covariance - goal[:, None] * goal)
-    rows = null.T.new_ones(null.T.shape[1])
-    return _largest_gain(rows, noise, generator) / math.sqrt(statistics.count)
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of samples: inputs, hidden activities and goals, shapes (n', positions, …)."""
+
+    inputs: Tensor
+    hidden: Tensor
+    goals: Tensor
 
 
-def _centred(statistics: SiteStatistics) -> _Null:
-    """Whitening and gains with the means of b₂ and v subtracted."""
-    mean, rows = statistics.input_mean, statistics.positions
-    covariance = statistics.covariance - rows * mean[:, None] * mean
-    varies = covariance.diagonal() > statistics.cut * statistics.covariance.diagonal()
-    T = torch.zeros_like(covariance)[:, : int(varies.sum())]
-    root = whitening(covariance[varies][:, varies], statistics.cut)
-    T = T[:, : root.shape[1]]
-    T[varies] = root
-    cross = statistics.cross_covariance - mean[:, None] * statistics.goal_sum
-    return _Null(T, torch.linalg.svdvals(T.T @ cross), mean)
-
-
-def _largest_gain(rows: Tensor, columns: Tensor, generator: Generator) -> float:
-    """Largest σ_max of DRAWS Gaussian matrices with these variances of rows and columns.
-
-    A Gaussian matrix is invariant to rotations, so the eigenvalues of both covariances suffice.
-    """
-    shape = (DRAWS, len(rows), len(columns))
-    G = torch.randn(shape, generator=generator, dtype=torch.float64).to(rows.device)
-    scaled = rows.clamp_min(0).sqrt()[:, None] * G * columns.clamp_min(0).sqrt()
-    return float(torch.linalg.matrix_norm(scaled, 2).max()) if scaled.numel() else 0.0
-
-
-def _paired(statistics: SiteStatistics, null: _Null, generator: Generator) -> float:
-    """Largest gain when the sampled inputs are paired with the goals of other samples."""
-    samples = statistics.samples
+def _complete(statistics: SiteStatistics) -> _Rows:
+    samples: SiteSamples | None = statistics.samples
     if samples is None or samples.goals is None or samples.hidden is None:
         raise ValueError(
-            f"the significance of gains at {statistics.site} needs samples and goals, since it "
-            "has several rows per sample; declare Need.SAMPLES and Need.GOAL"
+            f"the significance of gains at {statistics.site} needs samples and goals; declare "
+            "Need.SAMPLES and Need.GOAL"
         )
-    size = len(samples.keys)
-    if size < 2 or (null.mean is None and _all_fitted(statistics, size * statistics.positions)):
-        return math.inf
-    projector, hidden = None, samples.hidden.flatten(0, 1)
-    if null.mean is None:
-        samples = replace(
-            samples, goals=samples.goals - samples.hidden @ statistics.weight_update.T
-        )
-        projector = hidden @ whitening(hidden.T @ hidden, statistics.cut)
-    shifts = torch.randperm(size - 1, generator=generator)[:PAIRINGS] + 1
-    largest = max(_paired_gain(samples, null, projector, int(shift)) for shift in shifts)
-    return largest * math.sqrt(size / statistics.count)
+    return _Rows(samples.inputs, samples.hidden, samples.goals)
 
 
-def _paired_gain(samples: SiteSamples, null: _Null, projector: Tensor | None, shift: int) -> float:
-    """σ_max for the goals of other samples."""
-    if samples.goals is None:
-        raise ValueError("pairing needs goals")
-    inputs, v = samples.inputs.flatten(0, 1), samples.goals.roll(shift, 0).flatten(0, 1)
-    lost = 1.0
-    if null.mean is not None:
-        inputs, v = inputs - null.mean, v - v.mean(0)
-    elif projector is not None:
-        again = v - projector @ (projector.T @ v)
-        lost = float(v.norm() / again.norm())  # v_p was projected once, the null goal twice
-        v = again
-    gain = lost * float(torch.linalg.matrix_norm(null.T.T @ (inputs.T @ v), 2))
-    return math.inf if math.isnan(gain) else gain / len(samples.keys)
+def _fit_rows(hidden: Tensor, statistics: SiteStatistics) -> Callable[[Tensor], Tensor]:
+    """Least squares from rows of hidden activities, shape (n', positions, m)."""
+    rows = hidden.flatten(0, 1)
+    gram = ridged(rows.T @ rows, statistics.ridge, constant=statistics.next_bias)
+    root = whitening(gram, statistics.cut)
+    return lambda v: hidden @ (root @ (root.T @ (rows.T @ v.flatten(0, 1))))
+
+
+def _centred(statistics: SiteStatistics) -> tuple[Tensor, Tensor]:
+    """Whitening and gains with the means of b₂ and v subtracted."""
+    mean, rows = statistics.input_mean, statistics.positions
+    whole = statistics.ridged_covariance
+    covariance = whole - rows * mean[:, None] * mean
+    varies = covariance.diagonal() > statistics.cut * whole.diagonal()
+    root = whitening(covariance[varies][:, varies], statistics.cut)
+    T = covariance.new_zeros(len(covariance), root.shape[1])
+    T[varies] = root
+    cross = statistics.cross_covariance - mean[:, None] * statistics.goal_sum
+    return T, torch.linalg.svdvals(T.T @ cross)
 
 
 def _on_maps(
-    statistics: SiteStatistics, maps: SiteMaps, gains: Tensor, generator: Generator, *,
-    projected: bool,
-) -> Significance:  # fmt: skip
-    """Gains on maps against those of inputs paired with the goals of other samples.
-
-    Unprojected goals are centred at each position, which centres every pairing: with the goal's
-    mean gone, the mean of the inputs correlates with nothing.
-    """
+    statistics: SiteStatistics, maps: SiteMaps, gains: Tensor, *, projected: bool
+) -> _Null:
+    """Unprojected goals are centred at each position, which centres every draw."""
+    T, rows = statistics.whitening, max(1, statistics.goals[0, 0].numel())
     if projected:
         goals = statistics.residual_goals
     else:
         goals = statistics.goals - statistics.goals.mean(0)
-        cross = maps.cross(goals)
-        gains = torch.linalg.svdvals(statistics.whitening.T @ cross)
-    rows = max(1, statistics.goals[0, 0].numel())
-    count = min(len(maps), max(PAIRED_SAMPLES, 4 * statistics.next_weight.shape[1] // rows))
-    if count < 2 or (projected and _all_fitted(statistics, rows * len(maps))):
-        return Significance(math.inf, 0)
-    few = replace(maps, goals=goals).some(count)
-    root = whitening(few.hidden_gram(), statistics.cut) if projected else None
-    shifts = torch.randperm(count - 1, generator=generator)[:PAIRINGS] + 1
-    largest = max(_map_gain(statistics, few, root, int(shift)) for shift in shifts)
-    threshold = largest * math.sqrt(count / len(maps))
-    return Significance(threshold, int((gains > threshold).sum()))
+        gains = torch.linalg.svdvals(T.T @ maps.cross(goals))
+    count = min(len(maps), max(MAP_SAMPLES, 4 * statistics.next_weight.shape[1] // rows))
+    few, goals = maps.some(count), replace(maps, goals=goals).some(count).goals
+    fitted = _fit_maps(few, statistics) if projected else None
+    return _Null(cast("Tensor", goals), few.cross, fitted, T, gains)
 
 
-def _all_fitted(statistics: SiteStatistics, rows: int) -> bool:
-    """Whether the existing weights can fit any goal, so that what is left of v is rounding."""
-    return rows <= statistics.hidden_whitening.shape[1]
-
-
-def _map_gain(
-    statistics: SiteStatistics, maps: SiteMaps, root: Tensor | None, shift: int
-) -> float:
-    """σ_max for the goals of other samples, projected once more where a root of S₁⁺ is given."""
-    if maps.goals is None:
-        raise ValueError("pairing needs goals")
-    v, lost = maps.goals.roll(shift, 0), 1.0
-    if root is not None:
-        M = maps.hidden_cross(v)
-        again = v - maps.fitted(M.T @ root @ root.T)
-        lost = float(v.norm() / again.norm())  # v_p was projected once, the null goal twice
-        v = again
-    cross = maps.cross(v)
-    gain = lost * float(torch.linalg.matrix_norm(statistics.whitening.T @ cross, 2))
-    return math.inf if math.isnan(gain) else gain
+def _fit_maps(maps: SiteMaps, statistics: SiteStatistics) -> Callable[[Tensor], Tensor]:
+    """Least squares from hidden maps."""
+    gram = ridged(maps.hidden_gram(), statistics.ridge, constant=statistics.next_bias)
+    root = whitening(gram, statistics.cut)
+    return lambda v: maps.fitted(maps.hidden_cross(v).T @ root @ root.T)

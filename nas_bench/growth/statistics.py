@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nas_bench.growth.linalg import whitening
+from nas_bench.growth.linalg import ridged, whitening
 from nas_bench.growth.moments import SiteMoments
 
 FLOAT64_CUT = 1e-10
@@ -22,7 +22,16 @@ class SiteStatistics(SiteMoments):
 
     A method reads only what it declared in `needs`; the rest raises an error that says so. What
     was measured are `SiteMoments`, whose attributes these statistics have; here is what follows.
+
+    Attributes:
+        ridge: ρ, by which what follows from S and S₁ is regularised; 0 for the exact solutions.
     """
+
+    ridge: float = 0.0
+
+    def ridged(self, ridge: float) -> "SiteStatistics":
+        """The same with other solutions: of S + ρ s̄ I and S₁ + ρ s̄₁ I (see `linalg.ridged`)."""
+        return replace(self, ridge=ridge)
 
     def __add__(self, other: "SiteStatistics") -> "SiteStatistics":
         """The statistics of both parts of the data together.
@@ -43,18 +52,24 @@ class SiteStatistics(SiteMoments):
         return replace(self, sums=self.sums + other.sums, samples=samples, maps=maps)
 
     @cached_property
+    def ridged_covariance(self) -> Tensor:
+        """S + ρ s̄ I, shape (p, p)."""
+        return ridged(self.covariance, self.ridge, constant=self.grown_bias)
+
+    @cached_property
     def whitening(self) -> Tensor:
-        """T with Tᵀ S T = I, shape (p, rank S)."""
-        return whitening(self.covariance, self.cut)
+        """T with Tᵀ (S + ρ s̄ I) T = I, shape (p, rank)."""
+        return whitening(self.ridged_covariance, self.cut)
 
     @cached_property
     def hidden_whitening(self) -> Tensor:
-        """T₁ with T₁ᵀ S₁ T₁ = I, shape (m, rank S₁)."""
-        return whitening(self.hidden_covariance, self.cut)
+        """T₁ with T₁ᵀ (S₁ + ρ s̄₁ I) T₁ = I, shape (m, rank)."""
+        S1 = ridged(self.hidden_covariance, self.ridge, constant=self.next_bias)
+        return whitening(S1, self.cut)
 
     @cached_property
     def weight_update(self) -> Tensor:
-        """δW* = Mᵀ S₁⁺, the best update of the existing weights (Prop. 3.1), shape (d, m)."""
+        """δW* = Mᵀ (S₁ + ρ s̄₁ I)⁺, the best update (Prop. 3.1), shape (d, m)."""
         T = self.hidden_whitening
         return self.hidden_goal.T @ T @ T.T
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nas_bench.growth.maps import SiteMaps
 
-SAMPLES, SAMPLED_ROWS = 1000, 20_000
+SAMPLES, SAMPLED_ROWS = 5000, 20_000
 
 
 def sample_limit(positions: int) -> int:

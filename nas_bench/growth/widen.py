@@ -82,17 +82,19 @@ def widen(
         moments: of the new channels at each batch norm of the path.
 
     Returns:
-        The replaced parameters, for the optimiser.
+        The replaced parameters, for the optimiser; none where only existing weights are updated.
     """
     grown, following = layer(model, site.grown), layer(model, site.next)
     replaced: list[Replacement] = []
     with torch.no_grad():
+        if neurons.weight_update is not None:
+            _update(following, neurons.weight_update)
+        if not len(neurons):
+            return replaced
         weight, bias = split(grown, neurons.fan_in)
         if grown.bias is not None and bias is not None:
             replaced.append(_extended(grown, "bias", bias))
         replaced.append(_extended(grown, "weight", weight))
-        if neurons.weight_update is not None:
-            _update(following, neurons.weight_update)
         replaced.append(_extended(following, "weight", columns(following, neurons.fan_out), dim=1))
         copied, new = neurons.copied, len(neurons)
         for step in site.path:

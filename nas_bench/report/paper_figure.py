@@ -53,6 +53,13 @@ _TIMES: tuple[tuple[X, Y], ...] = (
 )  # fmt: skip
 _COMPLEXITY: tuple[tuple[X, Y], ...] = (("steps", "test"), ("steps", "flops"))
 _PASSES: tuple[tuple[X, Y], ...] = (("trained", "test"),)
+_FIGURE_11 = PaperFigure(
+    f"figure 11 of {_TINY}",
+    "neurons of TINY against random ones",
+    (("seconds", "test"), ("training_flops", "test")),
+)
+_FIGURE_12 = PaperFigure(f"figure 12 of {_TINY}", "grown against large", _TIMES)
+_FIGURE_13 = PaperFigure(f"figure 13 of {_TINY}", "grown against from scratch", _TIMES, "steps")
 FIGURES: Mapping[str, PaperFigure] = {
     "tiny-fig5": PaperFigure(
         f"figure 5 and Algorithm 3 of {_TINY}", "passes of growth, then training", _PASSES
@@ -60,15 +67,12 @@ FIGURES: Mapping[str, PaperFigure] = {
     "tiny-fig5-resnet": PaperFigure(
         f"figure 5 of {_TINY}", "growth layer by layer, then training", _PASSES
     ),
-    "tiny-fig11": PaperFigure(
-        f"figure 11 of {_TINY}",
-        "neurons of TINY against random ones",
-        (("seconds", "test"), ("training_flops", "test")),
-    ),
-    "tiny-fig12": PaperFigure(f"figure 12 of {_TINY}", "grown against large", _TIMES),
-    "tiny-fig13": PaperFigure(
-        f"figure 13 of {_TINY}", "grown against from scratch", _TIMES, "steps"
-    ),
+    "tiny-fig11": _FIGURE_11,
+    "tiny-fig11-summed": _FIGURE_11,
+    "tiny-fig12": _FIGURE_12,
+    "tiny-fig12-summed": _FIGURE_12,
+    "tiny-fig13": _FIGURE_13,
+    "tiny-fig13-summed": _FIGURE_13,
     "tiny-fig14": PaperFigure(
         f"figure 14 of {_TINY}",
         "grown against from scratch",

@@ -136,7 +136,10 @@ class TrialConfig(Value):
         evaluate_every: epochs between records (and one at the start and at the end).
         validation: fraction of the training set kept apart as validation split.
         optimizer_policy: what optimiser state new parameters get.
-        statistics_factor: c of n = clip(c p²/P, 500, dataset), MATHS D.1.
+        statistics_factor: c of n = clip(c p²/P, 500, dataset) (TINY, D.1) for every method; None:
+            each measures its statistics on as many samples as it asks for.
+        redraw_dead: whether the first network is drawn again while a hidden layer of it has no
+            unit that is active on 1 % of the samples.
         threads: torch threads on a CPU; part of the identity, since bits depend on them.
         twin: what this trial is the twin of.
     """
@@ -153,9 +156,15 @@ class TrialConfig(Value):
     evaluate_every: float = Field(default=1.0, gt=0)
     validation: float = Field(default=0.1, gt=0, lt=1)
     optimizer_policy: OptimizerPolicy = "transplant"
-    statistics_factor: float = Field(default=1.0, gt=0)
+    statistics_factor: float | None = Field(default=None, gt=0)
+    redraw_dead: bool = False
     threads: int = Field(default=1, gt=0)
     twin: Twin | None = None
+
+    @model_serializer(mode="wrap")
+    def _with_its_old_identity(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Redraws came later: trials without them keep the identity they had."""
+        return {k: v for k, v in whole(self).items() if k != "redraw_dead" or v}
 
     @property
     def settings_id(self) -> str:

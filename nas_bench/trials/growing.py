@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import torch
 
 from nas_bench.growth import GrowthEvent, Site, grow, statistics_batch
-from nas_bench.growth.amplitude import SEARCH_SAMPLES
+from nas_bench.growth.method import SEARCH_SAMPLES
 from nas_bench.training.evaluation import chunks
 from nas_bench.training.task import Samples
 from nas_bench.trials.agenda import Agenda
@@ -39,7 +39,7 @@ class Growing:
         self, state: State, group: list[Site], asked: dict[str, int]
     ) -> Iterator[GrowthRecord]:
         """Grow sites; what would exceed a budget of FLOPs is undone, not charged, and said."""
-        sizes = self._statistics_samples(state, group)
+        sizes = self._statistics_samples(state, group, asked)
         samples = {name: size for name, (size, _) in sizes.items()}
         before = deepcopy((state.model, state.optimizer)) if self.budget.flops else None
         widths = dict(zip((s.name for s in state.sites), state.widths, strict=True))
@@ -104,13 +104,19 @@ class Growing:
             return state.architectures.costs(self.task.target_widths).parameters
         return limit
 
-    def _statistics_samples(self, state: State, sites: list[Site]) -> dict[str, tuple[int, bool]]:
-        """Samples of the statistics batch for each site, and whether they were clipped (D.1)."""
-        dataset, factor, sizes = len(self.train), self.config.statistics_factor, {}
+    def _statistics_samples(
+        self, state: State, sites: list[Site], asked: dict[str, int]
+    ) -> dict[str, tuple[int, bool]]:
+        """Samples of the statistics batch for each site, and whether there were too few."""
+        factor, sizes = self.config.statistics_factor, {}
         for site in sites:
-            p = site.inputs(state.model)
-            samples = statistics_batch(p, site.positions, dataset, factor)
-            sizes[site.name] = samples, samples != round(factor * p**2 / site.positions)
+            if factor is not None:
+                wanted = statistics_batch(site.inputs(state.model), site.positions, factor)
+            elif self.method is not None:
+                wanted = self.method.statistics_samples(site, state.model, asked[site.name])
+            else:
+                continue
+            sizes[site.name] = min(wanted, len(self.train)), wanted > len(self.train)
         return sizes
 
     def _drawn(self, state: State, count: int) -> Samples:

@@ -40,6 +40,7 @@ def record(state: State, data: Data, *, final: bool) -> Record:
         test_accuracy=test.accuracy,
         final=final,
         weights=_digest(state.model) if final else None,
+        redraws=state.redraws,
     )
 
 

@@ -42,7 +42,8 @@ class Record:
     FLOPs are multiply-adds. `train_flops` and `growth_flops` are totals since the start,
     `flops` is per sample at inference. Accuracies are in [0, 1], None for regression; those of
     the training split, and its loss, are measured on its first 10 000 samples. The final record
-    has the SHA-256 of all parameters and buffers in `weights`.
+    has the SHA-256 of all parameters and buffers in `weights`. `redraws` first networks were dead
+    before the trial's own was drawn.
     """
 
     step: int
@@ -62,6 +63,7 @@ class Record:
     test_accuracy: float | None
     final: bool = False
     weights: str | None = None
+    redraws: int = 0
 
     @property
     def validation_score(self) -> float:
@@ -81,13 +83,18 @@ class GrowthRecord:
         status: what became of it.
         gains: λ of the neurons proposed.
         threshold: significance threshold on λ, or None.
-        amplitude: ε* of the line search, or None if none was made.
-        scale: γ, the factor that makes the step as large as the activity at ε = 1.
-        predicted: first-order drop of the loss at ε*, measured: the drop on the minibatch.
+        amplitude: ε* of the neurons' line search, or None if none was made.
+        scale: γ, the factor that makes their step as large as the activity at ε = 1.
+        predicted: first-order drop of the loss, measured: the drop on the minibatch.
         score: what sites were ranked by, None if they were not.
         widths: of all sites afterwards.
         statistics_samples: n, and whether it was clipped (D.1).
         flops: multiply-adds by part; seconds: by part.
+        update_amplitude: ε* of the update δW* of existing weights, None where none was applied;
+            `update_scale`: its γ; `update_norm`: ‖δW*‖ as proposed.
+        next_norm_before: ‖W‖ of the next layer, `next_norm_after`: the same after the growth; None
+            where they were not yet recorded.
+        warning: what may make the next training steps unstable, or None.
     """
 
     step: int
@@ -110,6 +117,12 @@ class GrowthRecord:
     statistics_clipped: bool
     flops: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    update_amplitude: float | None = None
+    update_scale: float | None = None
+    update_norm: float | None = None
+    next_norm_before: float | None = None
+    next_norm_after: float | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True)

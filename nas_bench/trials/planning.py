@@ -92,6 +92,7 @@ def _trial(protocol: Protocol, task: str, method: str, seed: int) -> TrialConfig
         validation=protocol.validation,
         optimizer_policy=protocol.optimizer_policy,
         statistics_factor=protocol.statistics_factor,
+        redraw_dead=protocol.redraw_dead,
         threads=protocol.threads,
     )
 

@@ -37,7 +37,9 @@ class Protocol(Value):
         evaluate_every: epochs between records.
         validation: fraction of the training set kept apart.
         optimizer_policy: what optimiser state new parameters get.
-        statistics_factor: of the statistics batch (MATHS D.1).
+        statistics_factor: c of TINY's statistics batch (D.1) for every method; None: each
+            method's own number of samples.
+        redraw_dead: whether first networks with a dead hidden layer are drawn again.
         threads: torch threads on a CPU.
         twins: which twins each grown network gets.
     """
@@ -58,7 +60,8 @@ class Protocol(Value):
     evaluate_every: float = Field(default=1.0, gt=0)
     validation: float = Field(default=0.1, gt=0, lt=1)
     optimizer_policy: OptimizerPolicy = "transplant"
-    statistics_factor: float = Field(default=1.0, gt=0)
+    statistics_factor: float | None = Field(default=None, gt=0)
+    redraw_dead: bool = False
     threads: int = Field(default=1, gt=0)
     twins: tuple[Literal["steps", "flops"], ...] = ()
 

@@ -5,16 +5,15 @@ import math
 from dataclasses import asdict, replace
 from typing import Any
 
-from torch import Generator, nn
+from torch import Generator
 
-from nas_bench.growth import Site, find_sites
 from nas_bench.growth.sites import set_unit_slopes, unit_slopes
-from nas_bench.text import counted
 from nas_bench.training.data import DataOrder
 from nas_bench.training.optimizers import optimizer
 from nas_bench.training.randomness import global_state, isolated, set_global_state
-from nas_bench.training.task import Recipe, Samples, Task
+from nas_bench.training.task import Recipe, Samples
 from nas_bench.trials.architecture import Architectures
+from nas_bench.trials.first_network import first_network, growing_sites
 from nas_bench.trials.spending import Spent
 from nas_bench.trials.start import Start
 
@@ -28,6 +27,7 @@ class State:
         costs: of the network at its present size; batch_size: at this size.
         order: of the training samples.
         growth: source of all that growth draws; augmentation: of all that augmentation draws.
+        redraws: of the first network, because it was dead.
         spent: of the budget.
         growths: done so far; evaluations: likewise.
         begun: whether the first record was made.
@@ -37,14 +37,14 @@ class State:
         task, seed = start.task, start.config.seed
         self.task, self.device, self.samples = task, start.device, len(train)
         self.recipe: Recipe = replace(task.recipe, **start.config.recipe)
-        self.model = task.network(start.widths).to(start.device)
         self.loss = task.loss.to(start.device)
+        self.model, self.redraws = first_network(start, train)
         self.optimizer = optimizer(self.recipe, self.model.parameters())
         self.order = DataOrder(self.samples, _stream(seed, "data order"))
         self.growth = _stream(seed, "growth")
         self.augmentation = _stream(seed, "augmentation")
         self.spent = Spent()
-        self.sites = _sites(task, self.model, train)
+        self.sites = growing_sites(task, self.model, train)
         self.architectures = Architectures(task, train.inputs[:2])
         self.fit_to_size()
         self.growths, self.evaluations, self.begun = 0, 0, False
@@ -80,6 +80,7 @@ class State:
             "generators": global_state(),
             "spent": asdict(self.spent),
             "counts": [self.growths, self.evaluations],
+            "redraws": self.redraws,
         }
 
     def restore(self, values: dict[str, Any]) -> None:
@@ -95,21 +96,10 @@ class State:
         self.augmentation.set_state(values["augmentation"])
         self.spent = Spent(**values["spent"])
         self.growths, self.evaluations = values["counts"]
+        self.redraws = values.get("redraws", 0)
         self.begun = True
         self.fit_to_size()
         set_global_state(values["generators"])
-
-
-def _sites(task: Task, model: nn.Module, train: Samples) -> list[Site]:
-    found = find_sites(model, train.inputs[:2])
-    sites = [site for site in found if task.grows(site.name)]
-    expected = len(task.seed_widths)
-    if len(sites) != expected:
-        raise ValueError(
-            f"task {task.name} names {counted(expected, 'hidden width')} but its network has "
-            f"{counted(len(sites), 'site')}: {', '.join(s.name for s in sites)}"
-        )
-    return sites
 
 
 def _stream(seed: int, name: str) -> Generator:

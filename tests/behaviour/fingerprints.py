@@ -74,6 +74,8 @@ def measured(fingerprint: Fingerprint) -> Numbers:
 def moved(then: Numbers, now: Numbers, *, exact: bool, relative: float = RELATIVE) -> list[str]:
     """The numbers that are not what they were, one line each.
 
+    What messages did not say then has not moved: to record more is no other behaviour.
+
     Args:
         then: as accepted.
         now: as measured.
@@ -82,9 +84,11 @@ def moved(then: Numbers, now: Numbers, *, exact: bool, relative: float = RELATIV
     """
     before, after = dict(_flat(then)), dict(_flat(now))
     tolerance = relative if exact else FLOAT32
+    known = {_field(name) for name in before}
+    names = [name for name in {**before, **after} if _field(name) in known]
     return [
         f"{name} was {before.get(name)}, is {after.get(name)}"
-        for name in {**before, **after}
+        for name in names
         if _compared(name, exact)
         and not _alike(name, before.get(name), after.get(name), tolerance)
     ]
@@ -173,6 +177,12 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(part, f"{name}.{key}" if name else str(key))
     else:
         yield name, value
+
+
+def _field(name: str) -> str:
+    """The field of a message; of other numbers the name."""
+    parts = name.split(".")
+    return parts[2] if parts[0] == "said" else name
 
 
 def _compared(name: str, exact: bool) -> bool:

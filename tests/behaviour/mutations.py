@@ -12,7 +12,7 @@ from nas_bench.growth import amplitude, costs, kaiming, linalg, widen
 from nas_bench.growth import optimizer as policies
 from nas_bench.growth.fields import Kernel
 from nas_bench.growth.measure import statistics_batch
-from nas_bench.growth.significance import _on_maps, _projected
+from nas_bench.growth.significance import _Null, significance
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.net2net import Net2Net
@@ -68,16 +68,16 @@ MUTATIONS = (
     Mutation(
         "an amplitude is missing from the grid",
         amplitude.Search.losses,
-        "in AMPLITUDES",
-        "in AMPLITUDES if e != 4",
+        "in AMPLITUDES if",
+        "in AMPLITUDES if e != 1 and",
         "tiny mlp",
     ),
     Mutation(
         "near ties take the larger amplitude",
-        amplitude.line_search,
+        amplitude._searched,
         "min(losses, key=_order(losses))",
         "max(losses, key=lambda e: -losses[e] + 1e-3 * e)",
-        "random_growth depthwise",
+        "tiny-significance-off tokens",
     ),
     Mutation(
         "δW* is not scaled with the neurons",
@@ -95,10 +95,38 @@ MUTATIONS = (
     ),
     Mutation(
         "γ forgets δW*",
-        amplitude.scale,
-        "neurons.weight_update is not None",
-        "False",
+        amplitude.Search.scale,
+        "self.contribution(neurons,",
+        "self.contribution(replace(neurons, weight_update=None),",
+        "tiny-shared depthwise",
+    ),
+    Mutation(
+        "neurons are searched before the update",
+        amplitude.line_search,
+        "search.updated(first.neurons) if first.amplitude else search",
+        "search",
         "tiny mlp",
+    ),
+    Mutation(
+        "to the letter the update is scaled",
+        amplitude.line_search,
+        'proposal.update_amplitude == "one"',
+        "False",
+        "tiny-to-the-letter mlp",
+    ),
+    Mutation(
+        "the constant has a ridge, too",
+        linalg.ridged,
+        "alive[-1] = False",
+        "pass",
+        "tiny mlp",
+    ),
+    Mutation(
+        "the ridge is as large as the largest feature",
+        linalg.ridged,
+        "[alive].mean()",
+        "[alive].max()",
+        "update_only mlp",
     ),
     Mutation(
         "the bias row counts as an input",
@@ -112,14 +140,14 @@ MUTATIONS = (
         costs._eigh,
         "9 *",
         "8 *",
-        "random_growth-update-on depthwise",
+        "tiny-update-off tokens",
     ),
     Mutation(
         "a Cholesky decomposition is free",
         costs._cholesky,
         "// 3",
         "* 0",
-        "tiny mlp",
+        "tiny tokens",
     ),
     Mutation(
         "training is charged as inference",
@@ -157,17 +185,17 @@ MUTATIONS = (
         "tiny-significance-off mlp",
     ),
     Mutation(
-        "the null draws of maps are fewer",
-        _on_maps,
-        "[:PAIRINGS]",
-        "[: PAIRINGS - 12]",
+        "null draws are fewer",
+        significance,
+        "(DRAWS, count)",
+        "(DRAWS - 12, count)",
         "tiny convnet",
     ),
     Mutation(
-        "rows are tested with other degrees of freedom",
-        _projected,
-        "statistics.count - T1.shape[1]",
-        "statistics.count",
+        "null goals are not projected again",
+        _Null.gain,
+        "self.fitted is not None",
+        "False",
         "tiny mlp",
     ),
     Mutation(
@@ -182,7 +210,7 @@ MUTATIONS = (
         linalg.whitening,
         "cut * eigenvalues[-1:]",
         "0 * eigenvalues[-1:]",
-        "random_growth-update-on depthwise",
+        "north_preactivation convnet",
     ),
     Mutation(
         "the statistics batch is half of D.1's",

@@ -16,14 +16,17 @@ from nas_bench.methods.net2net import Net2Net
 from nas_bench.methods.north_preactivation import NorthPreactivation
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.methods.tiny import Tiny
+from nas_bench.methods.update_only import UpdateOnly
 
 NORMED = ["batch norm", "batch norm, tanh"]
 PLAIN = [name for name in problems.ALL if name not in NORMED]
 NORTH = NorthPreactivation(candidates=50)
 SILENT = RandomGrowth(zero_fan_out=True)
-EAGER = Tiny(significance=False)
-SEARCHED = [EAGER, Tiny(projection=False, significance=False), RandomGrowth(),
-            RandomGrowth(update=True), Tiny(update=False, significance=False)]  # fmt: skip
+EAGER = Tiny(significance=False, ridge=0)
+SEARCHED = [
+    EAGER, Tiny(projection=False, significance=False, ridge=0), RandomGrowth(),
+    RandomGrowth(update=True), UpdateOnly(), Tiny(update=False, significance=False, ridge=0),
+]  # fmt: skip
 PRESERVING = [GradMax(), NORTH, SILENT, Net2Net()]
 
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from growth import problems
 from growth.growing import random_neurons
-from growth.problems import statistics
 from torch import nn
 
 from nas_bench.growth import amplitude as engine
@@ -22,9 +21,8 @@ def search(stage):
     return engine.Search.at(stage.model, [site], (stage.x, stage.y), stage.loss)[site.name]
 
 
-def searched(stage, new, zero):
-    gamma = engine.scale(statistics(stage), new)
-    return engine.line_search(search(stage), new, gamma, allow_zero=zero)
+def searched(stage, new):
+    return engine.line_search(search(stage), new)
 
 
 def pair(new):
@@ -60,14 +58,14 @@ def test_scale_makes_the_step_as_large_as_the_activity(name, updated):
     stage = problems.ALL[name]
     new, rows = random_neurons(stage, updated=updated), stage.rows()
     expected = oracles.step_scale(rows, *pair(new), new.weight_update)
-    assert engine.scale(statistics(stage), new) == pytest.approx(expected, rel=1e-6)
+    assert search(stage).scale(new) == pytest.approx(expected, rel=1e-6)
 
 
 def test_scale_is_one_where_there_is_no_activity():
     stage = problems.problem(0)
     nn.init.zeros_(stage.model[2].weight)
     nn.init.zeros_(stage.model[2].bias)
-    assert engine.scale(statistics(stage), random_neurons(stage, updated=False)) == 1.0
+    assert search(stage).scale(random_neurons(stage, updated=False)) == 1.0
 
 
 def test_scale_is_right_where_the_next_layers_activation_works_in_place():
@@ -76,8 +74,8 @@ def test_scale_is_right_where_the_next_layers_activation_works_in_place():
     model[1], model[3] = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
     new, rows = random_neurons(stage), stage.rows()
     expected = oracles.step_scale(rows, *pair(new), new.weight_update)
-    found = statistics(replace(stage, model=model))
-    assert engine.scale(found, new) == pytest.approx(expected, rel=1e-9)
+    found = search(replace(stage, model=model))
+    assert found.scale(new) == pytest.approx(expected, rel=1e-9)
 
 
 @UPDATES
@@ -133,52 +131,149 @@ def test_signs_do_not_depend_on_those_proposed():
         torch.testing.assert_close(found.oriented(new).fan_out, found.oriented(flipped).fan_out)
 
 
-@pytest.mark.slow
-@UPDATES
-@pytest.mark.parametrize("zero", [True, False], ids=["may decline", "must grow"])
-@pytest.mark.parametrize("name", NAMES)
-def test_line_search_finds_the_amplitude_brute_force_finds(name, zero, updated):
-    stage = problems.ALL[name]
-    new, rows = random_neurons(stage, updated=updated), stage.rows()
-    step = searched(stage, new, zero)
-    gamma = oracles.step_scale(rows, *pair(new), new.weight_update)
+def signed(stage, new, gamma):
+    """The neurons with the signs that brute force prefers at ε = 1."""
+    rows = stage.rows()
+    pairs = zip(*pair(new), strict=True)
     signs = torch.tensor(
         [
             oracles.best_sign(rows, gamma**0.5 * a, gamma**0.5 * o, stage.activation)[0]
-            for a, o in zip(*pair(new), strict=True)
+            for a, o in pairs
         ],
         dtype=torch.float64,
     )
-    signed = replace(
-        new,
-        fan_in=signs[:, None] * new.fan_in,
-        fan_out=signs[:, None, None] * new.fan_out,
+    return replace(
+        new, fan_in=signs[:, None] * new.fan_in, fan_out=signs[:, None, None] * new.fan_out
     )
 
-    def loss(e):
-        return loss_after(stage, signed, e * gamma)
 
-    best, least = oracles.line_search(loss, zero)
+def check_search(stage, new, step, gamma, candidates):
+    """One line search against explicit networks; returns the neurons that it should give."""
+    turned = signed(stage, new, gamma)
+    losses = {e: loss_after(stage, turned, e * gamma) for e in candidates}
+    best = min(losses, key=lambda e: (losses[e], e))
     assert step.amplitude == best
     assert step.scale == pytest.approx(gamma, rel=1e-6)
-    assert step.measured == pytest.approx(loss(0.0) - least, rel=1e-6, abs=1e-9)
-    expected = engine.with_amplitude(signed, best * gamma)
-    torch.testing.assert_close(step.neurons.fan_in, expected.fan_in)
-    torch.testing.assert_close(step.neurons.fan_out, expected.fan_out)
-    if updated:
+    assert step.measured == pytest.approx(losses[0.0] - losses[best], rel=1e-6, abs=1e-9)
+    expected = engine.with_amplitude(turned, best * gamma)
+    assert len(step.neurons) == (len(new) if best else 0)
+    if best:
+        torch.testing.assert_close(step.neurons.fan_in, expected.fan_in)
+        torch.testing.assert_close(step.neurons.fan_out, expected.fan_out)
+    return expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("largest", [1.0, 16.0])
+@pytest.mark.parametrize("name", NAMES)
+def test_line_search_finds_the_amplitude_brute_force_finds(name, largest):
+    stage = problems.ALL[name]
+    new = replace(random_neurons(stage, updated=False), largest_amplitude=largest)
+    gamma = oracles.step_scale(stage.rows(), *pair(new), None)
+    candidates = [e for e in oracles.AMPLITUDES if e <= largest]
+    check_search(stage, new, searched(stage, new), gamma, candidates)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_with_a_shared_amplitude_the_update_is_part_of_the_one_step(name):
+    stage = problems.ALL[name]
+    new = replace(random_neurons(stage), update_amplitude="shared")
+    gamma = oracles.step_scale(stage.rows(), *pair(new), new.weight_update)
+    step = searched(stage, new)
+    expected = check_search(stage, new, step, gamma, oracles.AMPLITUDES_TO_ONE)
+    assert (step.update_amplitude, step.update_scale) == (step.amplitude, step.scale)
+    if step.amplitude:
         torch.testing.assert_close(step.neurons.weight_update, expected.weight_update)
-    if zero:
-        assert step.measured >= 0
+
+
+def updated_alone(stage, new, factor):
+    """The network with the weight update times a factor, as a problem of its own."""
+    network = copy.deepcopy(stage.model).eval()
+    following = network.get_submodule(problems.site_of(stage).next)
+    features = following.weight.shape[1]
+    with torch.no_grad():
+        following.weight += factor * new.weight_update[:, :features]
+        if following.bias is not None:
+            following.bias += factor * new.weight_update[:, features]
+    return replace(stage, model=network)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_update_is_searched_first_and_the_neurons_in_the_updated_network(name):
+    """Two line searches in a row equal those of explicit networks, if one gains nothing."""
+    stage = problems.ALL[name]
+    new = random_neurons(stage)
+    nothing = (new.fan_in[:0], new.fan_out[:0, 0])
+    gamma = oracles.step_scale(stage.rows(), *nothing, new.weight_update)
+    alone = replace(new, weight_update=None)
+    start = loss_after(stage, new, 0.0)
+    losses = {
+        e: oracles.loss_value(updated_alone(stage, new, e * gamma).model, stage.x, stage.y,
+                              stage.loss)
+        for e in oracles.AMPLITUDES_TO_ONE
+    }  # fmt: skip
+    best = min(losses, key=lambda e: (losses[e], e))
+    step = searched(stage, new)
+    assert step.update_amplitude == best
+    assert step.update_scale == pytest.approx(gamma, rel=1e-6)
+    after = updated_alone(stage, new, best * gamma)
+    found = replace(step, measured=step.measured - (start - losses[best]))
+    own = oracles.step_scale(after.rows(), *pair(alone), None)
+    check_search(after, alone, found, own, oracles.AMPLITUDES_TO_ONE)
+    if best:
+        torch.testing.assert_close(step.neurons.weight_update, best * gamma * new.weight_update)
+
+
+@pytest.mark.parametrize("name", ["tanh", "tokens", "batch norm, tanh", "cross-entropy, relu"])
+def test_to_the_letter_the_neurons_are_searched_without_the_update_and_it_is_applied_as_it_is(
+    name,
+):
+    stage = problems.ALL[name]
+    new = replace(random_neurons(stage), update_amplitude="one")
+    alone = searched(stage, replace(new, weight_update=None))
+    step = searched(stage, new)
+    assert (step.amplitude, step.scale) == (alone.amplitude, alone.scale)
+    assert (step.update_amplitude, step.update_scale) == (1.0, 1.0)
+    assert torch.equal(step.neurons.weight_update, new.weight_update)
+    torch.testing.assert_close(step.neurons.fan_in, alone.neurons.fan_in)
+    start = loss_after(stage, new, 0.0)
+    end = loss_after(stage, replace(alone.neurons, weight_update=new.weight_update), 1.0)
+    assert step.measured == pytest.approx(start - end, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("mode", ["search", "one", "shared"])
+@pytest.mark.parametrize("name", ["tanh", "tokens", "batch norm"])
+def test_an_update_without_neurons_is_a_step(name, mode):
+    stage = problems.ALL[name]
+    new = replace(random_neurons(stage), update_amplitude=mode)
+    step = searched(stage, new.update_alone())
+    factor = step.update_amplitude * step.update_scale
+    assert len(step.neurons) == 0
+    end = updated_alone(stage, new, factor)
+    start = loss_after(stage, new, 0.0)
+    gained = start - oracles.loss_value(end.model, stage.x, stage.y, stage.loss)
+    assert step.measured == pytest.approx(gained, rel=1e-6, abs=1e-9)
+    assert mode == "one" or step.measured >= 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_beside_any_neurons_the_update_gains_what_it_gains_alone(name):
+    """A control that is one: the drop with random neurons is at least that of δW* alone."""
+    stage = problems.ALL[name]
+    new = replace(random_neurons(stage), weight_update=problems.statistics(stage).weight_update)
+    alone = searched(stage, new.update_alone())
+    assert searched(stage, new).measured >= alone.measured - 1e-12
 
 
 def test_ties_go_to_the_smaller_amplitude():
     stage = problems.problem(2)
     new = random_neurons(stage, updated=False)
-    silent = replace(new, fan_out=torch.zeros_like(new.fan_out))
-    for zero, expected in ((True, 0.0), (False, 2.0**-20)):
-        step = searched(stage, silent, zero)
-        assert step.amplitude == expected
-        assert step.measured == 0
+    step = searched(stage, replace(new, fan_out=torch.zeros_like(new.fan_out)))
+    assert step.amplitude == 0
+    assert step.measured == 0
+    assert len(step.neurons) == 0
 
 
 def test_losses_that_overflow_are_never_chosen():
@@ -190,17 +285,27 @@ def test_losses_that_overflow_are_never_chosen():
         return torch.where(error > 20, error * float("nan"), error)
 
     own = replace(stage, loss=loss)
-    step = searched(own, new, True)
+    step = searched(own, new)
     assert step.amplitude is not None
     assert step.measured >= 0
 
 
-def test_predictions_scale_with_the_amplitude_chosen():
+def test_predictions_scale_with_the_amplitudes_chosen():
     stage = problems.problem(4)
-    new = random_neurons(stage)
-    step = searched(stage, new, False)
+    new = replace(random_neurons(stage), update_amplitude="shared")
+    step = searched(stage, new)
     gamma, rows = step.scale, stage.rows()
     expected = gamma * step.amplitude * oracles.predicted_drop(rows, *pair(new), new.weight_update)
+    assert step.predicted == pytest.approx(expected, rel=1e-6)
+    apart = replace(new, update_amplitude="search")
+    nothing = (new.fan_in[:0], new.fan_out[:0, 0])
+    step = searched(stage, apart)
+    factor = step.update_scale * step.update_amplitude
+    after = updated_alone(stage, apart, factor)
+    expected = factor * oracles.predicted_drop(rows, *nothing, new.weight_update)
+    expected += (
+        step.scale * step.amplitude * oracles.predicted_drop(after.rows(), *pair(new), None)
+    )
     assert step.predicted == pytest.approx(expected, rel=1e-6)
 
 
@@ -210,7 +315,7 @@ def test_searching_leaves_the_model_as_it_was():
     before = {k: v.clone() for k, v in stage.model.state_dict().items()}
     state = torch.get_rng_state()
     found = search(stage)
-    searched(stage, random_neurons(stage), True)
+    searched(stage, random_neurons(stage))
     found.probe(random_neurons(stage))
     assert all(module.training for module in stage.model.modules())
     assert all(p.grad is None for p in stage.model.parameters())
@@ -236,7 +341,7 @@ def test_probes_measure_what_a_step_along_the_new_weights_gradient_gains(name):
 
     z = stage.activation(stage.rows().inputs @ new.fan_in.T)
     unit = float(stage.rows().pre_activity.norm() / (z @ gradient).norm())
-    best = float(value.detach()) - min(loss(e * unit) for e in oracles.AMPLITUDES)
+    best = float(value.detach()) - min(loss(e * unit) for e in oracles.AMPLITUDES_TO_ONE)
     assert probed.measured == pytest.approx(best, rel=1e-6)
     assert probed.measured > 0
     assert probed.predicted == pytest.approx(unit * float(gradient.square().sum()), rel=1e-6)
@@ -246,7 +351,7 @@ def test_searching_changes_no_proposal():
     stage = problems.ALL["tanh"]
     new = random_neurons(stage)
     before = copy.deepcopy(new)
-    searched(stage, new, True)
+    searched(stage, new)
     search(stage).probe(new)
     for name in ("fan_in", "fan_out", "weight_update"):
         assert torch.equal(getattr(new, name), getattr(before, name))
@@ -257,9 +362,9 @@ def test_searching_changes_no_proposal():
 def test_single_precision_searches_agree(name):
     stage = problems.ALL[name]
     new = random_neurons(stage)
-    exact = searched(stage, new, True)
+    exact = searched(stage, new)
     single = stage.cast(torch.float32)
-    step = searched(single, new, True)
+    step = searched(single, new)
     assert step.amplitude == exact.amplitude
     assert step.measured == pytest.approx(exact.measured, rel=1e-3, abs=1e-6)
 
@@ -268,12 +373,3 @@ def test_amplitudes_are_the_powers_of_two_from_16_down():
     """ε ∈ {2^j, j = 4 … −20}; 0 is added where nothing may be added."""
     assert sorted(engine.AMPLITUDES) == oracles.AMPLITUDES[1:]
     assert max(engine.AMPLITUDES) == 16
-
-
-@pytest.mark.parametrize("name", ["tanh", "no bias", "tokens", "batch norm"])
-def test_the_scale_from_a_pass_is_the_one_from_the_statistics(name):
-    """Random neurons need no S: their γ comes from a forward pass."""
-    stage = problems.ALL[name]
-    site, new = problems.site_of(stage), random_neurons(stage, updated=True)
-    passed = engine.measured_scales(stage.model, {site: new}, stage.batches(), stage.loss)
-    assert passed[site.name] == pytest.approx(engine.scale(statistics(stage), new), rel=1e-9)

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 from growth import problems
-from growth.growing import EAGER, NORTH, grown, outputs, unchanged, width
+from growth.growing import EAGER, NORTH, grown, mean_loss, outputs, unchanged, width
 
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.methods.tiny import Tiny
+from nas_bench.methods.update_only import UpdateOnly
 
 
 def insignificant():
@@ -21,7 +22,7 @@ def insignificant():
 
 def test_nothing_significant_changes_nothing_and_is_recorded():
     stage = insignificant()
-    after, (event,) = grown(stage, Tiny())
+    after, (event,) = grown(stage, Tiny(update=False))
     assert event.status == "not significant"
     assert event.added == event.filled == 0
     assert event.dropped > 0
@@ -29,11 +30,27 @@ def test_nothing_significant_changes_nothing_and_is_recorded():
     assert unchanged(stage, after)
 
 
+@pytest.mark.parametrize("where", ["each", "all", "best", "predicted"])
+def test_the_update_is_applied_though_no_neuron_is_significant(where):
+    """Algorithm 3: as if the method proposed nothing but the update."""
+    stage = insignificant()
+    after, (event,) = grown(stage, Tiny(), where=where)
+    expected, (alone,) = grown(stage, UpdateOnly(), where=where)
+    assert (event.status, alone.status) == ("not significant", "not possible")
+    assert (event.added, event.amplitude, event.scale) == (0, None, None)
+    assert event.update_amplitude > 0
+    assert event.measured == alone.measured > 0
+    assert event.next_norm_before == alone.next_norm_before != event.next_norm_after
+    assert not unchanged(stage, after)
+    torch.testing.assert_close(outputs(after.model, stage.x), outputs(expected.model, stage.x))
+    assert mean_loss(stage) - mean_loss(after) == pytest.approx(event.measured, rel=1e-6)
+
+
 @pytest.mark.parametrize("where", ["each", "all", "best"])
 def test_a_fixed_target_is_reached_though_nothing_is_significant(where):
     """By random neurons with zero fan-out, so that the function stays."""
     stage = insignificant()
-    after, (event,) = grown(stage, Tiny(), fill=True, where=where)
+    after, (event,) = grown(stage, Tiny(update=False), fill=True, where=where)
     assert width(after) == width(stage) + 2
     assert event.filled == 2
     assert event.added == 0
@@ -63,15 +80,19 @@ def test_filling_works_at_every_kind_of_site(name, method):
     assert event.filled > 0
 
 
-def test_with_a_fixed_target_zero_is_no_candidate():
-    """Random neurons that only harm are added at the smallest amplitude tried."""
+def test_with_a_fixed_target_neurons_that_only_harm_are_replaced_by_silent_ones():
+    """At the smallest amplitude they would start at a saddle."""
     stage = problems.problem(3)
     perfect = replace(stage, y=stage.model(stage.x).detach())
     after, (event,) = grown(perfect, RandomGrowth(), fill=True)
     assert width(after) == width(stage) + 2
     assert event.status == "added"
-    assert event.amplitude == 2.0**-20
-    assert event.measured <= 0
+    assert (event.added, event.filled, event.amplitude) == (0, 2, 0.0)
+    assert event.measured == 0
+    torch.testing.assert_close(outputs(after.model, stage.x), outputs(stage.model, stage.x))
+    norms = after.model[0].weight.detach()[-2:].norm(dim=1)
+    mean = stage.model[0].weight.detach().norm(dim=1).mean()
+    torch.testing.assert_close(norms, mean.expand(2))
     free, (declined,) = grown(perfect, RandomGrowth())
     assert declined.status == "rejected"
     assert unchanged(perfect, free)

@@ -17,6 +17,7 @@ from nas_bench.methods.net2net import Net2Net
 from nas_bench.methods.north_preactivation import NorthPreactivation
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.methods.tiny import Tiny
+from nas_bench.methods.update_only import UpdateOnly
 
 METHODS = [
     Tiny(significance=False), Tiny(projection=False, significance=False), GradMax(),
@@ -46,7 +47,7 @@ def test_random_growth_without_bias_uses_all_columns():
 @pytest.mark.parametrize("name", problems.ALL)
 def test_random_growth_with_update_has_tinys_update(name):
     stage = problems.ALL[name]
-    rows, new = stage.rows(), proposal(stage, RandomGrowth(update=True))
+    rows, new = stage.rows(), proposal(stage, RandomGrowth(update=True, ridge=0))
     moved = oracles.update_contribution(rows, new.weight_update)
     torch.testing.assert_close(rows.goal - moved, oracles.residual_goal(rows), rtol=1e-6,
                                atol=1e-8)  # fmt: skip
@@ -192,12 +193,58 @@ def test_tiny_after_the_line_search_beats_its_parts():
     stage = problems.problem(1, samples=300)
     stage = replace(stage, y=stage.y + 3 * stage.x[:, 1:4])
     site = problems.site_of(stage)
-    found = statistics(stage)
     searches = amplitude.Search.at(stage.model, [site], (stage.x, stage.y), stage.loss)
-    gains = {}
-    for update in (True, False):
-        new = proposal(stage, Tiny(update=update))
-        gamma = amplitude.scale(found, new)
-        step = amplitude.line_search(searches[site.name], new, gamma, allow_zero=True)
-        gains[update] = step.measured
-    assert gains[True] > gains[False] > 0
+    whole, neurons, update = (
+        amplitude.line_search(searches[site.name], proposal(stage, method)).measured
+        for method in (Tiny(), Tiny(update=False), UpdateOnly())
+    )
+    assert whole > neurons > 0
+    assert whole > update > 0
+
+
+@pytest.mark.parametrize("name", problems.ALL)
+def test_the_controls_separate_what_they_claim_to(name):
+    """Beside random neurons or TINY's, δW* gains at least what it gains alone; all are one δW*."""
+    stage = problems.ALL[name]
+    sites = [problems.site_of(stage)]
+    (_, (alone,)), *others = (
+        grown(stage, method, fill=True, sites=sites)
+        for method in (UpdateOnly(), RandomGrowth(update=True), Tiny(significance=False))
+    )
+    assert (alone.added, alone.filled) == (0, 2)
+    for _, (event,) in others:
+        assert event.update_norm == pytest.approx(alone.update_norm)
+        assert event.update_amplitude == alone.update_amplitude
+        assert event.measured >= alone.measured - 1e-12
+    alone, together = (proposal(stage, m) for m in (UpdateOnly(), RandomGrowth(update=True)))
+    assert len(alone) == 0
+    torch.testing.assert_close(alone.weight_update, together.weight_update)
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [
+        (lambda: Tiny(ridge=-1), "ridge is -1, expected a number of at least 0"),
+        (lambda: RandomGrowth(ridge=float("nan")), "ridge is nan"),
+        (lambda: UpdateOnly(largest_amplitude=32), "largest_amplitude is 32, expected"),
+        (lambda: Tiny(largest_amplitude=0), "largest_amplitude is 0, expected"),
+        (lambda: Tiny(statistics_factor=0), "statistics_factor is 0, expected more than 0"),
+        (lambda: GradMax(samples=0), "samples is 0, expected at least 1"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(method, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        method()
+
+
+def test_each_method_asks_for_its_own_number_of_samples():
+    """D.1 for TINY, a minibatch for GradMax, twice the widest layer for NORTH, else 500."""
+    stage = problems.problem(0, sizes=(40, 30, 20))
+    site = problems.site_of(stage)
+    asked = {
+        Tiny(): 41**2, Tiny(statistics_factor=2.0): 2 * 41**2, RandomGrowth(update=True): 41**2,
+        UpdateOnly(statistics_factor=0.01): 500, RandomGrowth(): 500, GradMax(): 128,
+        NorthPreactivation(): 2 * 35, Net2Net(): 500,
+    }  # fmt: skip
+    for method, samples in asked.items():
+        assert method.statistics_samples(site, stage.model, 5) == samples

@@ -133,7 +133,7 @@ def gains(stage, method, cut=None):
     return method.propose(found, 100, torch.Generator().manual_seed(0)).gains, found
 
 
-UNPROJECTED = plugins.method("tiny[projection=false,significance=false]")
+UNPROJECTED = plugins.method("tiny[projection=false,significance=false,ridge=0]")
 GAINED = pytest.mark.parametrize("method", [TINY, UNPROJECTED, GRADMAX],
                                  ids=["tiny", "no projection", "gradmax"])  # fmt: skip
 

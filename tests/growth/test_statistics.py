@@ -317,11 +317,11 @@ def part_of(stage, x, seed):
 
 @pytest.mark.parametrize(
     ("tokens", "samples", "kept"),
-    [(None, 300, 300), (None, 1300, 1000), (100, 300, 200)],
-    ids=["all", "1000 samples", "20 000 rows"],
+    [(None, 300, 300), (None, 5200, 5000), (100, 300, 200)],
+    ids=["all", "5000 samples", "20 000 rows"],
 )
 def test_samples_of_two_parts_added_are_as_many_as_of_the_whole(tokens, samples, kept):
-    """At most 1000 samples and 20 000 rows, some of either part."""
+    """At most 5000 samples and 20 000 rows, some of either part."""
     stage = problems.problem(samples=samples, tokens=tokens)
     half = samples // 2
     parts = part_of(stage, stage.x[:half], 1), part_of(stage, stage.x[half:], 2)

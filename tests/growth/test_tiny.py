@@ -15,15 +15,18 @@ from oracles import moment
 from repetitions import examples
 from torch import nn
 
+from nas_bench.growth import Need
 from nas_bench.methods.tiny import Tiny
 
-ALL_NEURONS = Tiny(significance=False)
-UNPROJECTED = Tiny(projection=False, significance=False)
+RIDGED = Tiny(significance=False, ridge=0.1)
+ALL_NEURONS = Tiny(significance=False, ridge=0)
+UNPROJECTED = Tiny(projection=False, significance=False, ridge=0)
 
 
 def neurons(stage, method=ALL_NEURONS, k=100, site=None):
     generator = torch.Generator().manual_seed(0)
-    return method.propose(statistics(stage, site=site), k, generator)
+    needs = method.needs(problems.site_of(stage, site)) | problems.EVERYTHING
+    return method.propose(statistics(stage, needs=needs, site=site), k, generator)
 
 
 def outs(new):
@@ -42,7 +45,7 @@ def test_gains_are_the_sample_space_singular_values(name, projection):
     """Law 1."""
     stage = problems.ALL[name]
     rows = stage.rows()
-    new = neurons(stage, Tiny(projection=projection, significance=False))
+    new = neurons(stage, Tiny(projection=projection, significance=False, ridge=0))
     expected = oracles.gains(rows, None if projection else rows.goal)
     kept = int((expected > 1e-9 * size(rows)).sum())
     assert len(new) == kept
@@ -56,7 +59,7 @@ def test_bottleneck_falls_by_the_squared_gains(name, projection):
     stage = problems.ALL[name]
     rows = stage.rows()
     goal = oracles.residual_goal(rows) if projection else rows.goal
-    new = neurons(stage, Tiny(projection=projection, significance=False))
+    new = neurons(stage, Tiny(projection=projection, significance=False, ridge=0))
     for k in range(1, len(new) + 1):
         added = oracles.contribution(rows, new.fan_in[:k], outs(new)[:k])
         total = float(new.gains[:k].square().sum())
@@ -111,7 +114,7 @@ def test_update_of_existing_weights_is_part_of_the_step(name):
     rows, update = stage.rows(), neurons(stage).weight_update
     moved = oracles.update_contribution(rows, update)
     assert oracles.norm2(rows.goal - moved) == pytest.approx(oracles.bottleneck(rows), rel=1e-6)
-    alone = neurons(stage, Tiny(update=False, significance=False))
+    alone = neurons(stage, Tiny(update=False, significance=False, ridge=0))
     assert alone.weight_update is None
     torch.testing.assert_close(alone.gains, neurons(stage).gains)
     assert neurons(stage, UNPROJECTED).weight_update is None
@@ -197,7 +200,7 @@ def test_units_of_the_inputs_change_nothing(power, which):
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
-@pytest.mark.parametrize("method", [ALL_NEURONS, Tiny()], ids=["all", "significant"])
+@pytest.mark.parametrize("method", [ALL_NEURONS, Tiny(ridge=0)], ids=["all", "significant"])
 def test_units_of_the_loss_change_only_scales(factor, method):
     """Law 16."""
     stage = problems.problem(2, samples=200)
@@ -243,9 +246,10 @@ def test_the_best_come_first_and_no_more_than_asked():
 
 def test_proposals_are_pure():
     stage = problems.problem(3, samples=100)
-    measured, state = statistics(stage), torch.get_rng_state()
-    first = Tiny().propose(measured, 3, torch.Generator().manual_seed(1))
-    again = Tiny().propose(measured, 3, torch.Generator().manual_seed(1))
+    measured = statistics(stage, needs=problems.EVERYTHING | Need.SAMPLES)
+    state = torch.get_rng_state()
+    first = Tiny(ridge=0).propose(measured, 3, torch.Generator().manual_seed(1))
+    again = Tiny(ridge=0).propose(measured, 3, torch.Generator().manual_seed(1))
     assert torch.equal(first.fan_in, again.fan_in)
     assert first.threshold == again.threshold
     assert torch.equal(state, torch.get_rng_state())
@@ -277,7 +281,7 @@ def test_a_perfect_network_proposes_nothing():
     stage = problems.problem(3)
     perfect = replace(stage, y=stage.model(stage.x).detach())
     assert len(neurons(perfect)) == 0
-    assert len(neurons(perfect, Tiny())) == 0
+    assert len(neurons(perfect, Tiny(ridge=0))) == 0
 
 
 def test_dead_inputs_are_no_obstacle():
@@ -288,3 +292,46 @@ def test_dead_inputs_are_no_obstacle():
     assert len(new) == 0
     unbiased = problems.problem(3, bias=False, activation=nn.Tanh())
     assert len(neurons(replace(unbiased, x=torch.zeros_like(unbiased.x)))) == 0
+
+
+def ridged_root(S, ridge, constant):
+    """(S + ρ s̄ I)^{-1/2} of living features, explicitly; the constant 1 last has no ridge."""
+    power = S.diagonal().clone()
+    if constant:
+        power[-1] = 0
+    alive = power > 1e-24 * power.max()
+    S = S + ridge * power[alive].mean() * torch.diag(alive.double())
+    values, vectors = torch.linalg.eigh(S)
+    kept = values > 1e-12 * values[-1]
+    return vectors[:, kept] * values[kept].rsqrt() @ vectors[:, kept].T
+
+
+@pytest.mark.parametrize("name", [name for name in problems.ALL if name != "awkward"])
+def test_the_ridge_is_that_of_ridge_regression(name):
+    """δW* minimises E‖v − δW b₁‖² + ρ s̄₁‖δW‖², and N, λ, α, ω follow from it and S + ρ s̄ I."""
+    stage = problems.ALL[name]
+    rows, found = stage.rows(), statistics(stage).ridged(0.1)
+    inputs, hidden = rows.inputs.flatten(0, -2), rows.hidden.flatten(0, -2)
+    goal, n = rows.goal.flatten(0, -2), len(stage.x)
+    root = ridged_root(hidden.T @ hidden / n, 0.1, found.next_bias)
+    update = (root @ root @ hidden.T @ goal / n).T
+    torch.testing.assert_close(found.weight_update, update, rtol=1e-6, atol=1e-8)
+    N = inputs.T @ (goal - hidden @ update.T) / n
+    T = ridged_root(inputs.T @ inputs / n, 0.1, found.grown_bias)
+    u, gains, wh = torch.linalg.svd(T @ N, full_matrices=False)
+    new = neurons(stage, RIDGED, k=2)
+    torch.testing.assert_close(new.gains, gains[:2], rtol=1e-6, atol=1e-9)
+    step = torch.einsum("kp,kd->pd", new.fan_in, outs(new))
+    expected = (T @ u[:, :2]) * gains[:2] @ wh[:2]
+    torch.testing.assert_close(step, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_a_ridge_keeps_what_nearly_silent_and_nearly_collinear_units_are_read_with_small():
+    """Exactly, an input of rms 1e-3 is read with weights of thousands."""
+    stage = problems.problem(3, samples=200)
+    stage = replace(stage, x=stage.x.clone())
+    stage.x[:, 0] *= 1e-4
+    stage.x[:, 1] = stage.x[:, 2] + 1e-4 * stage.x[:, 1]
+    exact, ridged = neurons(stage, k=2), neurons(stage, Tiny(significance=False), k=2)
+    assert exact.fan_in.abs().max() > 100 * ridged.fan_in.abs().max()
+    assert float(ridged.gains[0]) <= float(exact.gains[0])

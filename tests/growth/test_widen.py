@@ -8,7 +8,6 @@ import pytest
 import torch
 from growth import problems
 from growth.growing import outputs, random_neurons, widened
-from growth.problems import statistics
 from torch import nn
 
 from nas_bench.growth import amplitude as engine
@@ -35,8 +34,7 @@ def test_the_step_applied_is_the_step_measured(name):
     site = problems.site_of(stage)
     searches = engine.Search.at(stage.model, [site], (stage.x, stage.y), stage.loss)
     new = random_neurons(stage, updated=True)
-    gamma = engine.scale(statistics(stage), new)
-    step = engine.line_search(searches[site.name], new, gamma, allow_zero=False)
+    step = engine.line_search(searches[site.name], new)
     after = widened(stage, step.neurons)
     before = oracles.loss_value(copy.deepcopy(stage.model).eval(), stage.x, stage.y, stage.loss)
     gained = before - oracles.loss_value(after.eval(), stage.x, stage.y, stage.loss)

@@ -39,6 +39,7 @@ AXES = {
     "tiny-fig16": [("training steps", "test"), ("training steps", "FLOPs per sample")],
     "gradmax-student-teacher": [("training steps", "training")],
 }  # fmt: skip
+AXES |= {f"{name}-summed": AXES[name] for name in ("tiny-fig11", "tiny-fig12", "tiny-fig13")}
 """Of each panel, what its x axis says and its y axis begins with."""
 
 

@@ -1,0 +1,72 @@
+"""Only the update: what TINY's best update of the existing weights does without new neurons."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Generator, nn
+
+from nas_bench.growth import (
+    GrowthMethod,
+    Need,
+    NewNeurons,
+    Site,
+    SiteStatistics,
+    UpdateAmplitude,
+    check_step_options,
+    statistics_batch,
+)
+
+
+@dataclass(frozen=True)
+class UpdateOnly(GrowthMethod):
+    """δW* of Proposition 3.1 and no neurons: the control of every method that applies it.
+
+    Where widths must grow, the harness adds silent neurons.
+
+    Attributes:
+        ridge: as TINY's.
+        update_amplitude: "search", as TINY's, or "one".
+        largest_amplitude: ε up to which is searched; the paper has 1.
+        statistics_factor: as TINY's.
+
+    References:
+        Growing Tiny Networks: Spotting Expressivity Bottlenecks and Fixing Them Optimally,
+        Verbockhaven, Rudkiewicz, Chevallier, Charpiat, 2024. https://arxiv.org/abs/2405.19816
+    """
+
+    name: ClassVar[str] = "update_only"
+    summary: ClassVar[str] = "TINY's update of the existing weights, no neurons"
+    reference: ClassVar[str] = "Verbockhaven et al., TMLR 2024, arXiv 2405.19816, Prop. 3.1"
+
+    ridge: float = 1e-3
+    update_amplitude: UpdateAmplitude = "search"
+    largest_amplitude: float = 1.0
+    statistics_factor: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_step_options(self.ridge, self.largest_amplitude, self.statistics_factor)
+
+    @property
+    def searches_amplitude(self) -> bool:
+        """See the base class."""
+        return True
+
+    def needs(self, site: Site) -> Need:
+        """See the base class."""
+        return Need.HIDDEN | Need.GOAL
+
+    def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
+        """See the base class."""
+        return statistics_batch(site.inputs(model), site.positions, self.statistics_factor)
+
+    def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
+        """See the base class."""
+        fan_in, fan_out = statistics.grown_weight[:0], statistics.fan_out[:0]
+        return NewNeurons(
+            fan_in,
+            fan_out,
+            gains=fan_in.new_zeros(0),
+            weight_update=statistics.ridged(self.ridge).weight_update,
+            update_amplitude=self.update_amplitude,
+            largest_amplitude=self.largest_amplitude,
+        )
