@@ -247,7 +247,7 @@ def run_trials(
     """
     from nas_bench.execution import ExecutionError
     from nas_bench.execution.progress import name, progress
-    from nas_bench.execution.resume import missing, remarks, todays_data
+    from nas_bench.execution.resume import missing, refuse_other_data, remarks, todays_data
     from nas_bench.execution.signals import clean_stdout
     from nas_bench.execution.sweep import sweep
     from nas_bench.results.ledger import LedgerError
@@ -256,6 +256,7 @@ def run_trials(
     stopping = settings.early_stopping is not None
     data = todays_data(configs, ledger, settings)
     chosen = missing(configs, ledger, request.rerun, stopping=stopping, data=data)
+    refuse_other_data(chosen, ledger, request.rerun, data)
     for remark in remarks(configs, chosen, ledger, settings.plugins, data):
         click.echo(remark, err=True)
     if chosen and settings.storage is None:

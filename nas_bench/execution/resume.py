@@ -10,6 +10,7 @@ from nas_bench.execution.job import Settings
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.reading import Run, Summary, read_summary
 from nas_bench.results.staleness import is_stale
+from nas_bench.specs import InputError
 from nas_bench.text import counted
 from nas_bench.trials.config import TrialConfig
 
@@ -20,7 +21,7 @@ NO_DATA: Mapping[str, str] = {}
 def todays_data(
     configs: Iterable[TrialConfig], ledger: Ledger, settings: Settings
 ) -> dict[str, str]:
-    """The checksum of today's data of each task with results that a sweep may keep.
+    """The checksum of today's data of each task that has results beside which a sweep runs.
 
     Data that lies on a cluster, or cannot be loaded, is left out: trials that need it say so.
     """
@@ -28,9 +29,10 @@ def todays_data(
 
     if settings.address is not None:
         return {}
-    kept = {c.task: c.validation for c in configs if ledger.status(c) == "ok"}
+    there = {(run.protocol, run.task) for run in ledger.glances() if run.status == "ok"}
+    beside = {c.task: c.validation for c in configs if (c.protocol, c.task) in there}
     found, folder = {}, data_folder(settings.data)
-    for task, validation in kept.items():
+    for task, validation in beside.items():
         with suppress(Exception):
             found[task] = prepare(plugins.task(task), folder, validation).checksum
     return found
@@ -55,6 +57,35 @@ def missing(
     """
     runs = ((config, ledger.glance(config)) for config in configs)
     return [config for config, run in runs if _is_missing(run, rerun, data, stopping=stopping)]
+
+
+def refuse_other_data(
+    missing: Iterable[TrialConfig], ledger: Ledger, rerun: Rerun, data: Mapping[str, str]
+) -> None:
+    """Refuse to put trials of today's data beside results of other data.
+
+    Args:
+        missing: those that the sweep runs.
+        ledger: where earlier sweeps wrote.
+        rerun: with stale or all, results of other data are what is to be replaced.
+        data: checksum of today's data by task, where it is known.
+
+    Raises:
+        InputError: if a trial would.
+    """
+    if rerun in ("stale", "all"):
+        return
+    tasks = {(config.protocol, config.task) for config in missing if config.task in data}
+    for run in ledger.glances() if tasks else ():
+        then = run.environment.get("data")
+        apart = (run.protocol, run.task) in tasks and run.status == "ok"
+        if apart and then and then != data[run.task]:
+            raise InputError(
+                f"{ledger.folder} has results of {run.task} in {run.protocol} that were measured "
+                f"on other data (SHA-256 {then[:12]}…, today's {data[run.task][:12]}…), and rows "
+                "of different data cannot be compared: choose another folder with --results, "
+                "give the other data with --data, or measure all of them anew with --rerun stale"
+            )
 
 
 def remarks(

@@ -3,9 +3,10 @@ import json
 import pytest
 from execution.trials import PLUGIN, SETTINGS, config
 
-from nas_bench.execution.resume import missing, remarks
+from nas_bench.execution.resume import missing, refuse_other_data, remarks, todays_data
 from nas_bench.execution.sweep import sweep
 from nas_bench.results.ledger import Ledger
+from nas_bench.specs import InputError
 
 
 @pytest.fixture
@@ -83,3 +84,27 @@ def test_what_was_stopped_early_runs_again_only_without_early_stopping_or_if_sta
     ledger.finish(trial)
     assert missing([trial], ledger, "none", stopping=True) == []
     assert missing([trial], ledger, "stale", stopping=True) == [trial]
+
+
+def test_rows_of_other_data_are_not_added_to_a_ledger(ledger):
+    """Also where the trial itself is new: its rivals' results are of other data."""
+    old, young = config(seed=0), config(seed=1)
+    sweep([old], ledger, "inline", SETTINGS)
+    data = todays_data([young], ledger, SETTINGS)
+    assert list(data) == [young.task]
+    refuse_other_data([young], ledger, "none", data)
+    path = ledger.trial_folder(old) / "run.json"
+    values = json.loads(path.read_text())
+    values["environment"]["data"] = "0" * 64
+    path.write_text(json.dumps(values))
+    for rerun in ("none", "failed"):
+        with pytest.raises(InputError) as caught:
+            refuse_other_data([young], ledger, rerun, data)
+        sentence = str(caught.value)
+        assert "were measured on other data (SHA-256 000000000000…, today's" in sentence
+        assert all(cure in sentence for cure in ("--results", "--data", "--rerun stale"))
+    for rerun in ("stale", "all"):
+        refuse_other_data([young], ledger, rerun, data)
+    refuse_other_data([], ledger, "none", data)
+    elsewhere = young.model_copy(update={"protocol": "another"})
+    refuse_other_data([elsewhere], ledger, "none", data)
