@@ -30,6 +30,11 @@ class NorthPreactivation(GrowthMethod):
     pre-activity is orthogonal to every present one. Of many candidates those are kept whose
     post-activity raises the effective rank of the layer's post-activities most.
 
+    This is NORTH's initialiser; when and how many neurons are added is the schedule's, not NORTH's
+    trigger. The candidates lie in directions of little variance and are rescaled by the norm of
+    their weights: on Fashion-MNIST new pre-activities have 14 to 35 % of the present ones' rms at
+    the input site and 3 to 6 % at the second one, and their fan-out's gradient is as small.
+
     Attributes:
         candidates: how many are drawn; of convolutions a tenth, as the authors do.
         effective: singular values above it count in the effective rank.
@@ -40,7 +45,7 @@ class NorthPreactivation(GrowthMethod):
     """
 
     name: ClassVar[str] = "north_preactivation"
-    summary: ClassVar[str] = "orthogonal new pre-activities, zero fan-out"
+    summary: ClassVar[str] = "NORTH's initialiser: orthogonal new pre-activities, zero fan-out"
     reference: ClassVar[str] = "Maile et al., AutoML 2022, arXiv 2202.08539"
 
     version: ClassVar[int] = 2

@@ -84,12 +84,17 @@ def print_run(run: "Run") -> None:
         click.echo(line)
     print_table("curve", _CURVE, [_record(record) for record in _thinned(run.curve)])
     print_table("growth events", _GROWTH, [_event(event) for event in run.growth])
+    for event in run.growth:
+        if event.warning:
+            click.echo(one_line(f"step {event.step}: {event.warning}"))
     for problem in run.problems:
         click.echo(one_line(f"problem: {problem}"))
 
 
 _CURVE = ("step", "epoch", "train + growth FLOPs", "parameters", "widths", "validation", "test")
-_GROWTH = ("step", "site", "asked", "added", "filled", "status", "amplitude", "loss drop")
+_GROWTH = (
+    "step", "site", "asked", "added", "filled", "status", "δW* amplitude", "amplitude", "loss drop"
+)  # fmt: skip
 
 
 def _is_folder(path: Path) -> bool:
@@ -188,6 +193,6 @@ def _record(record: Any) -> tuple[str, ...]:
 
 def _event(event: Any) -> tuple[str, ...]:
     numbers = str(event.step), event.site, *map(str, (event.asked, event.added, event.filled))
-    amplitude, drop = event.amplitude, event.measured
-    found = ("–" if value is None else f"{value:.3g}" for value in (amplitude, drop))
+    values = event.update_amplitude, event.amplitude, event.measured
+    found = ("–" if value is None else f"{value:.3g}" for value in values)
     return *numbers, event.status, *found

@@ -1,5 +1,6 @@
 """What is compared with what: trials of one task under one protocol and budget."""
 
+import json
 import math
 import statistics
 from collections import defaultdict
@@ -138,8 +139,10 @@ class Comparison:
 
     @cached_property
     def differing(self) -> tuple[str, ...]:
-        """What rows should share and do not: data, behaviour of the core or the task."""
-        return differing(self.rows)
+        """What rows should share to be ranked and do not; recipes may differ where tuned."""
+        untuned = [row.config for row in self.rows if row.config is not None and not row.tuning]
+        recipes = {json.dumps(config.recipe, sort_keys=True) for config in untuned}
+        return differing(self.rows) + ("recipe",) * (len(recipes) > 1)
 
     @property
     def without_result(self) -> tuple[tuple[Row, Run], ...]:
@@ -189,12 +192,15 @@ class Comparison:
 
 
 def differing(rows: Iterable[Row]) -> tuple[str, ...]:
-    """What rows should share to be compared and do not: data, behaviour of core or task."""
+    """What rows must share to be compared and do not: data, behaviour of core or task, device."""
     ended = [run for row in rows for run in row.runs if run.status == "ok"]
-    data = {run.environment["data"] for run in ended if "data" in run.environment}
     known = [run for run in ended if run.behaviour]
-    behaviours = {("core" in outdated(run), run.behaviour.get("task")) for run in known}
-    found = {"data": data, "behaviour": behaviours}
+    devices = [run.environment["device"] for run in ended if "device" in run.environment]
+    found = {
+        "data": {run.environment["data"] for run in ended if "data" in run.environment},
+        "behaviour": {("core" in outdated(run), run.behaviour.get("task")) for run in known},
+        "device": {device == "cpu" for device in devices},
+    }
     return tuple(name for name, values in found.items() if len(values) > 1)
 
 

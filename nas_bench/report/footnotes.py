@@ -9,6 +9,17 @@ from nas_bench.report.standing import Contrast, Standing
 from nas_bench.report.statistics import TESTABLE, Interval, seeds_needed
 from nas_bench.results.reading import Run
 
+CAVEATS = {
+    "north_preactivation": (
+        "NORTH's initialiser on this protocol's schedule; when and how many neurons NORTH itself "
+        "would add is not part of it."
+    ),
+}
+"""By name of a method."""
+
+
+_REMEDY = " Run the older ones again with --rerun stale."
+
 
 @dataclass(frozen=True)
 class Remark:
@@ -21,6 +32,8 @@ class Remark:
 def remarks(found: Standing) -> tuple[Remark, ...]:
     """Everything to be said under the leaderboard of a comparison."""
     return (
+        *_caveats(found),
+        *_redrawn(found),
         *_testable(found),
         *_attribution(found),
         *_lacking(found),
@@ -34,12 +47,34 @@ def margin(interval: Interval | None) -> float | None:
     return None if interval is None else (interval.high - interval.low) / 2
 
 
+def _caveats(found: Standing) -> Iterator[Remark]:
+    """What a method here leaves out of what its name stands for."""
+    names = {row.method.partition("[")[0] for row in found.comparison.rows}
+    yield from (Remark(f"{name}: {why}") for name, why in CAVEATS.items() if name in names)
+
+
+def _redrawn(found: Standing) -> Iterator[Remark]:
+    """Seeds whose first network was drawn again; all that grow from the same widths share it."""
+    redraws = {
+        run.seed: run.result.redraws
+        for row in found.comparison.rows
+        for run in row.runs
+        if run.result and run.result.redraws
+    }
+    if redraws:
+        seeds = ", ".join(f"{seed} ({count})" for seed, count in sorted(redraws.items()))
+        yield Remark(
+            "First networks with a dead hidden layer were drawn again, the same for every method; "
+            f"seeds (and how often): {seeds}."
+        )
+
+
 def _testable(found: Standing) -> Iterator[Remark]:
     """What differences these seeds can show."""
     if differing := found.comparison.differing:
         yield Remark(
-            f"Not comparable, so not ranked: rows are of different {' and '.join(differing)}. Run "
-            "the older ones again with --rerun stale."
+            f"Not comparable, so not ranked: rows are of different {' and '.join(differing)}."
+            + _REMEDY * bool({"data", "behaviour"} & set(differing))
         )
         return
     pairs = [contrast.difference.pairs for contrast in found.pairs]

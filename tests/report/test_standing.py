@@ -9,6 +9,7 @@ import pytest
 import synthetic
 from synthetic import trial
 
+from nas_bench.behaviour import core_version
 from nas_bench.commands.pairing import paired_rows
 from nas_bench.report.comparison import comparisons, differing
 from nas_bench.report.footnotes import remarks
@@ -228,16 +229,19 @@ def test_a_row_without_a_fixed_of_its_own_configuration_says_so(tmp_path: Path) 
         ({"environment": {"data": "b"}}, ("data",)),
         ({"environment": {"data": "a"}, "behaviour": {"core": 99, "task": 1}}, ("behaviour",)),
         (
-            {"environment": {"data": "b"}, "behaviour": {"core": 1, "task": 2}},
+            {"environment": {"data": "b"}, "behaviour": {"core": core_version(), "task": 2}},
             ("data", "behaviour"),
         ),
+        ({"environment": {"data": "a", "device": "cpu"}}, ()),
+        ({"environment": {"data": "a", "device": "NVIDIA H100"}}, ("device",)),
     ],
 )  # fmt: skip
 def test_rows_of_different_data_or_behaviour_are_not_ranked(
     other: dict[str, Any], differing: tuple[str, ...], tmp_path: Path
 ) -> None:
     ledger = Ledger(tmp_path)
-    same = {"environment": {"data": "a"}, "behaviour": {"core": 1, "task": 1}}
+    environment = {"data": "a", "device": "cpu"}
+    same = {"environment": environment, "behaviour": {"core": core_version(), "task": 1}}
     for method, loaded in (("tiny", same), ("fixed", {**same, **other})):
         for seed in SEEDS:
             config = trial(method, seed)
@@ -252,6 +256,19 @@ def test_rows_of_different_data_or_behaviour_are_not_ranked(
     assert (set(found.ranks.values()) == {None}) == bool(differing)
     said = " ".join(remark.sentence for remark in remarks(found))
     assert ("Not comparable, so not ranked" in said) == bool(differing)
+
+
+def test_rows_of_different_recipes_are_not_ranked_but_where_they_were_tuned(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path)
+    for method, recipe in (("tiny", {}), ("fixed", {"learning_rate": 0.1})):
+        for seed in SEEDS:
+            synthetic.run(ledger, trial(method, seed, recipe=recipe))
+    (comparison,) = comparisons(ledger.runs())
+    assert comparison.differing == ("recipe",)
+    said = [remark.sentence for remark in remarks(standing(comparison))]
+    assert "Not comparable, so not ranked: rows are of different recipe." in said
 
 
 def test_rows_of_different_data_are_not_tested_against_each_other(tmp_path: Path) -> None:
