@@ -1,42 +1,25 @@
-"""What a network costs. Unit everywhere: one multiply-add is one FLOP, as fvcore counts."""
+"""What a network costs. Unit everywhere: one multiply-add is one FLOP, as fvcore counts.
+
+Inference is fvcore's number. Training, and growth, are counted operator by operator as they run,
+at the prices of `prices`, which are fvcore's forward and extend them to the backward pass; a
+network that both do not count alike in a forward pass is refused.
+"""
 
 import copy
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+
+from nas_bench.training import prices
+from nas_bench.training.flop_meter import FlopMeter, UncountedError, unpriced
+from nas_bench.training.harmless import harmless
 
 _SAMPLES = 4  # of the counted training step: batch norm needs more than one
-_UNCOUNTED = (
-    "bilinear",
-    "cdist",
-    "dot",
-    "fft_fft",
-    "fft_rfft",
-    "gru",
-    "gru_cell",
-    "lstm",
-    "lstm_cell",
-    "mv",
-    "_native_multi_head_attention",
-    "outer",
-    "rnn_relu",
-    "rnn_relu_cell",
-    "rnn_tanh",
-    "rnn_tanh_cell",
-    "tensordot",
-    "_transformer_encoder_layer_fwd",
-    "vdot",
-)
-"""Operators with multiply-adds that fvcore passes over."""
-
-
-class UncountedError(ValueError):
-    """A network whose FLOPs cannot be counted."""
+Handle = Callable[[list[Any], list[Any]], float]
 
 
 def parameters(model: nn.Module) -> int:
@@ -60,9 +43,12 @@ def inference_flops(model: nn.Module, example: Tensor) -> float:
 
         analysis = FlopCountAnalysis(copy.deepcopy(model).eval(), (example[:1],))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        analysis.set_op_handle("aten::scaled_dot_product_attention", _attention)
+        analysis.set_op_handle(**_HANDLES)
         total = float(analysis.total())
-        _refuse_uncounted(analysis.unsupported_ops())
+    unknown = [name for name in analysis.unsupported_ops() if not harmless(name)]
+    if unknown:
+        raise UncountedError(unpriced(*unknown))
+    _refuse_unequal(total, _forward_flops(model, example))
     return total
 
 
@@ -75,29 +61,88 @@ def training_flops(model: nn.Module, example: Tensor) -> float:
     Args:
         model: unchanged; a copy is counted.
         example: inputs of one or more samples, shape (n, …).
+
+    Raises:
+        UncountedError: if an operator's multiply-adds are unknown.
     """
     twin = copy.deepcopy(model).train().to("meta")
     shape = (_SAMPLES, *example.shape[1:])
     inputs = torch.empty(shape, dtype=example.dtype, device="meta")
-    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
+    with torch.enable_grad(), FlopMeter() as meter:
         twin(inputs).sum().backward()
-    return counter.get_total_flops() / 2 / _SAMPLES
+    return meter.flops / _SAMPLES
 
 
-def _attention(inputs: list[Any], outputs: list[Any]) -> int:
-    """QKᵀ and its product with V, for shapes (…, queries, e), (…, keys, e), (…, keys, f)."""
-    queries, keys, values = (value.type().sizes() for value in inputs[:3])
-    return prod(queries[:-1]) * keys[-2] * (queries[-1] + values[-1])
+def _forward_flops(model: nn.Module, example: Tensor) -> float:
+    """Those of the operators that run for one sample in eval mode, on the meta device."""
+    twin = copy.deepcopy(model).eval().to("meta")
+    with torch.enable_grad(), FlopMeter() as meter:
+        twin(example[:1].to("meta"))
+    return meter.flops
 
 
-def _refuse_uncounted(operators: Iterable[str]) -> None:
-    found = sorted(name for name in operators if _plain(name) in _UNCOUNTED)
-    if found:
+def _refuse_unequal(fvcore: float, run: float) -> None:
+    if fvcore != run:
         raise UncountedError(
-            f"the multiply-adds of {', '.join(found)} are not counted by fvcore: build the "
-            "network from linear, convolution, matmul or attention operators"
+            f"fvcore counts {fvcore:.0f} multiply-adds in a forward pass, but the operators that "
+            f"run make {run:.0f}: use linear, convolution, matmul or attention operators"
         )
 
 
-def _plain(operator: str) -> str:
-    return operator.removeprefix("aten::").removesuffix("_")
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(value.type().sizes())
+
+
+def _shapes(values: list[Any]) -> list[tuple[int, ...]]:
+    return [_shape(value) for value in values]
+
+
+def _matmul(inputs: list[Any], _outputs: list[Any]) -> float:
+    return prices.matmul(*_shapes(inputs[:2]))
+
+
+def _added_product(inputs: list[Any], _outputs: list[Any]) -> float:
+    return prices.matmul(*_shapes(inputs[1:3]))
+
+
+def _attention(inputs: list[Any], _outputs: list[Any]) -> float:
+    return prices.attention(*_shapes(inputs[:3]))
+
+
+def _einsum(inputs: list[Any], _outputs: list[Any]) -> float:
+    return prices.einsum(inputs[0].toIValue(), _shapes(list(inputs[1].node().inputs())))
+
+
+def _same_convolution(inputs: list[Any], outputs: list[Any]) -> float:
+    """Padding by the name of a mode, which fvcore does not know."""
+    return prod(_shape(inputs[1])) * prod(_shape(outputs[0])[2:]) * _shape(inputs[0])[0]
+
+
+def _norm(inputs: list[Any], _outputs: list[Any]) -> float:
+    """A root mean square norm, with or without weights, as fvcore counts other norms."""
+    return prod(_shape(inputs[0])) * (5 if inputs[2].type().kind() == "TensorType" else 4)
+
+
+def _mean(inputs: list[Any], _outputs: list[Any]) -> float:
+    if len(inputs) < 4:
+        return 0
+    dims = [value.toIValue() for value in inputs[1].node().inputs()]
+    pools = prices.pools(len(_shape(inputs[0])), dims, inputs[2].toIValue())
+    return prod(_shape(inputs[0])) if pools else 0
+
+
+def _resizing(rate: int) -> Handle:
+    return lambda _inputs, outputs: rate * prod(_shape(outputs[0]))
+
+
+_HANDLES: dict[str, Handle] = {
+    **{f"aten::{name}": _matmul for name in ("matmul", "mv", "dot", "vdot")},
+    **{f"aten::{name}": _added_product for name in ("addmv", "addbmm", "baddbmm")},
+    **{f"aten::{name}": _resizing(rate) for name, rate in prices.RESIZING.items()},
+    "aten::scaled_dot_product_attention": _attention,
+    "aten::einsum": _einsum,
+    "aten::_convolution_mode": _same_convolution,
+    "aten::rms_norm": _norm,
+    "aten::mean": _mean,
+}
+"""What fvcore does not price, or gets wrong: matmul with a vector or with fewer batches."""

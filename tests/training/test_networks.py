@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_network(build):
 def test_training_costs_about_three_forward_passes(build):
     network = build()
     forward = inference_flops(network, images())
-    assert 1.9 * forward < training_flops(network, images()) < 3 * forward
+    assert 1.9 * forward < training_flops(network, images()) < 3.1 * forward  # more: batch norm
 
 
 def test_widths_are_those_of_the_layers_that_grow():
