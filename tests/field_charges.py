@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from field_events import Event, Scene
-from growth_charges import AMPLITUDES, eigh, svd, whitening
+from growth_charges import AMPLITUDES, eigh, eigvalsh, svd, svdvals, whitening
 from torch import Tensor, nn
 
 PAIRINGS, PAIRED, RANKED_ROWS, BLOCK = 19, 100, 20_000, 64
@@ -146,19 +147,20 @@ class Sizes:
 
 
 def multiply_adds(model: nn.Module, x: Tensor) -> dict[str, int]:
-    """Of one sample in every convolution and linear layer, in the order of the calls."""
+    """Of one sample in every layer, in the order of the calls; a batch norm costs 2 a number."""
     counts: dict[str, int] = {}
 
-    def counter(name: str, weights: int) -> Callable[..., None]:
-        def count(_layer: nn.Module, _args: tuple[Tensor, ...], out: Tensor) -> None:
-            counts[name] = weights * out[0, 0].numel()
+    def counter(name: str) -> Callable[..., None]:
+        def count(layer: Any, _args: tuple[Tensor, ...], out: Tensor) -> None:
+            normed = isinstance(layer, nn.BatchNorm2d)
+            counts[name] = (2 if normed else layer.weight[0].numel()) * out[0].numel()
 
         return count
 
     handles = [
-        module.register_forward_hook(counter(name, module.weight.numel()))
+        module.register_forward_hook(counter(name))
         for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d)
     ]
     with torch.no_grad():
         model(x)
@@ -196,7 +198,7 @@ def tiny(s: Sizes, *, update: bool = True) -> dict[str, float]:
     few = s.paired
     root = gram(s.e + 1, few * s.q) + whitening(s.m)
     again = few * (s.hidden_goal + s.fitted + s.cross) + 2 * s.d * s.m**2
-    pairing = again + s.whitened + svd(*sorted((s.p, s.wide), reverse=True))
+    pairing = again + s.whitened + svdvals(s.p, s.wide)
     N = s.best_update + s.n * (s.fitted + s.cross) + whitening(s.p) + s.whitened
     neurons = s.p * s.p * s.k + s.n * (s.new + s.out)
     return {
@@ -209,7 +211,7 @@ def tiny(s: Sizes, *, update: bool = True) -> dict[str, float]:
 def tiny_unprojected(s: Sizes) -> dict[str, float]:
     """S, goals and γ; Ñ, its SVD and another of what is centred, t*, and 19 pairings."""
     scale = s.n * (s.new + s.out + s.fitted)
-    spectrum = s.whitened + svd(*sorted((s.p, s.wide), reverse=True))
+    spectrum = s.whitened + svdvals(s.p, s.wide)
     tested = s.n * s.cross + spectrum + PAIRINGS * (s.paired * s.cross + spectrum)
     neurons = s.p * s.p * s.k + s.n * (s.new + s.out)
     N = whitening(s.p) + s.n * s.cross + s.whitened + leading(s.p, s.wide, s.found)
@@ -242,7 +244,7 @@ def north(s: Sizes, candidates: int) -> dict[str, float]:
     p, h, count, rows = s.p, s.h, candidates // 10, s.u * min(s.n, max(2, RANKED_ROWS // s.u))
     kernel = whitening(p) + p**3 + p * p * h + svd(p, h) + 2 * p * p * h
     read = s.f**2 if p > s.f else 0
-    drawn = count * (p**2 + read + rows * p + rows * h + eigh(h + 1))
+    drawn = count * (p**2 + read + rows * p + rows * h + eigvalsh(h + 1))
     present = rows * p * h + rows * h**2
     statistics = s.n * s.forward + gram(s.f + 1, s.n * s.u)
     return {"statistics": statistics, "decomposition": kernel + drawn + present}

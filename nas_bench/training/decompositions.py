@@ -25,9 +25,13 @@ def _columns(right: Shape) -> int:
 
 
 def _eigh(call: Call) -> float:
-    """Of a symmetric matrix: 9 n³ with vectors, 4/3 n³ for the values."""
-    n = call.shapes[0][-1]
-    return _batch(call.shapes[0]) * (9 * n**3 if call.arguments["compute_v"] else 4 * n**3 / 3)
+    """Of a symmetric matrix, values and vectors: 9 n³."""
+    return _batch(call.shapes[0]) * 9 * call.shapes[0][-1] ** 3
+
+
+def _eigvalsh(call: Call) -> float:
+    """Of a symmetric matrix, values: 4/3 n³."""
+    return _batch(call.shapes[0]) * 4 * call.shapes[0][-1] ** 3 / 3
 
 
 def _eig(call: Call) -> float:
@@ -41,13 +45,17 @@ def _eigvals(call: Call) -> float:
 
 
 def _svd(call: Call) -> float:
-    """QR first: 6 m n² + 20 n³ thin, 4 m² n + 22 n³ full, 2 m n² + 2 n³ for the values."""
+    """QR first: 6 m n² + 20 n³ thin, 4 m² n + 22 n³ full."""
     m, n = _sides(call.shapes[0])
-    if not call.arguments["compute_uv"]:
-        return _batch(call.shapes[0]) * (2 * m * n**2 + 2 * n**3)
     if call.arguments["full_matrices"] and m > n:
         return _batch(call.shapes[0]) * (4 * m**2 * n + 22 * n**3)
     return _thin_svd(call)
+
+
+def _svdvals(call: Call) -> float:
+    """Singular values: 2 m n² + 2 n³."""
+    m, n = _sides(call.shapes[0])
+    return _batch(call.shapes[0]) * (2 * m * n**2 + 2 * n**3)
 
 
 def _thin_svd(call: Call) -> float:
@@ -132,4 +140,11 @@ DECOMPOSITIONS: dict[str, Callable[[Call], float]] = {
     "linalg_matrix_exp": _exponential,
     "linalg_lstsq": _thin_svd,
 }
-"""By the name of torch's operator."""
+"""By the name of torch's operator, with all that it returns."""
+
+VALUES: dict[str, Callable[[Call], float]] = {
+    "_linalg_eigh": _eigvalsh,
+    "linalg_eig": _eigvals,
+    "_linalg_svd": _svdvals,
+}
+"""Where nobody keeps the vectors, as in `eigvalsh`, `svdvals` and the spectral norm."""

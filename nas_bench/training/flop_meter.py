@@ -1,12 +1,16 @@
 """Counts the multiply-adds of whatever runs, and refuses what has no price."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas_bench.training.calls import Call
+from nas_bench.training.decompositions import VALUES
 from nas_bench.training.harmless import harmless
-from nas_bench.training.prices import PRICES
+from nas_bench.training.prices import PRICES, Price
 
 
 class UncountedError(ValueError):
@@ -25,21 +29,64 @@ class FlopMeter(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.flops = 0.0
+        self._flops = 0.0
+        self._open: _Vectors | None = None
+
+    @property
+    def flops(self) -> float:
+        """So far."""
+        self._settle()
+        return self._flops
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Run the operator and add its price."""
-        name = func._schema.name
-        price = PRICES.get(name.removeprefix("aten::").removesuffix("_"))
-        if price is None and not harmless(name):
-            raise UncountedError(unpriced(name))
+        self._settle()
+        operator = func._schema.name
+        name = operator.removeprefix("aten::").removesuffix("_")
+        price = PRICES.get(name)
+        if price is None and not harmless(operator):
+            raise UncountedError(unpriced(operator))
         out = func(*args, **(kwargs or {}))
         if price is not None:
-            call = Call.of(func, args, kwargs, out)
-            self.flops += price(call) * (4 if call.complex else 1)
+            self._charge(name, price, Call.of(func, args, kwargs, out))
         return out
+
+    def _charge(self, name: str, price: Price, call: Call) -> None:
+        factor = 4 if call.complex else 1
+        self._flops += factor * price(call)
+        if name in VALUES:
+            saved = factor * (price(call) - VALUES[name](call) / 2)
+            self._open = _Vectors.of(call.result, saved)
+
+    def _settle(self) -> None:
+        """Give back what vectors cost that were dropped at once.
+
+        Under a dispatch mode torch computes them for `eigvalsh` and `svdvals` too.
+        """
+        if self._open is not None and self._open.dropped:
+            self._flops -= self._open.price
+        self._open = None
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """Of a decomposition into values and vectors, and their price in multiply-adds."""
+
+    storages: tuple[StorageWeakRef, ...]
+    price: float
+
+    @classmethod
+    def of(cls, result: tuple[Tensor, ...], price: float) -> Self:
+        """Those in (values, vectors) or (left vectors, values, right vectors)."""
+        vectors = [tensor for tensor in result if tensor.dim() == result[-1].dim()]
+        return cls(tuple(StorageWeakRef(v.untyped_storage()) for v in vectors), price)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether none is alive."""
+        return all(storage.expired() for storage in self.storages)
 
 
 def unpriced(*names: str) -> str:

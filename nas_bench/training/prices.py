@@ -22,6 +22,8 @@ from math import prod
 from nas_bench.training.calls import Call, Shape
 from nas_bench.training.decompositions import DECOMPOSITIONS
 
+Price = Callable[[Call], float]
+
 RESIZING = {
     "upsample_nearest1d": 1,
     "upsample_nearest2d": 1,
@@ -133,7 +135,7 @@ def _batch_norm(call: Call) -> float:
     return _norm(call, rate=4 if training else 1)
 
 
-def _backward(call: Call, *, forward: Callable[[Call], float]) -> float:
+def _backward(call: Call, *, forward: Price) -> float:
     """The forward price for the inputs and for the weights."""
     weighted = call.arguments["weight"] is not None
     inputs, weights, *_ = call.arguments.get("output_mask", (True, weighted))
@@ -169,7 +171,7 @@ def pools(dimensions: int, dims: Sequence[int] | None, keepdim: bool | None) -> 
     return dimensions == 4 and bool(keepdim) and list(dims or ()) == [-1, -2]
 
 
-def _decomposition(call: Call, *, flops: Callable[[Call], float]) -> float:
+def _decomposition(call: Call, *, flops: Price) -> float:
     return flops(call) / 2
 
 
@@ -185,7 +187,7 @@ _BATCH_NORMS = (
 _SAMPLERS = ("grid_sampler_2d", "grid_sampler_3d", "cudnn_grid_sampler")
 _NORMS = ("native_layer_norm", "native_group_norm", "_fused_rms_norm")
 
-PRICES: dict[str, Callable[[Call], float]] = {
+PRICES: dict[str, Price] = {
     "mm": _product,
     "bmm": _product,
     "mv": _product,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
-from nas_bench.growth import amplitude, costs, kaiming, linalg, widen
+from nas_bench.growth import amplitude, kaiming, linalg, widen
 from nas_bench.growth import optimizer as policies
 from nas_bench.growth.fields import Kernel
 from nas_bench.growth.measure import statistics_batch
@@ -19,7 +19,7 @@ from nas_bench.methods.net2net import Net2Net
 from nas_bench.methods.north_preactivation import NorthPreactivation
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.methods.tiny import Tiny
-from nas_bench.training import augmentation, data, flops, optimizers
+from nas_bench.training import augmentation, data, decompositions, flops, optimizers
 from nas_bench.trials import schedule
 from nas_bench.trials.agenda import Agenda
 from nas_bench.trials.state import State
@@ -137,14 +137,14 @@ MUTATIONS = (
     ),
     Mutation(
         "an eigendecomposition costs eight cubes instead of nine",
-        costs._eigh,
+        decompositions._eigh,
         "9 *",
         "8 *",
         "tiny-update-off tokens",
     ),
     Mutation(
         "a Cholesky decomposition is free",
-        costs._cholesky,
+        decompositions._cholesky,
         "// 3",
         "* 0",
         "tiny tokens",
@@ -152,8 +152,8 @@ MUTATIONS = (
     Mutation(
         "training is charged as inference",
         flops.training_flops,
-        "/ 2 / _SAMPLES",
-        "/ 6 / _SAMPLES",
+        "/ _SAMPLES",
+        "/ 3 / _SAMPLES",
         "fixed",
     ),
     Mutation(

@@ -44,6 +44,35 @@ def test_decompositions_have_a_price_that_grows_with_the_cube(name):
     assert N**3 / 8 < meter.flops["part"] < 60 * N**3
 
 
+VALUES = {
+    "eigvalsh": (lambda x: torch.linalg.eigvalsh(x @ x.T), 20**3 * 4 / 3, 20),
+    "eigvals": (lambda x: torch.linalg.eigvals(x @ x.T), 20**3 * 10, 20),
+    "svdvals": (torch.linalg.svdvals, 2 * 20 * 12**2 + 2 * 12**3, 0),
+    "spectral norm": (lambda x: torch.linalg.matrix_norm(x, 2), 2 * 20 * 12**2 + 2 * 12**3, 0),
+    "rank": (torch.linalg.matrix_rank, 2 * 20 * 12**2 + 2 * 12**3, 0),
+    "eigh": (lambda x: torch.linalg.eigh(x @ x.T), 20**3 * 9, 20),
+    "svd": (lambda x: torch.linalg.svd(x, full_matrices=False), 6 * 20 * 12**2 + 20 * 12**3, 0),
+    "full svd": (torch.linalg.svd, 4 * 20**2 * 12 + 22 * 12**3, 0),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_cost_less_than_values_and_vectors(name):
+    decomposition, flops, n = VALUES[name]
+    meter, matrix = CostMeter(), torch.randn(20, 12, dtype=torch.float64)
+    with meter.charge("part"):
+        found = decomposition(matrix)  # kept, vectors too
+    assert meter.flops["part"] == n * n * 12 + flops / 2
+    assert found is not None
+
+
+def test_vectors_that_a_gradient_needs_are_paid():
+    meter, matrix = CostMeter(), torch.eye(12, requires_grad=True)
+    with meter.charge("part"):
+        torch.linalg.eigvalsh(matrix).sum().backward()
+    assert meter.flops["part"] >= 9 * 12**3 / 2
+
+
 def test_products_count_their_multiply_adds():
     meter = CostMeter()
     with meter.charge("part"):
