@@ -39,6 +39,7 @@ class Sizes:
         q: positions of the next layer.
         before: multiply-adds of a sample in all layers before the next one.
         after: in all layers behind it.
+        pooled: numbers averaged at the end, whose gradients are free.
     """
 
     n: int
@@ -57,6 +58,7 @@ class Sizes:
     q: int
     before: int
     after: int
+    pooled: int
 
     @classmethod
     def of(cls, scene: Scene, event: Event) -> Sizes:
@@ -81,6 +83,7 @@ class Sizes:
             q=rows.goal.shape[1],
             before=sum(layers[name] for name in names[:place]),
             after=sum(layers[name] for name in names[place + 1 :]),
+            pooled=pooled(scene.model, scene.batch[0][:1]),
         )
 
     @property
@@ -96,7 +99,7 @@ class Sizes:
     @property
     def forward(self) -> int:
         """The network on a sample."""
-        return self.before + self.fitted + self.after
+        return self.before + self.fitted + self.after + self.pooled
 
     @property
     def new(self) -> int:
@@ -169,6 +172,21 @@ def multiply_adds(model: nn.Module, x: Tensor) -> dict[str, int]:
     return counts
 
 
+def pooled(model: nn.Module, x: Tensor) -> int:
+    """Numbers of one sample that adaptive pooling averages."""
+    counts: list[int] = []
+    layers = [module for module in model.modules() if isinstance(module, nn.AdaptiveAvgPool2d)]
+    handles = [
+        layer.register_forward_pre_hook(lambda _layer, args: counts.append(args[0][0].numel()))
+        for layer in layers
+    ]
+    with torch.no_grad():
+        model(x)
+    for handle in handles:
+        handle.remove()
+    return sum(counts)
+
+
 def gram(p: int, rows: int) -> int:
     """xᵀx of (rows, p) by blocks of one triangle, a quarter of p wide or 64."""
     size = max(p // 4, BLOCK)
@@ -186,7 +204,7 @@ def line_search(s: Sizes, *, update: bool) -> float:
     network and the others what comes from the next layer on; and the predicted drop.
     """
     shifted = s.new + update * s.fitted
-    later = (AMPLITUDES - 1) * (s.fitted + s.after)
+    later = (AMPLITUDES - 1) * (s.fitted + s.after + s.pooled)
     signs, losses = s.new + 2 * s.out, shifted + AMPLITUDES * s.out + s.forward + later
     return s.s * (s.forward + s.after + signs + losses + shifted + s.out)
 

@@ -20,7 +20,7 @@ def eigh(n: int) -> float:
 
 def eigvalsh(n: int) -> float:
     """Symmetric eigenvalues."""
-    return 4 * n**3 / 3 / 2
+    return (4 * n**3 // 3) / 2
 
 
 def svd(m: int, n: int) -> float:

@@ -31,7 +31,7 @@ def _eigh(call: Call) -> float:
 
 def _eigvalsh(call: Call) -> float:
     """Of a symmetric matrix, values: 4/3 n³."""
-    return _batch(call.shapes[0]) * 4 * call.shapes[0][-1] ** 3 / 3
+    return _batch(call.shapes[0]) * (4 * call.shapes[0][-1] ** 3 // 3)
 
 
 def _eig(call: Call) -> float:

@@ -6,6 +6,7 @@ network that both do not count alike in a forward pass is refused.
 """
 
 import copy
+import re
 import warnings
 from collections.abc import Callable
 from math import prod
@@ -110,7 +111,15 @@ def _attention(inputs: list[Any], _outputs: list[Any]) -> float:
 
 
 def _einsum(inputs: list[Any], _outputs: list[Any]) -> float:
-    return prices.einsum(inputs[0].toIValue(), _shapes(list(inputs[1].node().inputs())))
+    equation = inputs[0].toIValue().replace(" ", "")
+    if re.fullmatch(r"\w+->\w*", equation):
+        return 0
+    if not re.fullmatch(r"\w+,\w+->\w*", equation):
+        raise UncountedError(
+            f"the multiply-adds of einsum {equation!r} are not known: write it with two factors, "
+            "an arrow and no dots, or use matmul"
+        )
+    return prices.einsum(equation, _shapes(list(inputs[1].node().inputs())))
 
 
 def _same_convolution(inputs: list[Any], outputs: list[Any]) -> float:

@@ -41,7 +41,7 @@ RESIZING = {
 
 def matmul(left: Shape, right: Shape) -> int:
     """Of shapes (…, m, k) and (…, k, n), broadcast; a vector is a row or a column."""
-    rows = left[-2] if len(left) > 1 else 1
+    rows = prod(left[-2:-1])
     columns = right[-1] if len(right) > 1 else 1
     return _broadcast(left[:-2], right[:-2]) * rows * left[-1] * columns
 
@@ -52,7 +52,7 @@ def attention(query: Shape, key: Shape, value: Shape) -> int:
 
 
 def einsum(equation: str, shapes: Sequence[Shape]) -> int:
-    """Of one or two factors: a batched matrix product, after sums over letters of one factor."""
+    """Of two factors: a batched matrix product, after sums over letters of one of them."""
     terms, _, out = equation.replace(" ", "").partition("->")
     left, right = (set(term) for term in terms.split(","))
     sizes = dict(zip(terms.replace(",", ""), [n for shape in shapes for n in shape], strict=True))

@@ -207,6 +207,17 @@ def test_what_fvcore_does_not_price_is_refused_by_its_name(name):
         inference_flops(Of(REFUSED[name], (4, 4)), torch.ones(1, 4))
 
 
+@pytest.mark.parametrize("equation", ["nij,jk,kl->nil", "...ij,jk->...ik", "nij,jk"])
+def test_other_forms_of_einsum_are_refused(equation):
+    model = Of(lambda x, *w: torch.einsum(equation, x, *w[: equation.count(",")]), (4, 4), (4, 4))
+    with pytest.raises(UncountedError, match="write it with two factors"):
+        inference_flops(model, torch.ones(1, 3, 4))
+
+
+def test_an_einsum_of_one_factor_is_free():
+    assert inference_flops(Of(lambda x: torch.einsum("nij->nji", x)), torch.ones(1, 3, 4)) == 0
+
+
 @pytest.mark.filterwarnings("ignore:.*flatten_parameters")
 @pytest.mark.parametrize("cell", [nn.RNN, nn.LSTM, nn.GRU])
 def test_recurrent_networks_are_refused(cell):
