@@ -93,5 +93,5 @@ def unpriced(*names: str) -> str:
     """Says which operators have no price, and the cure."""
     return (
         f"the multiply-adds of {', '.join(sorted(names))} are not known: use linear, convolution, "
-        "matmul or attention operators, elementwise ones, and the usual decompositions"
+        "matmul, attention or elementwise operators instead"
     )

@@ -20,7 +20,7 @@ from nas_bench.training.flop_meter import FlopMeter, UncountedError, unpriced
 from nas_bench.training.harmless import harmless
 
 _SAMPLES = 4  # of the counted training step: batch norm needs more than one
-Handle = Callable[[list[Any], list[Any]], float]
+Handle = Callable[[list[Any], list[Any]], Any]
 
 
 def parameters(model: nn.Module) -> int:
@@ -127,11 +127,6 @@ def _same_convolution(inputs: list[Any], outputs: list[Any]) -> float:
     return prod(_shape(inputs[1])) * prod(_shape(outputs[0])[2:]) * _shape(inputs[0])[0]
 
 
-def _norm(inputs: list[Any], _outputs: list[Any]) -> float:
-    """A root mean square norm, with or without weights, as fvcore counts other norms."""
-    return prod(_shape(inputs[0])) * (5 if inputs[2].type().kind() == "TensorType" else 4)
-
-
 def _mean(inputs: list[Any], _outputs: list[Any]) -> float:
     if len(inputs) < 4:
         return 0
@@ -151,7 +146,6 @@ _HANDLES: dict[str, Handle] = {
     "aten::scaled_dot_product_attention": _attention,
     "aten::einsum": _einsum,
     "aten::_convolution_mode": _same_convolution,
-    "aten::rms_norm": _norm,
     "aten::mean": _mean,
 }
 """What fvcore does not price, or gets wrong: matmul with a vector or with fewer batches."""

@@ -60,6 +60,7 @@ _NAMES = frozenset(
     special_log_softmax special_logit special_logsumexp special_ndtr special_sinc special_softmax
     special_xlogy square subtract threshold true_divide fake_quantize_per_tensor_affine
     fake_quantize_per_tensor_affine_cachemask weight_norm weight_norm_interface norm_except_dim
+    rms_norm fused_rms_norm
     local_response_norm linalg_vector_norm frobenius_norm cosine_similarity pairwise_distance
 
     adaptive_avg_pool1d adaptive_avg_pool3d adaptive_avg_pool2d_backward adaptive_max_pool1d

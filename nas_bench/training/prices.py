@@ -6,7 +6,8 @@ backward (a fused kernel that forms QKᵀ again to save memory costs no more).
 
 Norms, resizing and adaptive pooling cost what fvcore charges for them: 5 per number for a norm
 with weights and 4 without, 2 and 1 for a batch norm in eval mode, 4 per output of a bilinear
-resizing, 1 per number that is averaged.
+resizing, 1 per number that is averaged. A root mean square norm, which torch writes in elementwise
+operators, is free as they are.
 
 **Backward, an operator costs its forward price once for the gradient of its inputs and once for
 that of its weights**, where they are asked for; the gradients of averages and of biases are free.
@@ -185,7 +186,7 @@ _BATCH_NORMS = (
     "_batch_norm_with_update",
 )
 _SAMPLERS = ("grid_sampler_2d", "grid_sampler_3d", "cudnn_grid_sampler")
-_NORMS = ("native_layer_norm", "native_group_norm", "_fused_rms_norm")
+_NORMS = ("native_layer_norm", "native_group_norm")
 
 PRICES: dict[str, Price] = {
     "mm": _product,

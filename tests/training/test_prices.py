@@ -264,6 +264,7 @@ HARMLESS = {
     "softmax": lambda x, w: (x * w).softmax(-1).cumsum(0).sort().values,
     "scatter": lambda x, w: torch.zeros(4, 4).to(x).index_add(0, x[:, 0].long(), x * w[:1]),
     "activations": lambda x, w: F.mish(F.gelu(F.hardswish(F.silu(F.glu(x * w[0]))))),
+    "root mean square norm": lambda x, w: F.rms_norm(x * w[0], (4,), w[1]),
     "dropout": lambda x, w: F.alpha_dropout(F.dropout(F.dropout1d(x * w[0])), 0.1),
     "pooling": lambda x, w: F.max_pool1d(F.avg_pool1d(F.pad(x * w[0], (1, 1)), 2), 2),
     "losses": lambda x, w: F.cross_entropy(x * w[0], x[:, 0].long()) + F.mse_loss(x, w[:1]),
