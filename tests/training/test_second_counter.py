@@ -9,6 +9,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 
 from nas_bench import plugins
+from nas_bench.growth.costs import CostMeter
 from nas_bench.training.flops import inference_flops, training_flops
 
 EXAMPLES = {
@@ -39,7 +40,7 @@ TORCHVISION = {
     "vit_b_16": 224,
     "swin_t": 64,
 }
-FAST = ("mobilenet_v3_small", "squeezenet1_0")
+FAST = ("squeezenet1_0", "resnet18")
 MODELS = [
     name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in TORCHVISION
 ]
@@ -115,13 +116,22 @@ def counted(model, shape, samples):
 
 
 def agreed(build, shape):
-    """Inference and training FLOPs, on which both counters agree."""
+    """Inference and training FLOPs, on which both counters agree, and growth with them."""
     model, example = build(), torch.zeros(1, *shape)
     flops = inference_flops(model, example), training_flops(model, example)
     inference, _ = counted(build().eval(), shape, 1)
     _, training = counted(build().train(), shape, 4)
     assert flops == (inference, training)
+    assert grown(build().eval(), example) == inference
     return flops
+
+
+def grown(model, example):
+    """What growth is charged for a forward pass on the CPU."""
+    meter = CostMeter()
+    with torch.no_grad(), meter.charge("part"):
+        model(example)
+    return meter.flops["part"]
 
 
 def torchvision_model(name):
@@ -139,7 +149,9 @@ def test_networks_of_torchvision_cost_what_their_functions_do(name):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-@pytest.mark.parametrize("widths", ["seed_widths", "target_widths"])
+@pytest.mark.parametrize(
+    "widths", ["seed_widths", pytest.param("target_widths", marks=pytest.mark.slow)]
+)
 def test_networks_of_tasks_cost_what_their_functions_do(name, widths):
     task = plugins.task(name)
     inference, training = agreed(lambda: task.network(getattr(task, widths)), EXAMPLES[name])
