@@ -26,6 +26,7 @@ class Cifar100Resnet(Cifar):
 
     name: ClassVar[str] = "cifar100_resnet"
     summary: ClassVar[str] = "CIFAR-100, 50 000 colour images, ResNet-18 with batch norm"
+    version: ClassVar[int] = 2
     files: ClassVar[CifarFiles] = CIFAR100
     recipe: ClassVar[Recipe] = Recipe(
         optimizer="sgd",

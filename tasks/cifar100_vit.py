@@ -22,6 +22,7 @@ class Cifar100Vit(Cifar):
 
     name: ClassVar[str] = "cifar100_vit"
     summary: ClassVar[str] = "CIFAR-100, 50 000 colour images, small vision transformer"
+    version: ClassVar[int] = 2
     files: ClassVar[CifarFiles] = CIFAR100
     recipe: ClassVar[Recipe] = Recipe(
         optimizer="adamw",
