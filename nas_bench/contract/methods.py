@@ -153,7 +153,7 @@ def _grow(stage: Stage, method: GrowthMethod, *, where: Where, fill: bool) -> in
     before = stage.site.width(stage.model)
     loss = nn.MSELoss()
     with settings_kept():
-        grow(stage.model, stage.batches, loss, method, neurons=3, where=where, fill=fill)
+        grow(stage.model, stage.batches, loss, method, neurons=3, where=where, fill=fill, seed=0)
     return stage.site.width(stage.model) - before
 
 

@@ -12,8 +12,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from nas_bench.growth.capture import Batch, Captured, Loss, capture, mean_loss
+from nas_bench.growth.batches import Batch
+from nas_bench.growth.capture import Captured, capture, mean_loss
 from nas_bench.growth.layers import Layer, applied, columns, layer, with_weight
+from nas_bench.growth.losses import Loss
 from nas_bench.growth.method import NewNeurons
 from nas_bench.growth.paths import follow, follow_linear, follow_linearised
 from nas_bench.growth.rerun import Rerun
@@ -88,7 +90,7 @@ class Search:
         cls, model: nn.Module, sites: list[Site], batch: Batch, loss: Loss
     ) -> "dict[str, Search]":
         """One search for every site, from one forward and backward pass."""
-        seen = capture(model, sites, batch, loss, goals=True)
+        seen = capture(model, sites, batch, loss, goals=True, label="the search batch")
         return {site.name: cls(model, site, batch, loss, seen) for site in sites}
 
     def updated(self, neurons: NewNeurons) -> "Search":
@@ -102,7 +104,7 @@ class Search:
             self.seen,
             loss=float(value.detach()),
             outputs={**self.seen.outputs, name: self.seen.outputs[name] + shift.detach()},
-            goals={**self.seen.goals, name: -self.seen.samples * gradient},
+            goals={**self.seen.goals, name: -self.seen.weight * gradient},
         )
         return replace(self, seen=seen, shift=shift.detach())
 
@@ -150,7 +152,7 @@ class Search:
     def first_order_drop(self, change: Tensor) -> float:
         """First-order drop of the mean loss by a change of the next layer's outputs."""
         goal = self.seen.goals[self.site.next]
-        return float((goal * change).double().sum()) / len(goal)
+        return float((goal * change).double().sum()) / self.seen.weight
 
     def oriented(self, neurons: NewNeurons) -> NewNeurons:
         """Each neuron with the sign, of both its weights, that the goal update prefers.

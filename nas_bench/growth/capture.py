@@ -1,19 +1,20 @@
 """One forward and backward pass that shows what layers read and what the loss wants of them."""
 
-import zlib
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from nas_bench.growth.batches import Batch
+from nas_bench.growth.layers import check_finite
+from nas_bench.growth.losses import Loss, batch_weight, mean_over
 from nas_bench.growth.rerun import Rerun
 from nas_bench.growth.sites import Site, evaluating
 
-Loss = Callable[[Tensor, Any], Tensor]
-Batch = tuple[Tensor, Tensor]
+FULL = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Captured:
 
     Attributes:
         samples: n.
+        weight: W, how much they weigh in the loss: n, but for weighted means.
         loss: mean over the samples.
         inputs: what each layer reads, by layer name, shape (n, …, features).
         outputs: pre-activities of the next layers, by layer name, shape (n, …, d).
@@ -29,6 +31,7 @@ class Captured:
     """
 
     samples: int
+    weight: float
     loss: float
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
@@ -40,7 +43,7 @@ class Captured:
             return self
         maps = (self.inputs, self.outputs, self.goals)
         cut = ({name: x[:samples] for name, x in values.items()} for values in maps)
-        return Captured(samples, self.loss, *cut)
+        return Captured(samples, self.weight, self.loss, *cut)
 
 
 class Quota:
@@ -66,8 +69,9 @@ class Quota:
 
 
 def capture(
-    model: nn.Module, sites: Collection[Site], batch: Batch, loss: Loss, *, goals: bool
-) -> Captured:
+    model: nn.Module, sites: Collection[Site], batch: Batch, loss: Loss, *, goals: bool,
+    label: str = "the batch",
+) -> Captured:  # fmt: skip
     """What the layers of the sites read and, with goals, the goal update of their next layers.
 
     Args:
@@ -77,8 +81,12 @@ def capture(
         loss: of (outputs, targets), the mean over samples (or the sum, where its `reduction`
             attribute says so).
         goals: whether to run the backward pass.
+        label: of the batch, for messages.
+
+    Raises:
+        ValueError: if anything seen is nan or inf, or no target counts.
     """
-    inputs, targets = batch
+    inputs, _ = batch
     read: dict[str, Tensor] = {}
     outputs: dict[str, Tensor] = {}
 
@@ -106,16 +114,34 @@ def capture(
         for name in sorted({s.next for s in sites}):
             module = model.get_submodule(name)
             stack.enter_context(_removed(module.register_forward_hook(writer(name))))
-        value = loss(model(inputs), targets)
-        gradients = torch.autograd.grad(value, list(outputs.values())) if goals else ()
-    undo_mean = 1 if getattr(loss, "reduction", "mean") == "sum" else len(inputs)
-    return Captured(
+        mean = mean_over(batch, loss, model(inputs))
+        gradients = torch.autograd.grad(mean, list(outputs.values())) if goals else ()
+    weight = batch_weight(loss, batch)
+    seen = Captured(
         samples=len(inputs),
-        loss=float(value.detach()) * undo_mean / len(inputs),
+        weight=weight,
+        loss=float(mean.detach()),
         inputs=read,
         outputs={name: output.detach() for name, output in outputs.items()},
-        goals={n: -undo_mean * g for n, g in zip(outputs, gradients, strict=False)},
+        goals={n: -weight * g for n, g in zip(outputs, gradients, strict=False)},
     )
+    _check(seen, label)
+    return seen
+
+
+def _check(seen: Captured, label: str) -> None:
+    """Refuse what is not finite, in the order in which it arises."""
+    if not seen.weight:
+        raise ValueError(
+            f"no target of {label} counts in the loss, all are ignored or weigh 0: leave it out"
+        )
+    for what, values in (("reads", seen.inputs), ("writes", seen.outputs)):
+        for layer, x in values.items():
+            check_finite(f"what {layer} {what} of {label}", x)
+    if not math.isfinite(seen.loss):
+        raise ValueError(f"the loss of {label} is {seen.loss}: expected a finite number")
+    for layer, goal in seen.goals.items():
+        check_finite(f"the gradient of the loss of {label} at {layer}", goal)
 
 
 def mean_loss(
@@ -135,8 +161,7 @@ def mean_loss(
     module = model.get_submodule(layer)
     handle = module.register_forward_hook(lambda _, __, output: output + change)  # pyright: ignore
     with evaluating(model), _removed(handle), rerun or nullcontext():
-        value = loss(model(batch[0]), batch[1])
-    return value / len(batch[0]) if getattr(loss, "reduction", "mean") == "sum" else value
+        return mean_over(batch, loss, model(batch[0]))
 
 
 @contextmanager
@@ -144,68 +169,26 @@ def full_precision(model: nn.Module) -> Iterator[None]:
     """No autocast and no TensorFloat-32 inside, whatever the training around uses.
 
     Raises:
-        ValueError: if the parameters themselves are of half precision.
+        ValueError: if any parameter itself is of half precision.
     """
-    parameter = next(model.parameters())
-    if parameter.dtype in (torch.float16, torch.bfloat16):
-        raise ValueError(
-            f"the parameters are {str(parameter.dtype).removeprefix('torch.')}, too coarse to "
-            "grow: keep them in float32 and train under torch.autocast instead"
-        )
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype not in FULL:
+            kind = str(parameter.dtype).removeprefix("torch.")
+            raise ValueError(
+                f"the parameters are {kind} ({name}), too coarse to grow: keep them in "
+                "float32 and train under torch.autocast instead"
+            )
+    device = next(model.parameters()).device
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32
     matmul.allow_tf32 = False
     enabled, benchmark, deterministic = cudnn.enabled, cudnn.benchmark, cudnn.deterministic
     exact = cudnn.flags(enabled, benchmark, deterministic=deterministic, allow_tf32=False)
     try:
-        with exact, torch.autocast(parameter.device.type, enabled=False):
+        with exact, torch.autocast(device.type, enabled=False):
             yield
     finally:
         matmul.allow_tf32 = before
-
-
-class Passes:
-    """Batches that may be read several times, and refuse to differ between passes."""
-
-    def __init__(self, batches: Iterable[Batch], device: torch.device) -> None:
-        self.batches = batches
-        self.device = device
-        self.known: list[tuple[int, int]] = []
-        self.begun, self.whole = False, False
-
-    def __iter__(self) -> Iterator[Batch]:
-        if self.begun and iter(self.batches) is self.batches:
-            raise ValueError(
-                "the data can be read only once and a second pass is needed; "
-                "pass a list or a DataLoader instead of an iterator"
-            )
-        self.begun, number = True, 0
-        for number, (inputs, targets) in enumerate(self.batches, start=1):
-            self._check(number - 1, (_checksum(inputs), _checksum(targets)))
-            yield inputs.to(self.device), targets.to(self.device)
-        if number != len(self.known):
-            raise _changed()
-        self.whole = True
-
-    def _check(self, number: int, sums: tuple[int, int]) -> None:
-        """Compare a batch with that of earlier passes, which may have ended before it."""
-        if number == len(self.known) and not self.whole:
-            self.known.append(sums)
-        elif number >= len(self.known) or self.known[number] != sums:
-            raise _changed()
-
-
-def _changed() -> ValueError:
-    return ValueError(
-        "the data changed between two passes; statistics need the same samples in the "
-        "same order: switch off shuffling and random augmentation"
-    )
-
-
-def _checksum(values: Tensor) -> int:
-    """CRC-32 of the bytes: any change of a value or of the order changes it."""
-    flat = values.detach().cpu().contiguous().reshape(-1)
-    return zlib.crc32(flat.view(torch.uint8).numpy().data)
 
 
 class _removed:  # noqa: N801  (reads as a word in `with`)

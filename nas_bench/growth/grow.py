@@ -1,18 +1,21 @@
 """Growing a network in place: the engine's one call."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from nas_bench.growth.capture import Batch, Loss, Passes, full_precision
+from nas_bench.growth.batches import Batch, Passes, checked, first, on
+from nas_bench.growth.capture import full_precision
 from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.grower import Grower, Where
 from nas_bench.growth.layers import SiteError
+from nas_bench.growth.losses import Loss
 from nas_bench.growth.method import SEARCH_SAMPLES, GrowthMethod
+from nas_bench.growth.obstacles import check_sites, frozen_reason
 from nas_bench.growth.optimizer import Policy, check
+from nas_bench.growth.preflight import check_context, check_pass
 from nas_bench.growth.sites import Site, arrange_slopes
 from nas_bench.growth.tracing import survey
 
@@ -32,15 +35,18 @@ def grow(
     policy: Policy = "transplant",
     search_batch: Batch | None = None,
     samples: Mapping[str, int] | None = None,
-    seed: int = 0,
+    calibrate_young: bool = False,
+    seed: int | None = None,
 ) -> list[GrowthEvent]:
     """Grow a network in place.
 
     Args:
         model: any module that torch.fx can trace (or with its sites given).
         batches: the statistics batch, (inputs, targets) pairs of training data that are the same
-            in every pass: no shuffling, no random augmentation.
-        loss: of (outputs, targets), the mean over samples.
+            in every pass: no shuffling, no random augmentation. Targets may be tuples or dicts
+            of tensors.
+        loss: of (outputs, targets), the mean over samples, also the weighted one of
+            `nn.CrossEntropyLoss` and `nn.NLLLoss`; the sum if its attribute `reduction` says so.
         method: how new neurons get their weights.
         neurons: how many are asked for at a site, or at each site by name.
         where: "each" site in turn, statistics anew each time; "all" sites from one pass; only the
@@ -48,25 +54,32 @@ def grow(
         fill: always add the number asked for: add nothing only where nothing was asked, and fill
             up with neurons of zero fan-out.
         sites: to consider; all if None.
-        optimizer: made to train the new parameters.
+        optimizer: made to train the new parameters. Without it, or with another one as well,
+            whatever else holds the old parameters (an optimiser, an averaged copy of the model)
+            has to be built anew.
         policy: what becomes of the optimiser's state.
         search_batch: the minibatch of training data on which amplitudes are searched; the first
             500 samples of the batches if None.
         samples: how many of the first samples of the batches a site's statistics take, by its
             name; all where it is not named.
-        seed: of everything random.
+        calibrate_young: whether batch norms that count fewer than 1/momentum batches take their
+            running statistics from the data first; else only those with mean 0 and variance 1.
+        seed: of everything random; drawn from torch's own generator if None.
 
     Returns:
         One event for each site considered.
 
     Raises:
         SiteError: if the model cannot be traced, or a site cannot grow by this method.
-        ValueError: if the data is empty or changes between passes, a proposal is malformed, or
-            the parameters are of half precision.
+        ValueError: if the data is empty, not finite or changes between passes, the model is not
+            the same in every pass, the loss is no mean, a proposal is malformed, or parameters
+            are of half precision.
     """
+    check_context(model, optimizer)
     device = next(model.parameters()).device
     passes = Passes(batches, device)
-    search_batch = _on(device, search_batch or _first(batches))
+    search_batch = search_batch or first(batches, SEARCH_SAMPLES)
+    search_batch = on(device, checked(search_batch, "the search batch"))
     sites = _checked(sites) if sites is not None else _found(model, search_batch[0][:2])
     asked = neurons if isinstance(neurons, Mapping) else {s.name: neurons for s in sites}
     if unknown := set(asked) - {site.name for site in sites}:
@@ -76,11 +89,17 @@ def grow(
     sites = [site for site in sites if asked.get(site.name, 0) > 0]
     if optimizer is not None:
         check(optimizer, policy)
-    generator = torch.Generator().manual_seed(seed)
-    grower = Grower(model, passes, loss, method, asked, search_batch, fill, samples, generator)
+    generator = torch.Generator().manual_seed(_drawn() if seed is None else seed)
+    grower = Grower(
+        model, passes, loss, method, asked, search_batch, fill, samples, generator,
+        calibrate_young,
+    )  # fmt: skip
     groups = [[site] for site in sites] if where == "each" else [list(sites)] if sites else []
     events = []
+    check_sites(model, sites)
     with full_precision(model):
+        if sites:
+            check_pass(model, sites, search_batch, loss)
         if method.zero_fan_in:
             arrange_slopes(model, sites)
         for group in groups:
@@ -91,10 +110,13 @@ def grow(
 
 def _found(model: nn.Module, example: Tensor) -> Sequence[Site]:
     found = survey(model, example)
-    if not found.sites:
-        reasons = "; ".join(f"{r.layer}: {r.reason}" for r in found.refusals)
+    frozen = {site.name: reason for site in found.sites if (reason := frozen_reason(model, site))}
+    sites = [site for site in found.sites if site.name not in frozen]
+    if not sites:
+        refused = {refusal.layer: refusal.reason for refusal in found.refusals} | frozen
+        reasons = "; ".join(f"{layer}: {reason}" for layer, reason in refused.items())
         raise SiteError(f"{type(model).__name__} has no hidden width that can grow ({reasons})")
-    return found.sites
+    return sites
 
 
 def _checked(sites: Sequence[Site]) -> Sequence[Site]:
@@ -107,24 +129,5 @@ def _checked(sites: Sequence[Site]) -> Sequence[Site]:
     return sites
 
 
-def _first(batches: Iterable[Batch]) -> Batch:
-    """The first samples of the data."""
-    if iter(batches) is batches:
-        raise ValueError(
-            "the data can be read only once and several passes are needed; "
-            "pass a list or a DataLoader instead of an iterator, or a search_batch"
-        )
-    inputs: list[Tensor] = []
-    targets: list[Tensor] = []
-    for x, y in islice(batches, SEARCH_SAMPLES):
-        inputs.append(x)
-        targets.append(y)
-        if sum(map(len, inputs)) >= SEARCH_SAMPLES:
-            break
-    if not inputs:
-        raise ValueError("no data to grow from: the batches are empty")
-    return torch.cat(inputs)[:SEARCH_SAMPLES], torch.cat(targets)[:SEARCH_SAMPLES]
-
-
-def _on(device: torch.device, batch: Batch) -> Batch:
-    return batch[0].to(device), batch[1].to(device)
+def _drawn() -> int:
+    return int(torch.randint(2**31, ()))

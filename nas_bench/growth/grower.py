@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nas_bench.growth.amplitude import Search, Step, line_search, predicted_gain
+from nas_bench.growth.batches import Batch, Passes
 from nas_bench.growth.calibrate import calibrate, uncalibrated
-from nas_bench.growth.capture import Batch, Loss, Passes
 from nas_bench.growth.costs import CostMeter
 from nas_bench.growth.event import GrowthEvent, Status, steepness
 from nas_bench.growth.kaiming import zero_fan_out_neurons
 from nas_bench.growth.layers import SiteError, inputs, layer
+from nas_bench.growth.losses import Loss
 from nas_bench.growth.measure import measure
 from nas_bench.growth.method import GrowthMethod, Need, NewNeurons
 from nas_bench.growth.optimizer import Policy, transplant
@@ -58,6 +59,7 @@ class Grower:
     fill: bool
     samples: Mapping[str, int] | None
     generator: torch.Generator
+    calibrate_young: bool = False
 
     def chosen(self, sites: list[Site], where: Where) -> list[Candidate]:
         """Proposals for sites from one pass, with those that where picks marked as chosen."""
@@ -84,7 +86,7 @@ class Grower:
         return [self._apply(c, optimizer, policy) for c in candidates]
 
     def _statistics(self, sites: list[Site]) -> dict[str, SiteStatistics]:
-        if norms := uncalibrated(self.model):
+        if norms := uncalibrated(self.model, young=self.calibrate_young):
             calibrate(self.model, norms, self.passes)
         needs = {site.name: self.method.needs(site) for site in sites}
         for site in sites:

@@ -27,6 +27,21 @@ def layer(model: nn.Module, name: str) -> Layer:
     return module
 
 
+def check_finite(what: str, x: Tensor) -> None:
+    """Refuse nan and inf.
+
+    Raises:
+        ValueError: if there are any.
+    """
+    if x.isfinite().all():
+        return
+    bad = (~x.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
+    raise ValueError(
+        f"{what} is nan or inf in {len(bad)} of {len(x)} samples (the first is number {bad[0]}, "
+        "from 0): look for them in the data, or for weights that have diverged"
+    )
+
+
 def inputs(of: Layer) -> int:
     """p, what each neuron of a layer reads, with the constant 1 of its bias."""
     return of.weight[0].numel() + (of.bias is not None)

@@ -95,6 +95,8 @@ def gram(x: Tensor) -> Tensor:
 def leading_directions(matrix: Tensor, tolerance: float) -> tuple[Tensor, Tensor, Tensor]:
     """Singular triples (U, s, V) with s above an absolute tolerance, largest first.
 
+    Rows and columns of zeros are left out where they are most: the eigenvalues of a Gram matrix
+    that is mostly zeros may not converge, and cost the cube of all of them.
     Where the tolerance is coarse enough they come from the smaller Gram matrix, which loses
     singular values below 1e-8 of the largest and costs half.
 
@@ -105,6 +107,9 @@ def leading_directions(matrix: Tensor, tolerance: float) -> tuple[Tensor, Tensor
     Returns:
         U of shape (r, k), s of shape (k,), V of shape (c, k).
     """
+    rows, columns = (matrix != 0).any(1), (matrix != 0).any(0)
+    if any(2 * int(kept.sum()) < len(kept) for kept in (rows, columns)):
+        return _spread(rows, columns, leading_directions(matrix[rows][:, columns], tolerance))
     if tolerance < GRAM_TOLERANCE * float(matrix.norm()):
         U, s, Vh = torch.linalg.svd(matrix, full_matrices=False)
         rank = int((s > tolerance).sum())
@@ -116,6 +121,16 @@ def leading_directions(matrix: Tensor, tolerance: float) -> tuple[Tensor, Tensor
     s = values.clamp_min(0.0).sqrt()
     kept = (s > tolerance).nonzero().flatten().flip(0)
     return U[:, kept], s[kept], matrix.T @ U[:, kept] / s[kept]
+
+
+def _spread(
+    rows: Tensor, columns: Tensor, triples: tuple[Tensor, Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Singular triples of some rows and columns, as those of all."""
+    U, s, V = triples
+    left, right = U.new_zeros(len(rows), len(s)), V.new_zeros(len(columns), len(s))
+    left[rows], right[columns] = U, V
+    return left, s, right
 
 
 def trimmed(product: Tensor, rows: bool, columns: bool = True) -> Tensor:

@@ -6,9 +6,11 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from nas_bench.growth.capture import Batch, Loss, Passes, Quota, capture, full_precision
+from nas_bench.growth.batches import Batch, Passes
+from nas_bench.growth.capture import Quota, capture, full_precision
 from nas_bench.growth.field_sums import FieldProducts
 from nas_bench.growth.layers import layer, matrix
+from nas_bench.growth.losses import Loss
 from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.method import Need
 from nas_bench.growth.paths import elementwise, follow
@@ -55,7 +57,7 @@ def measure(
         seed: of the random sample; statistics that are to be added need different ones.
 
     Raises:
-        ValueError: if there is no data.
+        ValueError: if there is no data, or what it shows is not finite.
     """
     needs = {site.name: needs.get(site.name, Need.NOTHING) for site in sites}
     wanted = [site for site in sites if needs[site.name]]
@@ -67,9 +69,10 @@ def measure(
     device = next(model.parameters()).device
     stream = batches if isinstance(batches, Passes) else Passes(batches, device)
     with full_precision(model):
-        for batch in stream if wanted else ():
+        for number, batch in enumerate(stream if wanted else (), start=1):
             wanting = quota.wanting(wanted)
-            whole = capture(model, wanting, batch, loss, goals=goals)
+            label = f"batch {number}"
+            whole = capture(model, wanting, batch, loss, goals=goals, label=label)
             rows = RowProducts(whole)
             keys = torch.rand(whole.samples, generator=generator, dtype=torch.float64)
             for site in wanting:

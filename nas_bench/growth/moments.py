@@ -16,6 +16,15 @@ from nas_bench.growth.linalg import trimmed
 from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.sums import SiteSamples, Sums
 
+_MEASURED = {
+    "INPUTS": "input_gram",
+    "HIDDEN": "hidden_gram",
+    "CROSS": "input_hidden",
+    "GOAL": "goal_gram",
+    "PATCHES": "patch_gram",
+}
+"""The sums that are there if a need was declared."""
+
 
 @dataclass(frozen=True)
 class SiteMoments:
@@ -168,9 +177,11 @@ class SiteMoments:
         return self.maps
 
     def _read(self, total: Tensor | None, name: str, *needs: str) -> Tensor:
-        if total is None:
-            declared = " and ".join(f"Need.{need}" for need in needs or ("INPUTS",))
-            raise ValueError(
-                f"{name} of {self.site} was not measured; declare {declared} in the method's needs"
-            )
-        return total / self.count
+        if total is not None:
+            return total / self.count
+        asked = needs or ("INPUTS",)
+        missing = [need for need in asked if getattr(self.sums, _MEASURED[need]) is None]
+        declared = " and ".join(f"Need.{need}" for need in missing or asked)
+        raise ValueError(
+            f"{name} of {self.site} was not measured; declare {declared} in the method's needs"
+        )

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas_bench.growth.fields import Kernel
 from nas_bench.growth.layers import SiteError
+from nas_bench.growth.obstacles import obstacle
 from nas_bench.growth.paths import (
     ACTIVATION_MODULES,
     ACTIVATION_NAMES,
@@ -39,6 +40,8 @@ def module_step(name: str, module: nn.Module, shape: Sequence[int]) -> Operation
         SiteError: with the reason, if the layer before cannot grow through it.
     """
     label = f"{type(module).__name__} ({name})"
+    if reason := obstacle(module):
+        raise SiteError(f"{label} in the path {reason}")
     if isinstance(module, IDENTITY_MODULES):
         return Operation("identity", label)
     if isinstance(module, nn.Flatten):

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import LBFGS, SGD, Adam, AdamW, Optimizer
 
 from nas_bench.growth.widen import Replacement
 
@@ -50,6 +50,11 @@ def check(optimizer: Optimizer, policy: Policy) -> None:
     """
     if policy not in POLICIES:
         raise ValueError(f"optimiser policy {policy!r} is not one of {', '.join(POLICIES)}")
+    if isinstance(optimizer, LBFGS):
+        raise ValueError(
+            "LBFGS counts its parameters once and for all: grow without an optimizer and build it "
+            "anew from model.parameters() after growth"
+        )
     if policy != "reset" and not isinstance(optimizer, (SGD, Adam, AdamW)):
         raise ValueError(
             f"the state of {type(optimizer).__name__} cannot be transplanted, only that of SGD, "

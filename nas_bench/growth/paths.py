@@ -27,7 +27,34 @@ class UnitSlopeReLU6(nn.Module):
         return torch.where(x < 0, 0.0, x).clamp_max(6.0)
 
 
-UNIT_SLOPE = {nn.ReLU: UnitSlopeReLU, nn.ReLU6: UnitSlopeReLU6}
+class _FromTheRight(nn.Module):
+    """An activation that is the identity above 0, and whose derivative at 0 is 1 as well."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (as torch names it)
+        """See the base class."""
+        return torch.where(input < 0, super().forward(input), input)
+
+
+class UnitSlopeLeakyReLU(_FromTheRight, nn.LeakyReLU):
+    """LeakyReLU whose derivative at 0 is that of its right side, 1."""
+
+
+class UnitSlopePReLU(_FromTheRight, nn.PReLU):
+    """PReLU whose derivative at 0 is that of its right side, 1."""
+
+
+class UnitSlopeELU(_FromTheRight, nn.ELU):
+    """ELU whose derivative at 0 is that of its right side, 1."""
+
+
+UNIT_SLOPE: dict[type[nn.Module], type[nn.Module]] = {
+    nn.ReLU: UnitSlopeReLU,
+    nn.ReLU6: UnitSlopeReLU6,
+    nn.LeakyReLU: UnitSlopeLeakyReLU,
+    nn.PReLU: UnitSlopePReLU,
+    nn.ELU: UnitSlopeELU,
+}
+"""The same functions with derivative 1 at 0, where autograd takes the left one."""
 ACTIVATION_MODULES = (
     nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh,
     nn.LeakyReLU, nn.LogSigmoid, nn.Mish, nn.PReLU, nn.ReLU, nn.ReLU6, nn.SELU,
@@ -92,7 +119,8 @@ class Operation:
             slopes = module.weight
             of_copies = copied is not None and len(slopes) > 1
             own = by_channel(slopes[copied], z) if of_copies else slopes.mean()
-            return torch.where(z > 0, z, z * own)
+            left = z < 0 if isinstance(module, UnitSlopePReLU) else z <= 0
+            return torch.where(left, z * own, z)
         return module(z.clone() if getattr(module, "inplace", False) else z)
 
     def moved(self, z: Tensor) -> Tensor:
@@ -165,6 +193,15 @@ def autograd_slope(model: nn.Module, path: Iterable[Operation], like: Tensor) ->
     with torch.enable_grad():
         (slope,) = torch.autograd.grad(follow(model, activations, z).sum(), z)
     return float(slope)
+
+
+def steepest_slope(model: nn.Module, path: Iterable[Operation], like: Tensor) -> float:
+    """The larger size of the derivatives of the path's activations right and left of 0."""
+    z = torch.tensor([1e-9, -1e-9], dtype=torch.float64).to(like).requires_grad_()
+    activations = [step for step in path if step.kind == "activation"]
+    with torch.enable_grad():
+        (slopes,) = torch.autograd.grad(follow(model, activations, z).sum(), z)
+    return float(slopes.abs().max())
 
 
 def by_channel(values: Tensor, z: Tensor) -> Tensor:

@@ -1,16 +1,17 @@
 """The sites of a model: hidden widths that can grow."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from nas_bench.growth.fields import Field, Kernel
 from nas_bench.growth.layers import SiteError, inputs, layer
-from nas_bench.growth.paths import UNIT_SLOPE, Operation, autograd_slope
+from nas_bench.growth.paths import UNIT_SLOPE, Operation, autograd_slope, steepest_slope
 
 if TYPE_CHECKING:
     from nas_bench.behaviour import SiteKind
@@ -114,25 +115,31 @@ class Survey:
     refusals: tuple[Refusal, ...]
 
 
+SLOPE = 0.99
+"""The part of the steeper side's derivative that autograd has to take at 0."""
+
+
 def slope_reason(model: nn.Module, site: Site) -> str | None:
-    """Why a neuron with zero fan-in would be dead for ever at this site, or None."""
-    path = [_with_slope(model, step) for step in site.path]
-    if autograd_slope(model, path, layer(model, site.grown).weight) != 0:
+    """Why a neuron with zero fan-in would (almost) not learn at this site, or None."""
+    slope, wanted = _slopes(model, site, [_with_slope(model, step) for step in site.path])
+    if _learns(slope, wanted):
         return None
     labels = ", ".join(step.label for step in site.path if step.kind == "activation")
     return (
-        f"{labels} behind {site.grown} has derivative 0 at 0, where a neuron with zero fan-in "
-        "stays for ever; use nn.ReLU as a module instead"
+        f"{labels} behind {site.grown} has derivative {slope:.3g} at 0, where a neuron with zero "
+        "fan-in stays "
+        + ("for ever" if slope == 0 else f"{wanted / abs(slope):.3g} times too long")
+        + "; use nn.ReLU (or nn.LeakyReLU, nn.PReLU, nn.ELU) as a module instead"
     )
 
 
 def arrange_slopes(model: nn.Module, sites: Iterable[Site]) -> None:
-    """Give the paths a slope at 0: replace ReLU modules by the same function with slope 1 there.
+    """Give the paths their steeper side's slope at 0: make modules the same function with 1 there.
 
     Raises:
-        SiteError: if a slope is 0 and no module of the path can be replaced; nothing is then.
+        SiteError: if a slope is smaller and no module of the path can get one; none does then.
     """
-    flat = [s for s in sites if not autograd_slope(model, s.path, layer(model, s.grown).weight)]
+    flat = [s for s in sites if not _learns(*_slopes(model, s, s.path))]
     for site in flat:
         if reason := slope_reason(model, site):
             raise SiteError(reason)
@@ -141,21 +148,21 @@ def arrange_slopes(model: nn.Module, sites: Iterable[Site]) -> None:
 
 
 def unit_slopes(model: nn.Module) -> list[str]:
-    """Qualified names of the modules that `arrange_slopes` has put there."""
+    """Qualified names of the modules that `arrange_slopes` has changed."""
     ours = tuple(UNIT_SLOPE.values())
     return [name for name, module in model.named_modules() if isinstance(module, ours)]
 
 
 def set_unit_slopes(model: nn.Module, names: Iterable[str]) -> None:
-    """Replace the ReLU modules of these names, wherever else they are used, by ours."""
+    """Give the activation modules of these names slope 1 at 0, wherever else they are used.
+
+    Only their class changes: parameters, hooks and other names of theirs stay.
+    """
     for name in names:
-        old = model.get_submodule(name)
-        if type(old) in UNIT_SLOPE:
-            new = UNIT_SLOPE[type(old)]().train(old.training)
-            for parent in list(model.modules()):
-                for key, child in parent._modules.items():
-                    if child is old:
-                        parent._modules[key] = new
+        module = model.get_submodule(name)
+        if type(module) in UNIT_SLOPE:
+            module.__class__ = UNIT_SLOPE[type(module)]
+            module.inplace = False  # pyright: ignore
 
 
 @contextmanager
@@ -170,13 +177,26 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _replaceable(model: nn.Module, step: Operation) -> bool:
-    return step.module is not None and type(model.get_submodule(step.module)) in UNIT_SLOPE
+@contextmanager
+def randomness_kept(device: torch.device) -> Iterator[None]:
+    """Torch's generators, of the processor and of this device, as before."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield
+
+
+def _slopes(model: nn.Module, site: Site, path: Sequence[Operation]) -> tuple[float, float]:
+    """The derivative of a path at 0 as autograd has it, and the largest beside 0."""
+    like = layer(model, site.grown).weight
+    return autograd_slope(model, path, like), steepest_slope(model, site.path, like)
+
+
+def _learns(slope: float, wanted: float) -> bool:
+    return slope != 0 and abs(slope) >= SLOPE * wanted
 
 
 def _with_slope(model: nn.Module, step: Operation) -> Operation:
-    """The operation as it is once it has been replaced, if it can be."""
-    if not _replaceable(model, step):
+    """The operation with slope 1 at 0, if it can get one: there it is like the identity."""
+    if step.module is None or type(model.get_submodule(step.module)) not in UNIT_SLOPE:
         return step
-    module = UNIT_SLOPE[type(model.get_submodule(step.module or ""))]()
-    return replace(step, module=None, function=module)
+    return replace(step, module=None, function=None)

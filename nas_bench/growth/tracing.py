@@ -3,12 +3,16 @@
 import operator
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from io import StringIO
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from nas_bench.growth.layers import SiteError, layer
+from nas_bench.growth.obstacles import obstacle
 from nas_bench.growth.operations import (
     ADDITIONS,
     check_convolution,
@@ -16,8 +20,8 @@ from nas_bench.growth.operations import (
     function_step,
     module_step,
 )
-from nas_bench.growth.paths import Operation, UnitSlopeReLU, UnitSlopeReLU6, follow, repeated
-from nas_bench.growth.sites import Refusal, Site, Survey, evaluating
+from nas_bench.growth.paths import UNIT_SLOPE, Operation, follow, repeated
+from nas_bench.growth.sites import Refusal, Site, Survey, evaluating, randomness_kept
 
 LAYERS = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d,
@@ -208,8 +212,8 @@ def _check_kind(module: nn.Module, what: str) -> None:
     if isinstance(module, nn.Conv2d) and module.groups > 1:
         raise SiteError(f"{what} is a convolution in {module.groups} groups")
     check_convolution(module, what)
-    if "weight" not in module._parameters:
-        raise SiteError(f"{what} has a parametrised weight, which cannot be widened")
+    if reason := obstacle(module):
+        raise SiteError(f"{what} {reason}")
 
 
 def _checked(model: nn.Module, step: Operation) -> Operation:
@@ -234,18 +238,47 @@ def _traced(model: nn.Module, example: Tensor) -> fx.Graph:
             f"{type(model).__name__} cannot be traced by torch.fx ({error}); "
             "its sites can be named by hand with nas_bench.growth.named_site"
         ) from error
-    with evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
-        ShapeProp(traced).propagate(example)
+    with evaluating(model), torch.no_grad(), randomness_kept(example.device):
+        try:
+            model(example)
+            with redirect_stderr(StringIO()):  # where torch.fx prints a traceback
+                ShapeProp(traced).propagate(example)
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            kind = str(example.dtype).removeprefix("torch.")
+            raise SiteError(
+                f"{type(model).__name__} cannot read an example of shape {tuple(example.shape)} "
+                f"and type {kind}: {reason}"
+            ) from error
     return traced.graph
 
 
 class _Tracer(fx.Tracer):
-    """Sees our own activations as one operation, as it does those of torch."""
+    """Sees our own activations as one operation, as it does those of torch.
+
+    Arguments of the model's forward that have a default keep it, but for the first.
+    """
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """See the base class."""
-        ours = isinstance(m, (UnitSlopeReLU, UnitSlopeReLU6))
-        return ours or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, tuple(UNIT_SLOPE.values())) or super().is_leaf_module(
+            m, module_qualified_name
+        )
+
+    def create_args_for_root(
+        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
+    ) -> tuple[Any, list[Any]]:
+        """See the base class."""
+        function, (root, example, *others) = super().create_args_for_root(
+            root_fn, is_module, concrete_args
+        )
+        return function, [root, example, *map(_or_default, others)]
+
+
+def _or_default(argument: Any) -> Any:
+    """The default of a traced argument that has one."""
+    default = argument.node.args if isinstance(argument, fx.Proxy) else ()
+    return default[0] if default else argument
 
 
 class _Pathfinder:

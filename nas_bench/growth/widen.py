@@ -7,8 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nas_bench.growth.capture import Batch
-from nas_bench.growth.layers import Layer, applied, columns, layer, split
+from nas_bench.growth.batches import Batch
+from nas_bench.growth.layers import (
+    Layer,
+    applied,
+    check_finite,
+    columns,
+    layer,
+    split,
+)
 from nas_bench.growth.method import NewNeurons
 from nas_bench.growth.paths import repeated
 from nas_bench.growth.sites import Site, evaluating
@@ -45,6 +52,9 @@ def new_channel_moments(
         neurons: with their amplitude.
         batches: the data.
         samples: how many of the first samples are read; all if None.
+
+    Raises:
+        ValueError: if what the grown layer reads is not finite.
     """
     grown = layer(model, site.grown)
     sums: dict[str, Tensor] = {}
@@ -56,7 +66,9 @@ def new_channel_moments(
                 inputs = batch if samples is None else batch[:samples]
                 samples = None if samples is None else samples - len(inputs)
                 model(inputs)
-                z = applied(grown, read.pop(), neurons.fan_in.to(grown.weight))
+                x = read.pop()
+                check_finite(f"what {site.grown} reads", x)
+                z = applied(grown, x, neurons.fan_in.to(grown.weight))
                 _add_moments(model, site, z, sums)
                 if samples == 0:
                     break
@@ -129,6 +141,8 @@ def _extended(module: nn.Module, name: str, added: Tensor, dim: int = 0) -> Repl
     """Append entries to a parameter of a module."""
     old = module.get_parameter(name)
     joined = torch.cat((old, added.to(old)), dim)
+    if not old.is_contiguous() and old.is_contiguous(memory_format=torch.channels_last):
+        joined = joined.contiguous(memory_format=torch.channels_last)
     new = nn.Parameter(joined, requires_grad=old.requires_grad)
     setattr(module, name, new)
     return Replacement(old, new)

@@ -79,6 +79,7 @@ class Growing:
             policy=self.config.optimizer_policy,
             search_batch=(search.inputs, search.targets),
             samples=samples,
+            calibrate_young=True,
             seed=int(torch.randint(2**31, (), generator=state.growth)),
         )
 

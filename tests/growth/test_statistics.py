@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import oracles
 import pytest
 import torch
-from growth import problems
+from growth import field_problems, problems
 from growth.problems import EVERYTHING, site_of, statistics
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -273,6 +273,21 @@ def test_what_was_not_declared_cannot_be_read():
     for name in ("cross_covariance", "hidden_covariance", "weight_update", "goal_covariance"):
         with pytest.raises(ValueError, match="needs"):
             getattr(measured, name)
+
+
+@pytest.mark.parametrize(
+    ("declared", "missing"),
+    [
+        (Need.GOAL, "declare Need.HIDDEN in"),
+        (Need.HIDDEN, "declare Need.GOAL in"),
+        (Need.INPUTS, "declare Need.HIDDEN and Need.GOAL in"),
+    ],
+)
+def test_only_needs_that_were_not_declared_are_asked_for(declared, missing):
+    (stage, *_) = field_problems.ALL.values()
+    measured = field_problems.statistics(stage, needs=declared)
+    with pytest.raises(ValueError, match=missing):
+        _ = measured.hidden_goal
 
 
 def test_activations_that_work_in_place_change_nothing():

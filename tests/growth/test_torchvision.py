@@ -206,7 +206,7 @@ def grown(name, method, *sites, neurons=2, where="each", optimizer=None, model=N
     batches = list(zip(x.split(8), y.split(8), strict=True))
     asked = dict.fromkeys(sites or SUBJECTS[name].sites, neurons)
     events = grow(
-        model, batches, nn.CrossEntropyLoss(), method, neurons=asked, where=where,
+        model, batches, nn.CrossEntropyLoss(), method, neurons=asked, where=where, seed=0,
         sites=found_sites(name), optimizer=optimizer,
     )  # fmt: skip
     return model, events
