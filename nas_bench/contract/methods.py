@@ -56,13 +56,13 @@ def _has_the_right_shapes(method: GrowthMethod) -> None:
             _check_shapes(neurons, statistics, f"k = {k}, {stage.name}", k)
 
 
-def _proposes_neurons(method: GrowthMethod) -> None:
-    counts = {stage.name: len(stage.proposal(method, 3)) for stage in _stages(method)}
+def _proposes_something(method: GrowthMethod) -> None:
+    proposals = [stage.proposal(method, 3) for stage in _stages(method)]
+    some = [len(found) > 0 or found.weight_update is not None for found in proposals]
     if method.grows:
-        idle = [name for name, count in counts.items() if count == 0]
-        require(len(idle) < len(counts), "it proposed no neuron on any of the networks")
+        require(any(some), "it proposed neither neurons nor an update on any of the networks")
     else:
-        require(not any(counts.values()), "it says that it never grows, and proposed neurons")
+        require(not any(some), "it says that it never grows, and proposed something")
 
 
 def _is_finite(method: GrowthMethod) -> None:
@@ -138,7 +138,7 @@ _CHECKS = {
     "accepts the values of its search space": _accepts_its_search_space,
     "needs only the statistics it declares": _needs_what_it_reads,
     "proposes at most k neurons of the right shapes, best first": _has_the_right_shapes,
-    "proposes neurons if it says that it grows": _proposes_neurons,
+    "proposes neurons or an update if it says that it grows": _proposes_something,
     "proposes finite numbers": _is_finite,
     "proposes the same for the same generator": _is_pure,
     "leaves statistics and everything global alone": _leaves_all_else_alone,
