@@ -304,7 +304,8 @@ def line_search(search: Search, proposal: NewNeurons) -> Step:
             update_scale=1.0,
         )  # fmt: skip
     first = _searched(search, update)
-    own = _searched(search.updated(first.neurons) if first.amplitude else search, neurons)
+    moved = len(neurons) and first.amplitude
+    own = _searched(search.updated(first.neurons) if moved else search, neurons)
     return replace(
         own,
         neurons=replace(own.neurons, weight_update=first.neurons.weight_update),
