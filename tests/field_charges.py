@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from field_events import Event, Scene
-from growth_charges import AMPLITUDES, eigh, eigvalsh, svd, svdvals, whitening
+from field_events import SAMPLED, Event, Scene
+from growth_charges import DRAWS, Charge, amplitudes, eigh, svd, svdvals, whitening
 from torch import Tensor, nn
 
-PAIRINGS, PAIRED, RANKED_ROWS, BLOCK = 19, 100, 20_000, 64
+RANKED_ROWS, BLOCK = 20_000, 64
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Sizes:
         d: outputs of the next layer.
         h: channels before.
         k: neurons proposed.
+        left: of them after the line search.
+        moved: whether the update's own line search left it an amplitude above 0.
         found: directions that are not rounding.
         taps: of the next layer.
         u: positions of the grown layer.
@@ -51,6 +53,8 @@ class Sizes:
     d: int
     h: int
     k: int
+    left: int
+    moved: bool
     found: int
     taps: int
     u: int
@@ -61,8 +65,8 @@ class Sizes:
     pooled: int
 
     @classmethod
-    def of(cls, scene: Scene, event: Event) -> Sizes:
-        """Those of an event."""
+    def of(cls, scene: Scene, proposed: Event, event: Event) -> Sizes:
+        """Those of an event, as proposed and as it became."""
         rows, layers = scene.statistics.rows, multiply_adds(scene.model, scene.batch[0][:1])
         names = list(layers)
         place = names.index(scene.site[1])
@@ -75,8 +79,10 @@ class Sizes:
             m=scene.next.shape[1],
             d=len(scene.next),
             h=len(scene.grown),
-            k=len(event.fan_in),
-            found=event.found,
+            k=len(proposed.fan_in),
+            left=len(event.fan_in),
+            moved=bool(event.update_amplitude),
+            found=proposed.found,
             taps=rows.taps,
             u=rows.patches.shape[1],
             r=scene.positions,
@@ -101,15 +107,18 @@ class Sizes:
         """The network on a sample."""
         return self.before + self.fitted + self.after + self.pooled
 
-    @property
-    def new(self) -> int:
-        """Pre-activities of new channels on a sample."""
-        return self.u * self.f * self.k
+    def new(self, k: int) -> int:
+        """Pre-activities of so many new channels on a sample."""
+        return self.u * self.f * k
+
+    def out(self, k: int) -> int:
+        """What the next layer makes of so many new channels on a sample."""
+        return self.q * self.wide * k
 
     @property
-    def out(self) -> int:
-        """What the next layer makes of new channels on a sample."""
-        return self.q * self.wide * self.k
+    def rescaling(self) -> int:
+        """t*: what the channels proposed add, linearly, on all samples."""
+        return self.n * (self.new(self.k) + self.out(self.k))
 
     @property
     def cross(self) -> int:
@@ -144,9 +153,9 @@ class Sizes:
         return self.p * self.p * self.wide
 
     @property
-    def paired(self) -> int:
+    def sampled(self) -> int:
         """Samples of the null distribution."""
-        return min(self.n, max(PAIRED, 4 * self.m // self.q))
+        return min(self.n, max(SAMPLED, 4 * self.m // self.q))
 
 
 def multiply_adds(model: nn.Module, x: Tensor) -> dict[str, int]:
@@ -199,56 +208,79 @@ def leading(rows: int, columns: int, found: int) -> float:
     return large * small**2 + eigh(small) + large * small * found
 
 
-def line_search(s: Sizes, *, update: bool) -> float:
-    """Goals; signs (forward and backward through ω); 25 losses, of which the first runs the whole
-    network and the others what comes from the next layer on; and the predicted drop.
+def searched(charge: Charge, *, update_amplitude: str | None, largest: float = 1.0) -> Charge:
+    """As `growth_charges.searched`."""
+
+    def all_parts(s: Sizes) -> dict[str, float]:
+        return charge(s) | {"line_search": _line_search(s, update_amplitude, amplitudes(largest))}
+
+    return all_parts
+
+
+def _line_search(s: Sizes, update_amplitude: str | None, tried: int) -> float:
+    """Goals from one pass; then what is searched, one after the other."""
+    channels, update = _one_search(s, s.k, 0, tried), _one_search(s, 0, 1, tried)
+    if update_amplitude == "search":  # between them the updated network's goals from a pass
+        again = s.fitted + s.forward + s.after if s.moved and s.k else 0
+        cost = update + again + channels
+    elif update_amplitude == "one":  # the update's step, and the loss with both
+        both = s.new(s.left) + s.out(s.left) + s.fitted + s.forward
+        cost = channels + s.fitted + both
+    else:
+        cost = _one_search(s, s.k, int(update_amplitude == "shared"), tried)
+    return s.s * (s.forward + s.after + cost)
+
+
+def _one_search(s: Sizes, k: int, update: int, tried: int) -> float:
+    """Of a sample: γ; signs (forward and backward through ω); the losses, of which the first runs
+    the whole network and the others what comes from the next layer on; and the predicted drop.
     """
-    shifted = s.new + update * s.fitted
-    later = (AMPLITUDES - 1) * (s.fitted + s.after + s.pooled)
-    signs, losses = s.new + 2 * s.out, shifted + AMPLITUDES * s.out + s.forward + later
-    return s.s * (s.forward + s.after + signs + losses + shifted + s.out)
+    if not k and not update:
+        return 0
+    z, w, u = s.new(k), s.out(k), update * s.fitted
+    losses = z + u + tried * w + s.forward + (tried - 1) * (s.fitted + s.after + s.pooled)
+    return (z + w + u) + (z + 2 * w) + losses + (z + w + u)
 
 
-def tiny(s: Sizes, *, update: bool = True) -> dict[str, float]:
-    """All sums and γ; δW*, N, its SVD, t*, and 19 pairings projected again."""
+def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
+    """All sums; δW*, N, its SVD, t*, and 19 draws projected again."""
     sums = gram(s.f + 1, s.n * s.r) + gram(s.e + 1, s.n * s.q) + s.n * s.hidden_goal
-    scale = s.n * (s.new + s.out + s.fitted + update * s.fitted)
-    few = s.paired
+    few = s.sampled
     root = gram(s.e + 1, few * s.q) + whitening(s.m)
     again = few * (s.hidden_goal + s.fitted + s.cross) + 2 * s.d * s.m**2
-    pairing = again + s.whitened + svdvals(s.p, s.wide)
+    draw = again + s.whitened + svdvals(s.p, s.wide)
     N = s.best_update + s.n * (s.fitted + s.cross) + whitening(s.p) + s.whitened
-    neurons = s.p * s.p * s.k + s.n * (s.new + s.out)
+    neurons = s.p * s.p * s.k + s.rescaling
     return {
-        "statistics": s.goals + sums + scale,
-        "decomposition": N + leading(s.p, s.wide, s.found) + root + PAIRINGS * pairing + neurons,
-        "line_search": line_search(s, update=update),
+        "statistics": s.goals + sums,
+        "decomposition": N
+        + leading(s.p, s.wide, s.found)
+        + tested * (root + DRAWS * draw)
+        + neurons,
     }
 
 
 def tiny_unprojected(s: Sizes) -> dict[str, float]:
-    """S, goals and γ; Ñ, its SVD and another of what is centred, t*, and 19 pairings."""
-    scale = s.n * (s.new + s.out + s.fitted)
+    """S and goals; Ñ, its SVD and another of what is centred, t*, and 19 draws."""
     spectrum = s.whitened + svdvals(s.p, s.wide)
-    tested = s.n * s.cross + spectrum + PAIRINGS * (s.paired * s.cross + spectrum)
-    neurons = s.p * s.p * s.k + s.n * (s.new + s.out)
+    tested = s.n * s.cross + spectrum + DRAWS * (s.sampled * s.cross + spectrum)
+    neurons = s.p * s.p * s.k + s.rescaling
     N = whitening(s.p) + s.n * s.cross + s.whitened + leading(s.p, s.wide, s.found)
     return {
-        "statistics": s.goals + gram(s.f + 1, s.n * s.r) + scale,
+        "statistics": s.goals + gram(s.f + 1, s.n * s.r),
         "decomposition": N + tested + neurons,
-        "line_search": line_search(s, update=False),
     }
 
 
-def random_growth(s: Sizes, *, update: bool = False) -> dict[str, float]:
-    """γ by a pass, and with δW* its sums (and Ñ, which comes with every goal)."""
+def random_growth(s: Sizes) -> dict[str, float]:
+    """Nothing is measured."""
+    return {"statistics": 0, "decomposition": 0}
+
+
+def with_update(s: Sizes) -> dict[str, float]:
+    """δW* and its sums (and Ñ, which comes with every goal), whatever the channels."""
     sums = s.goals + gram(s.e + 1, s.n * s.q) + s.n * (s.hidden_goal + s.cross)
-    scale = s.n * (s.forward + s.new + s.out + update * s.fitted)
-    return {
-        "statistics": update * sums + scale,
-        "decomposition": update * s.best_update,
-        "line_search": line_search(s, update=update),
-    }
+    return {"statistics": sums, "decomposition": s.best_update}
 
 
 def gradmax(s: Sizes) -> dict[str, float]:
@@ -275,4 +307,4 @@ def net2net(s: Sizes) -> dict[str, float]:
 
 def widening(s: Sizes, *, normed: bool) -> int:
     """Moments of the new channels behind a batch norm, by another pass."""
-    return normed * s.n * (s.forward + s.new)
+    return normed * s.n * (s.forward + s.new(s.left))

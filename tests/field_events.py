@@ -23,8 +23,8 @@ Batch = tuple[Tensor, Tensor]
 Layer = nn.Linear | nn.Conv2d
 FLOAT32 = 1e-6
 """Relative size below which a gain or an eigenvalue is rounding, for networks of float32."""
-PAIRINGS, PAIRED = 19, 100
-"""Pairings of a null distribution, and how many samples they have at least."""
+DRAWS, SAMPLED = 19, 100
+"""Of a null distribution, and how many samples these have at least."""
 RANKED_ROWS = 20_000
 """At most so many positions of samples tell the effective rank of a candidate."""
 
@@ -57,7 +57,8 @@ class Scene:
         search: the batch of the line search.
         batch: the same with its targets.
         loss: the mean over samples.
-        keys: random numbers of the samples of the statistics batch; the least are sampled.
+        keys: random numbers of the samples of the statistics batch; the least are sampled, in
+            their order.
         generator: of the growth, with the seed of its measurement already drawn.
     """
 
@@ -118,12 +119,14 @@ class Event:
     Attributes:
         fan_in: (k, p), bias last.
         fan_out: (k, taps, d).
-        gains: λ of the neurons, largest first.
+        gains: λ of the neurons proposed, largest first.
         found: how many directions there were that are not rounding.
         update: of the existing weights, (d, m), or None.
         threshold: of significance, None if not tested.
-        scale: γ, None if no amplitude is searched.
-        amplitude: ε*, likewise.
+        scale: γ of the neurons, None if none was searched.
+        amplitude: ε* of the neurons, likewise.
+        update_scale: γ of the update, None if there is none.
+        update_amplitude: ε* of the update, likewise.
         predicted: drop of the loss on the batch of the line search to first order.
         measured: that drop.
         copied: the channels that are copied, or None.
@@ -137,6 +140,8 @@ class Event:
     threshold: float | None = None
     scale: float | None = None
     amplitude: float | None = None
+    update_scale: float | None = None
+    update_amplitude: float | None = None
     predicted: float = 0.0
     measured: float = 0.0
     copied: Tensor | None = None
@@ -145,20 +150,25 @@ class Event:
 Proposal = Callable[[Scene, int], Event]
 
 
-def tiny(*, projected: bool = True, update: bool = True) -> Proposal:
+def tiny(
+    *, projected: bool = True, update: bool = True, ridge: float = 1e-3, tested: bool = True
+) -> Proposal:
     """Proposition 3.2 by the SVD of TᵀN, and t* = ⟨g, v_new⟩/‖v_new‖² (§3)."""
 
     def propose(scene: Scene, k: int) -> Event:
         rows = scene.statistics.rows
-        goal = residual_goal(rows) if projected else rows.goal
-        T = whitening(fields.covariance(rows))
+        best = weight_update(scene, rows, ridge)
+        goal = rows.goal - _fitted(rows, best) if projected else rows.goal
+        T = whitening(ridged(fields.covariance(rows), ridge, scene.layers[0]))
         U, gains, Vh = torch.linalg.svd(
             T.T @ fields.cross_covariance(rows, goal), full_matrices=False
         )
-        tested = gains if projected else _centred_gains(rows, T)
-        threshold = _threshold(scene, T, goal, projected=projected)
         found = int((gains > FLOAT32 * sqrt(oracles.norm2(rows.goal))).sum())
-        kept = min(k, found, int((tested > threshold).sum()))
+        kept, threshold = min(k, found), None
+        if tested:
+            held = gains if projected else _gains(T, rows, rows.goal - rows.goal.mean(0))
+            threshold = _threshold(scene, T, goal, ridge if projected else None)
+            kept = min(kept, int((held > threshold).sum()))
         roots = gains[:kept].sqrt()[:, None]
         fan_in = roots * (T @ U[:, :kept]).T
         fan_out = (roots * Vh[:kept]).unflatten(1, (rows.taps, -1))
@@ -168,44 +178,60 @@ def tiny(*, projected: bool = True, update: bool = True) -> Proposal:
             fan_out=t * fan_out,
             gains=gains[:kept],
             found=found,
-            update=weight_update(rows) if projected and update else None,
+            update=best if projected and update else None,
             threshold=threshold,
         )
 
     return propose
 
 
-def _centred_gains(rows: FieldRows, T: Tensor) -> Tensor:
-    """Gains of a goal that has no mean at any position."""
-    goal = rows.goal - rows.goal.mean(0)
+def _gains(T: Tensor, rows: FieldRows, goal: Tensor) -> Tensor:
     return torch.linalg.svdvals(T.T @ fields.cross_covariance(rows, goal))
 
 
-def _threshold(scene: Scene, T: Tensor, goal: Tensor, *, projected: bool) -> float:
-    """The largest gain of inputs paired with the goals of other samples (D.3, §4).
+def _threshold(scene: Scene, T: Tensor, goal: Tensor, ridge: float | None) -> float:
+    """The largest gain when each sample's goal has a random sign (§4).
 
-    A few samples stand for all, with √(n′/n). What is paired was projected once already: again
-    projected, it gets back the norm that it had before.
+    A few samples stand for all, with √(n′/n). Projected goals were projected once already: again
+    projected, they get back the norm that they had before. Others lose their mean at every
+    position before.
+
+    Args:
+        scene: of the event.
+        T: whitening of the inputs.
+        goal: v_p, or v.
+        ridge: with which goals are projected, None if they are not.
     """
     rows, m = scene.statistics.rows, len(scene.next[0])
     n, positions = rows.goal.shape[:2]
-    count = min(n, max(PAIRED, 4 * m // positions))
+    count = min(n, max(SAMPLED, 4 * m // positions))
     few = scene.keys.argsort()[:count]
-    goal = (goal if projected else goal - goal.mean(0))[few]
-    paired = replace(rows, inputs=rows.inputs[few], hidden=rows.hidden[few])
-    shifts = torch.randperm(count - 1, generator=scene.generator)[:PAIRINGS] + 1
+    goal = (goal if ridge is not None else goal - goal.mean(0))[few]
+    sample = replace(rows, inputs=rows.inputs[few], hidden=rows.hidden[few])
+    signs = torch.randint(2, (DRAWS, count), generator=scene.generator) * 2 - 1
     largest = 0.0
-    for shift in shifts.tolist():
-        v = torch.stack([goal[i - shift] for i in range(count)])
-        if projected:
-            again = residual_goal(replace(paired, goal=v))
+    for sign in signs:
+        v = torch.stack([s * g for s, g in zip(sign, goal, strict=True)])
+        if ridge is not None:
+            own = replace(sample, goal=v)
+            again = v - _fitted(own, weight_update(scene, own, ridge))
             v = again * v.norm() / again.norm()
-        values = torch.linalg.svdvals(T.T @ fields.cross_covariance(paired, v))
-        largest = max(largest, float(values[0]))
+        largest = max(largest, float(_gains(T, sample, v)[0]))
     return largest * sqrt(count / n)
 
 
-def random_growth(*, update: bool = False) -> Proposal:
+def update_only(*, ridge: float = 1e-3) -> Proposal:
+    """No channels, and δW*."""
+
+    def propose(scene: Scene, k: int) -> Event:
+        fan_in, fan_out = scene.grown[:0], scene.columns[:0]
+        update = weight_update(scene, scene.statistics.rows, ridge)
+        return Event(fan_in, fan_out, fan_in.new_zeros(0), update=update)
+
+    return propose
+
+
+def random_growth(*, update: bool = False, ridge: float = 1e-3) -> Proposal:
     """Kaiming: N(0, 2/fan-in) of the grown layer, and of the next one after growth."""
 
     def propose(scene: Scene, k: int) -> Event:
@@ -218,7 +244,7 @@ def random_growth(*, update: bool = False) -> Proposal:
             fan_in,
             fan_out.unflatten(1, (rows.taps, -1)),
             torch.zeros(k, dtype=torch.float64),
-            update=weight_update(rows) if update else None,
+            update=weight_update(scene, rows, ridge) if update else None,
         )
 
     return propose
@@ -310,9 +336,72 @@ def net2net(scene: Scene, k: int) -> Event:
     return Event(scene.grown[copied], torch.stack(fan_out), zeros, update=update, copied=copied)
 
 
-def searched(scene: Scene, event: Event) -> Event:
-    """Algorithm 2: α, ω × √γ, each with its better sign, and the ε with the lowest loss."""
-    rows, goal = scene.statistics.rows, scene.search.rows.goal
+def searched(
+    scene: Scene, event: Event, *, update_amplitude: str = "search", largest: float = 1.0
+) -> Event:
+    """The event with the amplitudes of least loss, up to the largest.
+
+    Args:
+        scene: of the event.
+        event: as proposed.
+        update_amplitude: "search": first the update's, then the channels' in the updated network;
+            "one": the channels' in the network as it is, and the update as it is beside them;
+            "shared": one of both together.
+        largest: ε that is tried.
+    """
+    if event.update is None or update_amplitude == "shared":
+        return _line_searched(scene, event, largest)
+    channels = replace(event, update=None)
+    if update_amplitude == "one":
+        own, fitted = (
+            _line_searched(scene, channels, largest),
+            _fitted(scene.search.rows, event.update),
+        )
+        both = change(scene, own.fan_in, own.fan_out) + fitted
+        return replace(
+            own,
+            update=event.update,
+            update_scale=1.0,
+            update_amplitude=1.0,
+            predicted=own.predicted + _first_order(scene, fitted),
+            measured=loss_with(scene, torch.zeros_like(both)) - loss_with(scene, both),
+        )
+    alone = replace(event, fan_in=event.fan_in[:0], fan_out=event.fan_out[:0])
+    first = _line_searched(scene, alone, largest)
+    own = _line_searched(updated(scene, first.update), channels, largest)
+    return replace(
+        own,
+        update=first.update,
+        update_scale=first.update_scale,
+        update_amplitude=first.update_amplitude,
+        predicted=first.predicted + own.predicted,
+        measured=first.measured + own.measured,
+    )
+
+
+def updated(scene: Scene, update: Tensor | None) -> Scene:
+    """The scene in the network with an update (d, m) of the next layer's weights and bias."""
+    if update is None:
+        return scene
+    model = copy.deepcopy(scene.model)
+    following = layer(model, scene.site[1])
+    features = following.weight[0].numel()
+    with torch.no_grad():
+        following.weight += update[:, :features].reshape(following.weight.shape)
+        if following.bias is not None:
+            following.bias += update[:, features]
+    return replace(scene, model=model, search=_seen(model, scene.site, scene.batch, scene.loss))
+
+
+def _line_searched(scene: Scene, event: Event, largest: float) -> Event:
+    """Algorithm 2: α, ω × √γ, each with its better sign, and the ε with the lowest loss.
+
+    γ makes the step as large as the activity, both on the batch of the search. Where no amplitude
+    lowers the loss, nothing is left.
+    """
+    if not len(event.fan_in) and event.update is None:
+        return event
+    rows, goal = scene.search.rows, scene.search.rows.goal
     step = fields.contribution(rows, event.fan_in, event.fan_out) + _fitted(rows, event.update)
     gamma = float(rows.pre_activity.norm() / step.norm())
     fan_in, fan_out = sqrt(gamma) * event.fan_in, sqrt(gamma) * event.fan_out
@@ -324,29 +413,40 @@ def searched(scene: Scene, event: Event) -> Event:
         sign = max(both, key=lambda s: both[s])
         fan_in[i], fan_out[i] = sign * fan_in[i], sign * fan_out[i]
     update = None if event.update is None else gamma * event.update
-    fitted = _fitted(scene.search.rows, update)
+    fitted = _fitted(rows, update)
 
     def loss_at(epsilon: float) -> float:
         root = sqrt(epsilon)
         return loss_with(scene, change(scene, root * fan_in, root * fan_out) + epsilon * fitted)
 
-    epsilon, lowest = oracles.line_search(loss_at)
-    to_first_order = change(scene, fan_in, fan_out, one_sided) + fitted
+    epsilon, lowest = oracles.line_search(loss_at, largest=largest)
+    left, joint = len(fan_in) if epsilon else 0, update is not None
     return replace(
         event,
-        fan_in=sqrt(epsilon) * fan_in,
-        fan_out=sqrt(epsilon) * fan_out,
-        update=None if update is None else epsilon * update,
+        fan_in=sqrt(epsilon) * fan_in[:left],
+        fan_out=sqrt(epsilon) * fan_out[:left],
+        update=epsilon * update if update is not None and epsilon else None,
         scale=gamma,
         amplitude=epsilon,
-        predicted=epsilon * float((goal * to_first_order).sum()) / len(goal),
+        update_scale=gamma if joint else None,
+        update_amplitude=epsilon if joint else None,
+        predicted=epsilon
+        * _first_order(scene, change(scene, fan_in, fan_out, one_sided) + fitted),
         measured=loss_at(0.0) - lowest,
     )
+
+
+def _first_order(scene: Scene, step: Tensor) -> float:
+    """The drop of the mean loss that a step (n, Q, d) promises."""
+    goal = scene.search.rows.goal
+    return float((goal * step).sum()) / len(goal)
 
 
 def change(scene: Scene, fan_in: Tensor, fan_out: Tensor, stand: Stand = fields.real) -> Tensor:
     """What new channels add to the next layer on the batch of the search, (n, Q, d)."""
     seen = scene.search
+    if not len(fan_in):
+        return torch.zeros_like(seen.rows.goal)
     size = fields.output_size(seen.inputs.shape[2:], scene.layers[0])
     new = (seen.rows.patches @ fan_in.T).transpose(1, 2).unflatten(2, size)
     for module in scene.path:
@@ -377,16 +477,23 @@ def one_sided(module: nn.Module, field: Tensor) -> Tensor:
     return above * field.clamp(min=0) + below * field.clamp(max=0)
 
 
-def residual_goal(rows: FieldRows) -> Tensor:
-    """v_p = v − δW* b₁ (Prop. 3.1)."""
-    return rows.goal - _fitted(rows, weight_update(rows))
-
-
-def weight_update(rows: FieldRows) -> Tensor:
-    """δW* = Mᵀ T₁ T₁ᵀ, (d, m)."""
-    T = whitening(torch.einsum("nqm,nqt->mt", rows.hidden, rows.hidden) / len(rows))
-    M = torch.einsum("nqm,nqd->md", rows.hidden, rows.goal) / len(rows)
+def weight_update(scene: Scene, rows: FieldRows, ridge: float) -> Tensor:
+    """δW* = Mᵀ T₁ T₁ᵀ, (d, m), with S₁ + ρ s̄₁ I for S₁."""
+    S = torch.einsum("nqm,nqt->mt", rows.hidden, rows.hidden) / len(rows.goal)
+    T = whitening(ridged(S, ridge, scene.layers[1]))
+    M = torch.einsum("nqm,nqd->md", rows.hidden, rows.goal) / len(rows.goal)
     return M.T @ T @ T.T
+
+
+def ridged(S: Tensor, ridge: float, reader: Layer) -> Tensor:
+    """S + ρ s̄ I, with s̄ the mean power of the living features, of which the 1 is none (§1)."""
+    features = len(S) - (reader.bias is not None)
+    living = [i for i in range(features) if S[i, i] > 1e-24 * S.diagonal().max()]
+    mean = sum(float(S[i, i]) for i in living) / len(living)
+    S = S.clone()
+    for i in living:
+        S[i, i] += ridge * mean
+    return S
 
 
 def _fitted(rows: FieldRows, update: Tensor | None) -> Tensor:

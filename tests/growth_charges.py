@@ -8,9 +8,12 @@ side, all in flops, two to a multiply-add.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
-AMPLITUDES, DRAWS = 25, 20
+DRAWS = 19
+"""Of a null distribution."""
 
 
 def eigh(n: int) -> float:
@@ -39,43 +42,49 @@ def whitening(n: int) -> float:
     return (n**3 // 3 + n**3) / 2
 
 
+def amplitudes(largest: float) -> int:
+    """How many are tried: 2⁻²⁰, 2⁻¹⁹, … up to the largest."""
+    return 21 + int(math.log2(largest))
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Of an event.
 
     Attributes:
-        n: samples, of the statistics and of the line search.
+        n: samples of the statistics.
+        s: samples of the line search.
         f: inputs of the grown layer, without the constant.
         h: its width before.
         d: outputs of the next layer.
         k: neurons proposed.
+        left: of them after the line search.
+        moved: whether the update's own line search left it an amplitude above 0.
     """
 
     n: int
+    s: int
     f: int
     h: int
     d: int
     k: int
+    left: int
+    moved: bool
 
     @property
     def forward(self) -> int:
-        """The network on all samples; a backward pass to the last layer's outputs is free."""
-        return self.n * self.h * (self.f + self.d)
+        """The network on a sample; a backward pass to the last layer's outputs is free."""
+        return self.h * (self.f + self.d)
 
     @property
     def goals(self) -> int:
-        """Ñ and M without their constants, and E vvᵀ."""
-        return self.n * self.d * (self.f + self.h + self.d)
+        """A pass, Ñ and M without their constants, and E vvᵀ."""
+        return self.n * (self.forward + self.d * (self.f + self.h + self.d))
 
     @property
-    def change(self) -> int:
-        """What new neurons add to the outputs: αᵀb₂ and its product with ω."""
-        return self.n * self.k * (self.f + self.d)
-
-    @property
-    def update(self) -> int:
-        """What δW* adds to the outputs."""
-        return self.n * self.h * self.d
+    def fitted(self) -> int:
+        """What δW* adds to the outputs of a sample."""
+        return self.h * self.d
 
     @property
     def best_update(self) -> float:
@@ -90,59 +99,87 @@ class Sizes:
         return 2 * p * d**2 + eigh(d)
 
 
-def line_search(s: Sizes, *, update: bool) -> float:
-    """Goals; signs (forward and backward through ω); 25 losses, of which the first runs the whole
-    network and the others its last layer; and the predicted drop.
+Charge = Callable[[Sizes], dict[str, float]]
+
+
+def searched(charge: Charge, *, update_amplitude: str | None, largest: float = 1.0) -> Charge:
+    """A method's cost with that of its line search, all of which is booked as one part.
+
+    Args:
+        charge: of what is proposed.
+        update_amplitude: how the update's is found, None if there is no update.
+        largest: amplitude that is tried.
     """
-    z, w, u = s.n * s.k * s.f, s.n * s.k * s.d, s.update * update
-    signs, losses = z + 2 * w, z + u + AMPLITUDES * w + s.forward + (AMPLITUDES - 1) * s.update
-    return s.forward + signs + losses + s.change + u
+
+    def all_parts(s: Sizes) -> dict[str, float]:
+        return charge(s) | {"line_search": _line_search(s, update_amplitude, amplitudes(largest))}
+
+    return all_parts
 
 
-def scale_by_pass(s: Sizes, *, update: bool) -> float:
-    """γ where the statistics do not have all sums: another forward pass."""
-    return s.forward + s.change + s.update * update
+def _line_search(s: Sizes, update_amplitude: str | None, tried: int) -> float:
+    """Goals from one pass; then what is searched, one after the other."""
+    neurons, update = _one_search(s, s.k, 0, tried), _one_search(s, 0, 1, tried)
+    if update_amplitude == "search":  # between them the updated network's goals from a pass
+        again = s.forward + s.fitted if s.moved and s.k else 0
+        cost = update + again + neurons
+    elif update_amplitude == "one":  # the update's step, and the loss with both
+        both = s.left * (s.f + s.d) + s.fitted + s.forward
+        cost = neurons + s.fitted + both
+    else:
+        cost = _one_search(s, s.k, int(update_amplitude == "shared"), tried)
+    return s.s * (s.forward + cost)
 
 
-def tiny(s: Sizes, *, update: bool = True) -> dict[str, float]:
-    """All sums; γ from them; S⁻¹ᐟ²N, its SVD and the null draws."""
+def _one_search(s: Sizes, k: int, update: int, tried: int) -> float:
+    """Of a sample: γ; signs (forward and backward through ω); the losses, of which the first runs
+    the whole network and the others its last layer; and the predicted drop.
+    """
+    if not k and not update:
+        return 0
+    z, w, u = s.f * k, k * s.d, update * s.fitted
+    losses = z + u + tried * w + s.forward + (tried - 1) * s.fitted
+    return (z + w + u) + (z + 2 * w) + losses + (z + w + u)
+
+
+def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
+    """All sums; S⁻¹ᐟ²N, its SVD and the null draws."""
     p, m = s.f + 1, s.h + 1
     sums = s.n * (s.f**2 + s.h**2 + s.f * s.h)
-    scale = s.d * (s.k * p + p**2 + m**2) + update * s.d * (p * m + m**2)
-    null = p * p * m + p * m * m + svdvals(p, m) + 2 * s.d**2 * m + s.d * m**2 + eigvalsh(s.d)
+    again = 2 * s.n * m * s.d + 2 * s.d * m**2
+    draw = again + s.n * p * s.d + p * p * s.d + svdvals(p, s.d)
+    null = s.n * (m * s.d + m**2) + whitening(m) + DRAWS * draw
     N = s.best_update + p * m * s.d + whitening(p) + p * p * s.d
     return {
-        "statistics": s.forward + sums + s.goals + scale,
-        "decomposition": N + s.leading + null + DRAWS * svdvals(p, s.d) + p * p * s.k,
-        "line_search": line_search(s, update=update),
+        "statistics": sums + s.goals,
+        "decomposition": N + s.leading + tested * null + p * p * s.k,
     }
 
 
 def tiny_unprojected(s: Sizes) -> dict[str, float]:
-    """S and the goals; γ by a pass; the SVD, another of what is centred, and the null draws."""
+    """S and the goals; the SVD, another of what is centred, and the null draws."""
     p, f = s.f + 1, s.f
-    tested = whitening(f) + p * f * s.d + (1 + DRAWS) * svdvals(f, s.d) + eigvalsh(s.d)
+    spectrum = p * f * s.d + svdvals(f, s.d)
+    tested = whitening(f) + spectrum + DRAWS * (s.n * p * s.d + spectrum)
     return {
-        "statistics": s.forward + s.n * f**2 + s.goals + scale_by_pass(s, update=False),
+        "statistics": s.n * f**2 + s.goals,
         "decomposition": whitening(p) + p * p * s.d + s.leading + tested + p * p * s.k,
-        "line_search": line_search(s, update=False),
     }
 
 
-def random_growth(s: Sizes, *, update: bool = False) -> dict[str, float]:
-    """γ by a pass, and with δW* its sums."""
-    sums = s.forward + s.n * s.h**2 + s.goals
-    return {
-        "statistics": update * sums + scale_by_pass(s, update=update),
-        "decomposition": update * s.best_update,
-        "line_search": line_search(s, update=update),
-    }
+def random_growth(s: Sizes) -> dict[str, float]:
+    """Nothing is measured."""
+    return {"statistics": 0, "decomposition": 0}
+
+
+def with_update(s: Sizes) -> dict[str, float]:
+    """δW* and the sums that it needs, whatever the neurons."""
+    return {"statistics": s.n * s.h**2 + s.goals, "decomposition": s.best_update}
 
 
 def gradmax(s: Sizes) -> dict[str, float]:
     """The goals, and singular vectors of Ñ without its bias row."""
-    decomposition = 2 * s.f * s.d**2 + eigh(s.d)
-    return {"statistics": s.forward + s.goals, "decomposition": decomposition}
+    return {"statistics": s.goals, "decomposition": 2 * s.f * s.d**2 + eigh(s.d)}
 
 
 def north(s: Sizes, candidates: int) -> dict[str, float]:
@@ -151,7 +188,7 @@ def north(s: Sizes, candidates: int) -> dict[str, float]:
     kernel = whitening(p) + p**3 + p * p * h + svd(p, h) + 2 * p * p * h
     drawn = candidates * (p**2 + f**2 + n * p + n * h + eigvalsh(h + 1))
     present = n * p * h + n * h**2
-    return {"statistics": s.forward + n * f**2, "decomposition": kernel + drawn + present}
+    return {"statistics": n * (s.forward + f**2), "decomposition": kernel + drawn + present}
 
 
 def net2net(s: Sizes) -> dict[str, float]:

@@ -34,6 +34,7 @@ class Scene:
     Attributes:
         model: before the growth, in float64.
         statistics: rows of the statistics batch.
+        keys: random numbers of its samples, in the order of which null draws take them.
         search: the batch of the line search.
         loss: the mean over samples.
         generator: of the growth, with the seed of its measurement already drawn.
@@ -41,6 +42,7 @@ class Scene:
 
     model: nn.Module
     statistics: Rows
+    keys: Tensor
     search: tuple[Tensor, Tensor]
     loss: Loss
     generator: Generator
@@ -55,9 +57,9 @@ class Scene:
         """Weights of the next layer, bias last, (d, m)."""
         return matrix(self.model.get_submodule(SITE[1]))
 
-    def search_rows(self) -> Rows:
-        """The rows of the batch of the line search."""
-        return oracles.site_rows(self.model, *SITE, *self.search, self.loss)
+    def rows_in(self, model: nn.Module) -> Rows:
+        """The rows of the batch of the line search in this network."""
+        return oracles.site_rows(model, *SITE, *self.search, self.loss)
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,15 @@ class Event:
     Attributes:
         fan_in: (k, p), bias last.
         fan_out: (k, d).
-        gains: λ of the neurons, largest first.
+        gains: λ of the neurons proposed, largest first.
         update: of the existing weights, (d, m), or None.
         threshold: of significance, None if not tested.
-        scale: γ, None if no amplitude is searched.
-        amplitude: ε*, likewise.
-        measured: drop of the loss on the batch of the line search.
+        scale: γ of the neurons, None if none was searched.
+        amplitude: ε* of the neurons, likewise.
+        update_scale: γ of the update, None if there is none.
+        update_amplitude: ε* of the update, likewise.
+        predicted: drop of the loss on the batch of the line search to first order.
+        measured: that drop.
     """
 
     fan_in: Tensor
@@ -82,31 +87,42 @@ class Event:
     threshold: float | None = None
     scale: float | None = None
     amplitude: float | None = None
+    update_scale: float | None = None
+    update_amplitude: float | None = None
+    predicted: float = 0.0
     measured: float = 0.0
 
 
 Proposal = Callable[[Scene, int], Event]
 
 
-def tiny(*, projected: bool = True, update: bool = True) -> Proposal:
-    """Proposition 3.2: ω_k = √λ_k w_k and α_k = λ_k^{-1/2} S⁺ N w_k, NᵀS⁺N w_k = λ_k² w_k."""
+def tiny(
+    *, projected: bool = True, update: bool = True, ridge: float = 1e-3, tested: bool = True
+) -> Proposal:
+    """Prop. 3.2: ω_k = √λ_k w_k and α_k = λ_k^{-1/2} S⁻¹ N w_k, NᵀS⁻¹N w_k = λ_k² w_k.
+
+    S is S + ρ s̄ I, by samples that ask for weights of 0.
+    """
 
     def propose(scene: Scene, k: int) -> Event:
         rows = scene.statistics
-        goal = oracles.residual_goal(rows) if projected else rows.goal
-        N = moment(rows.inputs, goal)
-        inverse = torch.linalg.pinv(moment(rows.inputs, rows.inputs), hermitian=True)
+        goal = oracles.residual_goal(rows, ridge) if projected else rows.goal
+        N, silent = moment(rows.inputs, goal), oracles.ridge_rows(rows.inputs, ridge)
+        S = moment(rows.inputs, rows.inputs) + silent.T @ silent / len(rows)
+        inverse = torch.linalg.pinv(S, hermitian=True)
         squares, W = torch.linalg.eigh(N.T @ inverse @ N)
         gains, W = squares.flip(0).clamp(min=0).sqrt(), W.flip(1)
-        null = _projected_null if projected else _centred_null
-        threshold, tested = null(scene, gains)
-        real = gains > FLOAT32 * sqrt(oracles.norm2(rows.goal))
-        kept = min(k, int(real.sum()), int((tested > threshold).sum()))
+        kept = min(k, int((gains > FLOAT32 * sqrt(oracles.norm2(rows.goal))).sum()))
+        threshold = None
+        if tested:
+            null = _projected_null if projected else _centred_null
+            threshold, held = null(scene, ridge)
+            kept = min(kept, int((held > threshold).sum()))
         roots = gains[:kept].sqrt()[:, None]
         return Event(
             fan_in=(inverse @ N @ W[:, :kept]).T / roots,
             fan_out=roots * W[:, :kept].T,
-            update=oracles.weight_update(rows) if projected and update else None,
+            update=oracles.weight_update(rows, ridge) if projected and update else None,
             gains=gains[:kept],
             threshold=threshold,
         )
@@ -114,36 +130,60 @@ def tiny(*, projected: bool = True, update: bool = True) -> Proposal:
     return propose
 
 
-def _projected_null(scene: Scene, gains: Tensor) -> tuple[float, Tensor]:
-    """D.3: 20 draws of a goal that is noise outside of what the existing weights can fit."""
-    rows = scene.statistics
-    inputs, hidden = oracles.basis(rows.inputs), oracles.basis(rows.hidden)
-    cosines = torch.linalg.svdvals(inputs.T @ hidden)
-    unexplained = torch.ones(inputs.shape[1], dtype=torch.float64)
-    unexplained[: len(cosines)] -= cosines.square()
-    goal = oracles.residual_goal(rows)
-    largest = _largest(unexplained, moment(goal, goal), scene.generator)
-    return largest / sqrt(len(rows) - hidden.shape[1]), gains
+def _projected_null(scene: Scene, ridge: float) -> tuple[float, Tensor]:
+    """Each sample's v_p with a random sign, projected again, and as long as it was before."""
+    rows = _sampled(scene)
+    v_p = oracles.residual_goal(rows, ridge)
+
+    def again(goal: Tensor) -> Tensor:
+        projected = oracles.residual_goal(replace(rows, goal=goal), ridge)
+        return projected * goal.norm() / projected.norm()
+
+    Q = oracles.ridged_basis(rows.inputs, oracles.ridge_rows(rows.inputs, ridge))
+    return _largest(Q, v_p, again, scene.generator), _gains(Q, v_p)
 
 
-def _centred_null(scene: Scene, gains: Tensor) -> tuple[float, Tensor]:
-    """Inputs and goals without their means, as what is tested."""
-    goal = oracles.centred(scene.statistics.goal)
-    ones = torch.ones(scene.grown.shape[1] - 1, dtype=torch.float64)
-    largest = _largest(ones, moment(goal, goal), scene.generator)
-    return largest / sqrt(len(goal)), oracles.centred_gains(scene.statistics)
+def _centred_null(scene: Scene, ridge: float) -> tuple[float, Tensor]:
+    """Inputs and goals without their means, as what is tested; signs do not bring them back."""
+    rows = _sampled(scene)
+    silent = oracles.ridge_rows(rows.inputs, ridge)
+    features = oracles.centred(rows.inputs)[..., :-1]
+    Q, goal = oracles.ridged_basis(features, silent[:, :-1]), oracles.centred(rows.goal)
+    return _largest(Q, goal, lambda v: v, scene.generator), _gains(Q, goal)
 
 
-def _largest(variances: Tensor, covariance: Tensor, generator: Generator) -> float:
-    """The largest singular value of 20 Gaussian matrices, one at a time."""
-    noise = torch.linalg.eigvalsh(covariance).clamp(min=0)
-    shape = (20, len(variances), len(noise))
-    drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
-    scaled = (variances.clamp(min=0).sqrt()[:, None] * G * noise.sqrt() for G in drawn)
-    return max(float(torch.linalg.svdvals(G)[0]) for G in scaled)
+def _sampled(scene: Scene) -> Rows:
+    """The statistics batch in the order of its random numbers."""
+    rows, order = scene.statistics, scene.keys.argsort()
+    parts = (rows.inputs, rows.hidden, rows.pre_activity, rows.goal)
+    return Rows(*(part[order] for part in parts))
 
 
-def random_growth(*, update: bool = False) -> Proposal:
+def _largest(
+    Q: Tensor, goal: Tensor, again: Callable[[Tensor], Tensor], generator: Generator
+) -> float:
+    """The largest gain of 19 goals, in each of which every sample has a random sign."""
+    signs = torch.randint(2, (19, len(goal)), generator=generator) * 2 - 1
+    nulls = (again(goal * sign[:, None, None]) for sign in signs)
+    return max(float(_gains(Q, null)[0]) for null in nulls)
+
+
+def _gains(Q: Tensor, goal: Tensor) -> Tensor:
+    return torch.linalg.svdvals(Q.T @ flat(goal)) / sqrt(len(goal))
+
+
+def update_only(*, ridge: float = 1e-3) -> Proposal:
+    """No neurons, and δW*."""
+
+    def propose(scene: Scene, k: int) -> Event:
+        fan_in, fan_out = scene.grown[:0], scene.next.T[:0]
+        update = oracles.weight_update(scene.statistics, ridge)
+        return Event(fan_in, fan_out, fan_in.new_zeros(0), update)
+
+    return propose
+
+
+def random_growth(*, update: bool = False, ridge: float = 1e-3) -> Proposal:
     """Kaiming: N(0, 2/fan-in) of the grown layer, and of the next one after growth."""
 
     def propose(scene: Scene, k: int) -> Event:
@@ -154,7 +194,7 @@ def random_growth(*, update: bool = False) -> Proposal:
             torch.cat([fan_in, torch.zeros(k, 1, dtype=torch.float64)], 1),
             fan_out,
             torch.zeros(k, dtype=torch.float64),
-            oracles.weight_update(scene.statistics) if update else None,
+            oracles.weight_update(scene.statistics, ridge) if update else None,
         )
 
     return propose
@@ -218,10 +258,55 @@ def net2net(scene: Scene, k: int) -> Event:
     return Event(scene.grown[copied], torch.stack(fan_out), zeros, update)
 
 
-def searched(scene: Scene, event: Event) -> Event:
-    """Algorithm 2: α, ω × √γ, each with its better sign, and the ε with the lowest loss."""
-    gamma = oracles.step_scale(scene.statistics, event.fan_in, event.fan_out, event.update)
-    rows = scene.search_rows()
+def searched(
+    scene: Scene, event: Event, *, update_amplitude: str = "search", largest: float = 1.0
+) -> Event:
+    """The event with the amplitudes of least loss, up to the largest.
+
+    Args:
+        scene: of the event.
+        event: as proposed.
+        update_amplitude: "search": first the update's, then the neurons' in the updated network;
+            "one": the neurons' in the network as it is, and the update as it is beside them;
+            "shared": one of both together.
+        largest: ε that is tried.
+    """
+    if event.update is None or update_amplitude == "shared":
+        return _line_searched(scene, scene.model, event, largest)
+    neurons = replace(event, update=None)
+    alone = replace(event, fan_in=event.fan_in[:0], fan_out=event.fan_out[:0])
+    if update_amplitude == "one":
+        own = _line_searched(scene, scene.model, neurons, largest)
+        rows = scene.rows_in(scene.model)
+        update = oracles.predicted_drop(rows, alone.fan_in, alone.fan_out, event.update)
+        both = replace(own, update=event.update, update_amplitude=1.0, update_scale=1.0)
+        model = oracles.Branched(
+            scene.model, SITE, both.fan_in, both.fan_out, relu, event.update
+        )  # fmt: skip
+        measured = _loss(scene, scene.model) - _loss(scene, model)
+        return replace(both, predicted=own.predicted + update, measured=measured)
+    first = _line_searched(scene, scene.model, alone, largest)
+    own = _line_searched(scene, updated(scene.model, first.update), neurons, largest)
+    return replace(
+        own,
+        update=first.update,
+        update_scale=first.update_scale,
+        update_amplitude=first.update_amplitude,
+        predicted=first.predicted + own.predicted,
+        measured=first.measured + own.measured,
+    )
+
+
+def _line_searched(scene: Scene, model: nn.Module, event: Event, largest: float) -> Event:
+    """Algorithm 2: α, ω × √γ, each with its better sign, and the ε with the lowest loss.
+
+    γ makes the step as large as the activity, both on the batch of the search. Where no amplitude
+    lowers the loss, nothing is left.
+    """
+    if not len(event.fan_in) and event.update is None:
+        return event
+    rows = scene.rows_in(model)
+    gamma = oracles.step_scale(rows, event.fan_in, event.fan_out, event.update)
     signs = [
         oracles.best_sign(rows, sqrt(gamma) * alpha, sqrt(gamma) * omega, relu)[0]
         for alpha, omega in zip(event.fan_in, event.fan_out, strict=True)
@@ -231,19 +316,54 @@ def searched(scene: Scene, event: Event) -> Event:
     update = None if event.update is None else gamma * event.update
 
     def loss_at(epsilon: float) -> float:
-        network = oracles.stepped(scene.model, SITE, neurons, relu, epsilon, update)
-        return oracles.loss_value(network, *scene.search, scene.loss)
+        return _loss(scene, oracles.stepped(model, SITE, neurons, relu, epsilon, update))
 
-    epsilon, lowest = oracles.line_search(loss_at)
+    epsilon, lowest = oracles.line_search(loss_at, largest=largest)
+    left = len(event.fan_in) if epsilon else 0
+    joint = event.update is not None
     return replace(
         event,
-        fan_in=sqrt(epsilon) * neurons[0],
-        fan_out=sqrt(epsilon) * neurons[1],
-        update=None if update is None else epsilon * update,
+        fan_in=sqrt(epsilon) * neurons[0][:left],
+        fan_out=sqrt(epsilon) * neurons[1][:left],
+        update=epsilon * update if update is not None and epsilon else None,
         scale=gamma,
         amplitude=epsilon,
+        update_scale=gamma if joint else None,
+        update_amplitude=epsilon if joint else None,
+        predicted=epsilon * _promised(rows, *neurons, update),
         measured=loss_at(0.0) - lowest,
     )
+
+
+def _promised(rows: Rows, fan_in: Tensor, fan_out: Tensor, update: Tensor | None) -> float:
+    """The first-order drop at ε = 1: a ReLU is its own linearisation on either side of 0."""
+    step = relu(rows.inputs @ fan_in.T) @ fan_out + oracles.update_contribution(rows, update)
+    return float((rows.goal * step).sum()) / len(rows)
+
+
+def _loss(scene: Scene, model: nn.Module) -> float:
+    return oracles.loss_value(model, *scene.search, scene.loss)
+
+
+def updated(model: nn.Module, update: Tensor | None) -> nn.Module:
+    """The network with an update (d, m) of the next layer's weights and bias."""
+    model = copy.deepcopy(model)
+    following = model.get_submodule(SITE[1])
+    assert isinstance(following, nn.Linear)
+    if update is not None:
+        with torch.no_grad():
+            following.weight += update[:, :-1]
+            following.bias += update[:, -1]
+    return model
+
+
+def silent_neurons(scene: Scene, k: int) -> tuple[Tensor, Tensor]:
+    """What fills up: Kaiming's direction, the mean norm of the present rows, and no fan-out."""
+    weights, present = _gaussian(k, scene.grown.shape[1] - 1, scene.generator), scene.grown[:, :-1]
+    size = sum(float(row.norm()) for row in present) / len(present)
+    rows = torch.stack([size * row / row.norm() for row in weights])
+    zeros = torch.zeros(k, 1, dtype=torch.float64)
+    return torch.cat([rows, zeros], 1), zeros.expand(k, len(scene.next))
 
 
 def grown_weights(scene: Scene, event: Event) -> tuple[Tensor, Tensor]:
@@ -265,10 +385,12 @@ def scene_of(
     """The scene of a growth with this seed."""
     model = copy.deepcopy(model).double().eval()
     generator = Generator().manual_seed(seed)
-    torch.randint(2**31, (), generator=generator)
+    measuring = Generator().manual_seed(int(torch.randint(2**31, (), generator=generator)))
     x, y = (part.double() for part in statistics)
+    keys = torch.rand(len(x), generator=measuring, dtype=torch.float64)
     rows = oracles.site_rows(model, *SITE, x, y, loss)
-    return Scene(model, rows, (search[0].double(), search[1].double()), loss, generator)
+    batch = search[0].double(), search[1].double()
+    return Scene(model, rows, keys, batch, loss, generator)
 
 
 def matrix(layer: nn.Module) -> Tensor:

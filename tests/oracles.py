@@ -129,19 +129,45 @@ def rank(field: Tensor) -> int:
     return basis(field).shape[1]
 
 
-def residual_goal(rows: Rows) -> Tensor:
+def ridge_rows(field: Tensor, ridge: float, *, constant: bool = True) -> Tensor:
+    """Samples that ask for weights of 0: below the real ones they make S into S + ρ s̄ I (§1).
+
+    One for each living feature but the constant 1, √(n ρ s̄) of that feature, where s̄ is the
+    living features' mean power. Shape (p or fewer, p).
+    """
+    power = flat(field).square().sum(0) / len(field)
+    living = [i for i in range(len(power) - constant) if power[i] > 1e-24 * power.max()]
+    mean = sum(float(power[i]) for i in living) / max(len(living), 1)
+    rows = torch.zeros(len(living), field.shape[-1], dtype=torch.float64)
+    for row, i in enumerate(living):
+        rows[row, i] = (len(field) * ridge * mean) ** 0.5
+    return rows
+
+
+def residual_goal(rows: Rows, ridge: float = 0.0, *, constant: bool = True) -> Tensor:
     """v_p: what of v the existing weights cannot do, shape (n, T, d) (Prop. 3.1)."""
+    if ridge:
+        return rows.goal - rows.hidden @ weight_update(rows, ridge, constant=constant).T
     Q, V = basis(rows.hidden), flat(rows.goal)
     return (V - Q @ (Q.T @ V)).reshape(rows.goal.shape)
 
 
-def weight_update(rows: Rows) -> Tensor:
-    """δW* by least squares on the equilibrated rows, shape (d, m) (Prop. 3.1)."""
-    B, keep = equilibrated(rows.hidden)
-    left, values, right = torch.linalg.svd(B, full_matrices=False)
+def weight_update(rows: Rows, ridge: float = 0.0, *, constant: bool = True) -> Tensor:
+    """δW* by least squares on the equilibrated rows, shape (d, m) (Prop. 3.1).
+
+    Args:
+        rows: of the site.
+        ridge: ρ.
+        constant: whether the last feature is the constant 1, which has no ridge.
+    """
+    silent = ridge_rows(rows.hidden, ridge, constant=constant)
+    hidden, goal = torch.cat([flat(rows.hidden), silent]), flat(rows.goal)
+    goal = torch.cat([goal, goal.new_zeros(len(silent), goal.shape[1])])
+    scales = hidden.square().sum(0).div(len(rows)).sqrt()
+    keep = scales > 0
+    left, values, right = torch.linalg.svd(hidden[:, keep] / scales[keep], full_matrices=False)
     kept = values > CUT * values.max()
-    solution = right[kept].T @ ((left[:, kept].T @ flat(rows.goal)) / values[kept, None])
-    scales = flat(rows.hidden).square().sum(0).div(len(rows)).sqrt()
+    solution = right[kept].T @ ((left[:, kept].T @ goal) / values[kept, None])
     update = torch.zeros(rows.hidden.shape[-1], rows.goal.shape[-1], dtype=torch.float64)
     update[keep] = solution / scales[keep, None]
     return update.T
@@ -156,6 +182,17 @@ def gains(rows: Rows, goal: Tensor | None = None) -> Tensor:
     """λ = svdvals(Qᵀ V_p)/√n, largest first (law 1); another goal can stand for v_p."""
     goal = residual_goal(rows) if goal is None else goal
     return torch.linalg.svdvals(basis(rows.inputs).T @ flat(goal)) / len(rows) ** 0.5
+
+
+def ridged_basis(field: Tensor, silent: Tensor) -> Tensor:
+    """Q of the features with the samples of `ridge_rows` below, of which the real ones are kept.
+
+    Singular values of QᵀV_p/√n are then those of (S + ρ s̄ I)^{-1/2} N.
+    """
+    rows = torch.cat([flat(field), silent])
+    norms = rows.norm(dim=0)
+    left, values, _ = torch.linalg.svd(rows[:, norms > 0] / norms[norms > 0], full_matrices=False)
+    return left[: len(flat(field)), values > CUT * values.max()]
 
 
 def contribution(rows: Rows, fan_in: Tensor, fan_out: Tensor) -> Tensor:
@@ -261,9 +298,9 @@ AMPLITUDES_TO_ONE = AMPLITUDES[:-4]
 """Alg. 2 as read: {0} ∪ {2^j, j = 4 … −20}, rising, so that the first least is the smaller."""
 
 
-def line_search(losses: Callable[[float], float], with_zero: bool = True) -> tuple[float, float]:
-    """The amplitude of least loss, ties to the smaller, and that loss."""
-    candidates = AMPLITUDES if with_zero else AMPLITUDES[1:]
+def line_search(losses: Callable[[float], float], *, largest: float = 1.0) -> tuple[float, float]:
+    """The amplitude of least loss up to the largest, ties to the smaller, and that loss."""
+    candidates = [e for e in AMPLITUDES if e <= largest]
     return min(((e, losses(e)) for e in candidates), key=lambda pair: (pair[1], pair[0]))
 
 

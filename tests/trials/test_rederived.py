@@ -16,12 +16,15 @@ from torch import Generator, Tensor, nn
 from trials.test_resume import reloaded
 from trials.test_trial import Bent, trial
 
-from nas_bench.training.task import Samples
+from nas_bench.training.task import Samples, Task
 from nas_bench.trials.config import Budget, Schedule
 from nas_bench.trials.messages import GrowthRecord
 from nas_bench.trials.pause import Pause
 
-NEURONS, SAMPLES = 3, 500
+NEURONS, SEARCH_SAMPLES = 3, 500
+P, OUTPUTS, REJECTED = 11, 4, 9
+"""Inputs of the grown layer with the constant, outputs of the next one, and a seed of which random
+growth is rejected."""
 FREE = Schedule(where="each", neurons=NEURONS, every=30, unit="steps", growths=2)
 
 
@@ -47,50 +50,114 @@ class Fourfold(Bent):
         return nn.Sequential(OrderedDict(layers))
 
 
-def definitions(events: ModuleType, charges: ModuleType) -> dict[str, tuple[Any, Any]]:
-    """How each method proposes, and what an event of it costs; north's size is each test's own."""
+@dataclass(frozen=True)
+class Chance(Fourfold):
+    """Targets that are noise: nothing is significant once the existing weights are fitted."""
+
+    name: ClassVar[str] = "chance"
+
+    target_widths: tuple[int, ...] = (4,)
+
+    def load(self, folder: Path) -> tuple[Samples, Samples]:
+        generator = Generator().manual_seed(3)
+        x = torch.randn(self.samples + 200, 10, generator=generator)
+        y = torch.randn(self.samples + 200, 4, generator=generator)
+        return Samples(x[:-200], y[:-200]), Samples(x[-200:], y[-200:])
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A method, as it is read from the paper.
+
+    Attributes:
+        propose: its neurons.
+        charge: what an event costs.
+        search: of their amplitudes, None if there is none.
+        samples: of the statistics batch, of a network's present and proposed width.
+    """
+
+    propose: Any
+    charge: Any
+    search: Any = None
+    samples: Any = None
+
+
+def definitions(events: ModuleType, charges: ModuleType) -> dict[str, Definition]:
+    """All methods but north, whose size is each test's own; tiny's batch is each test's own."""
+
+    def searched(propose, charge, mode: str | None = None, largest: float = 1.0) -> Definition:
+        search = partial(events.searched, update_amplitude=mode or "search", largest=largest)
+        charge = charges.searched(charge, update_amplitude=mode, largest=largest)
+        return Definition(propose, charge, search)
+
+    tiny, random = events.tiny, events.random_growth
     return {
-        "tiny": (events.tiny(), charges.tiny),
-        "tiny[update=false]": (events.tiny(update=False), partial(charges.tiny, update=False)),
-        "tiny[projection=false]": (events.tiny(projected=False), charges.tiny_unprojected),
-        "random_growth": (events.random_growth(), charges.random_growth),
-        "random_growth[update=true]": (
-            events.random_growth(update=True), partial(charges.random_growth, update=True),
+        "tiny": searched(tiny(), charges.tiny, "search"),
+        "tiny[update_amplitude=one]": searched(tiny(), charges.tiny, "one"),
+        "tiny[update_amplitude=shared,largest_amplitude=16]": searched(
+            tiny(), charges.tiny, "shared", 16
         ),
-        "gradmax": (events.gradmax, charges.gradmax),
-        "net2net": (events.net2net, charges.net2net),
-    }  # fmt: skip
+        "tiny[ridge=0,significance=false]": searched(
+            tiny(ridge=0, tested=False), partial(charges.tiny, tested=False), "search"
+        ),
+        "tiny[update=false]": searched(tiny(update=False), charges.tiny),
+        "tiny[projection=false]": searched(tiny(projected=False), charges.tiny_unprojected),
+        "update_only[largest_amplitude=4]": searched(
+            events.update_only(), charges.with_update, "search", 4
+        ),
+        "update_only[update_amplitude=one]": searched(
+            events.update_only(), charges.with_update, "one"
+        ),
+        "random_growth": replace(
+            searched(random(), charges.random_growth), samples=lambda _h, _k: 500
+        ),
+        "random_growth[update=true]": searched(random(update=True), charges.with_update, "search"),
+        "gradmax": Definition(events.gradmax, charges.gradmax, samples=lambda _h, _k: 128),
+        "net2net": Definition(events.net2net, charges.net2net, samples=lambda _h, _k: 500),
+    }
 
 
 METHODS = definitions(events, charges) | {
-    "north_preactivation[candidates=40]": (
-        events.north(40), partial(charges.north, candidates=40),
+    "north_preactivation[candidates=40]": Definition(
+        events.north(40),
+        partial(charges.north, candidates=40),
+        samples=lambda h, k: 2 * max(h + k, OUTPUTS),
     ),
-}  # fmt: skip
-SEARCHED = ("tiny", "random_growth")
+}
 
 
-def second_growth(method: str) -> tuple[dict, nn.Module, GrowthRecord]:
-    """The state right before the second growth, the network right after, and its record."""
-    changes = {"kind": "free", "schedule": FREE, "budget": Budget(steps=70)}
-    running = trial(method, Fourfold(), **changes)
+@dataclass(frozen=True)
+class Growth:
+    """The state right before a growth, the network right after, and what the ledger says."""
+
+    task: Task
+    state: dict[str, Any]
+    after: nn.Module
+    record: GrowthRecord
+
+
+def growth(method: str, task: Task, step: int, **changes: Any) -> Growth:
+    """The state right before the growth at a step, the network right after, and its record."""
+    changes = {"kind": "free", "schedule": FREE, "budget": Budget(steps=70)} | changes
+    running = trial(method, task, **changes)
     state = {}
     for message in running.run():
-        if isinstance(message, Pause) and running.spent.step == 60 and not state:
+        if isinstance(message, Pause) and running.spent.step == step and not state:
             state = copy.deepcopy(running.state())
-        if isinstance(message, GrowthRecord) and message.step == 60:
-            return reloaded(state), copy.deepcopy(running.model), message
-    raise AssertionError("the second growth never came")
+        if isinstance(message, GrowthRecord) and message.step == step:
+            return Growth(task, reloaded(state), copy.deepcopy(running.model), message)
+    raise AssertionError(f"no growth at step {step}")
 
 
-def scene_of(state: dict) -> events.Scene:
+def scene_of(growth: Growth, samples: int) -> events.Scene:
     """What that growth saw: samples and seeds are drawn from the trial's stream of growth."""
-    model = Fourfold().network(state["widths"])
+    state = growth.state
+    model = growth.task.network(state["widths"])
     model.load_state_dict(state["model"])
-    train = trial(None, Fourfold()).data.train
+    train = trial(None, growth.task).data.train
     stream = Generator()
     stream.set_state(state["growth"])
-    drawn = [torch.randperm(len(train), generator=stream)[:SAMPLES] for _ in range(2)]
+    drawn = [torch.randperm(len(train), generator=stream)[:n] for n in (samples, SEARCH_SAMPLES)]
     statistics, search = ((train.inputs[i], train.targets[i]) for i in drawn)
     seed = int(torch.randint(2**31, (), generator=stream))
     return events.scene_of(model, statistics, search, nn.MSELoss(), seed)
@@ -102,32 +169,95 @@ def known(*values: float | None) -> dict[int, float]:
 
 
 def close(found: Tensor, expected: Tensor) -> bool:
+    if not expected.numel():
+        return not found.numel()
     return bool((found.double() - expected).abs().max() <= 2e-3 * expected.abs().max())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_an_event_is_what_its_definition_says(method):
-    state, after, record = second_growth(method)
-    scene, (propose, charge) = scene_of(state), METHODS[method]
-    event = propose(scene, NEURONS)
-    if method.startswith(SEARCHED):
-        event = events.searched(scene, event)
-    k = len(event.fan_in)
-    assert (record.proposed, record.added, record.filled) == (k, k, 0)
-    assert record.amplitude == event.amplitude
-    expected = known(event.scale, event.threshold)
-    assert known(record.scale, record.threshold) == pytest.approx(expected, rel=1e-3)
-    assert record.measured == pytest.approx(event.measured, rel=1e-3, abs=1e-6)
-    assert record.gains == pytest.approx(event.gains.tolist(), rel=1e-3)
-    assert_weights(after, scene, event)
-    sizes = charges.Sizes(SAMPLES, 10, len(scene.grown), 4, k)
-    assert record.flops == charge(sizes) | {"widening": 0}
+    assert_defined(growth(method, Fourfold(), 60), METHODS[method])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["tiny", "tiny[update_amplitude=one]"])
+def test_the_update_is_applied_where_no_neuron_is_significant(method):
+    found = growth(method, Chance(), 60)
+    assert_defined(found, METHODS[method])
+    assert (found.record.proposed, found.record.status) == (0, "not significant")
+    assert found.record.update_amplitude > 0
+    assert found.record.next_norms[0] != found.record.next_norms[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["tiny", "random_growth", "update_only[largest_amplitude=4]"])
+def test_where_a_width_must_grow_silent_neurons_fill_it_up(method):
+    """The random neuron here is rejected: no amplitude lowers the loss."""
+    schedule = Schedule(where="each", every=30, unit="steps", growths=2)
+    found = growth(method, Chance(), 60, kind="same_target", schedule=schedule, seed=REJECTED)
+    assert_defined(found, METHODS[method], asked=1, filled=1)
+
+
+def assert_defined(
+    found: Growth, method: Definition, asked: int = NEURONS, filled: int = 0
+) -> None:
+    """Everything that is told of an event, and its network, is what the definition says."""
+    record, h = found.record, found.state["widths"][0]
+    samples = method.samples(h, asked) if method.samples else max(500, P**2)
+    scene = scene_of(found, samples)
+    proposed = event = method.propose(scene, asked)
+    if method.search:
+        event = method.search(scene, proposed)
+    k, left = len(proposed.fan_in), len(event.fan_in)
+    assert (record.statistics_samples, record.statistics_clipped) == (samples, False)
+    assert (record.proposed, record.added, record.filled) == (k, left, filled)
+    told(record, proposed, event)
+    if filled:
+        pairs = zip(
+            (event.fan_in, event.fan_out), events.silent_neurons(scene, filled), strict=True
+        )
+        fan_in, fan_out = (torch.cat(pair) for pair in pairs)
+        event = replace(event, fan_in=fan_in, fan_out=fan_out)
+    assert_weights(found.after, scene, event)
+    before, after = float(norm(scene.next)), float(norm(following(found.after)))
+    assert record.next_norms == pytest.approx([before, after], rel=1e-5)
+    assert (record.warning is None) == (after <= 5 * before)
+    sizes = charges.Sizes(
+        n=samples, s=SEARCH_SAMPLES, f=P - 1, h=h, d=OUTPUTS, k=k, left=left,
+        moved=bool(event.update_amplitude),
+    )  # fmt: skip
+    widening = {"widening": 0} if left + filled or event.update is not None else {}
+    assert record.flops == method.charge(sizes) | widening
+
+
+def told(record: GrowthRecord, proposed: Any, event: Any) -> None:
+    """What the ledger says of amplitudes, thresholds and drops is what the definition says."""
+    assert (record.amplitude, record.update_amplitude) == (
+        event.amplitude, event.update_amplitude,
+    )  # fmt: skip
+    size = None if proposed.update is None else float(proposed.update.norm())
+    expected = known(event.scale, event.threshold, event.update_scale, size)
+    found = record.scale, record.threshold, record.update_scale, record.update_norm
+    assert known(*found) == pytest.approx(expected, rel=1e-3)
+    drops = [event.predicted, event.measured]
+    assert [record.predicted, record.measured] == pytest.approx(drops, rel=1e-3, abs=1e-6)
+    assert record.gains == pytest.approx(proposed.gains.tolist(), rel=1e-3)
 
 
 def test_a_network_of_fixed_size_has_no_event():
     running = trial(None, Fourfold(), budget=Budget(steps=70), schedule=FREE, kind="free")
     assert not [message for message in running.run() if isinstance(message, GrowthRecord)]
+
+
+def norm(weights: Tensor) -> Tensor:
+    """‖W‖ of weights whose last column is the bias, without it."""
+    return weights[:, :-1].norm()
+
+
+def following(model: nn.Module) -> Tensor:
+    """The next layer's weights, bias last."""
+    return events.matrix(model.get_submodule(events.SITE[1]))
 
 
 def assert_weights(after: nn.Module, scene: events.Scene, event: events.Event) -> None:
@@ -136,10 +266,10 @@ def assert_weights(after: nn.Module, scene: events.Scene, event: events.Event) -
     Without fan-in nothing decides a neuron's sign but the machine's singular vectors.
     """
     first, second = (events.matrix(after.get_submodule(name)) for name in events.SITE)
-    if not event.fan_in.any():
+    if len(event.fan_in) and not event.fan_in.any():
         fan_out = second[:, -1 - NEURONS : -1].T
         signs = (fan_out * event.fan_out).sum(1, keepdim=True).sign()
         event = replace(event, fan_out=signs * event.fan_out)
-    grown, following = events.grown_weights(scene, event)
-    assert close(first, grown)
-    assert close(second, following)
+    expected = events.grown_weights(scene, event)
+    assert close(first, expected[0])
+    assert close(second, expected[1])
