@@ -1,5 +1,7 @@
 """What growing costs: decompositions have a price."""
 
+import math
+
 import pytest
 import torch
 from growth import problems
@@ -7,8 +9,11 @@ from growth.growing import grown
 
 from nas_bench.growth.costs import CostMeter
 from nas_bench.methods.random_growth import RandomGrowth
+from nas_bench.methods.update_only import UpdateOnly
 
 N = 12
+AMPLITUDES = 21
+"""2⁻²⁰, 2⁻¹⁹, … 1."""
 SQUARE = torch.randn(N, N, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 POSITIVE = SQUARE @ SQUARE.T + torch.eye(N, dtype=torch.float64)
 
@@ -91,11 +96,42 @@ def test_parts_add_up():
     assert set(meter.seconds) == {"a", "b"}
 
 
-def test_a_line_search_reads_the_inputs_once_not_once_for_each_amplitude():
-    """26 losses, and one product of the inputs with the fan-in, up to a factor 3."""
+def test_a_line_search_reads_the_inputs_four_times_not_once_for_each_amplitude():
+    """For γ, the signs, all losses, and the prediction; then ω, and the network from there on."""
     n, p, m, d, k = 60, 200, 2, 2, 50
     stage = problems.problem(samples=n, sizes=(p, m, d))
     _, (event,) = grown(stage, RandomGrowth(), neurons=k)
-    once = n * p * k
-    passes = 26 * n * (p * m + m * d)
-    assert once + passes < event.flops["line_search"] < 3 * (once + passes)
+    inputs, outputs = 4 * p * k, (1 + 2 + AMPLITUDES + 1) * k * d
+    passes = 2 * (p * m + m * d) + (AMPLITUDES - 1) * m * d
+    assert event.flops["line_search"] == n * (inputs + outputs + passes)
+
+
+def test_what_is_measured_for_an_amplitude_belongs_to_the_line_search():
+    """Random growth measures and decomposes nothing."""
+    _, (event,) = grown(problems.problem(), RandomGrowth())
+    assert event.flops["statistics"] == event.flops["decomposition"] == 0 < event.scale
+
+
+@pytest.mark.parametrize("largest", [1.0, 2.0, 16.0])
+def test_an_amplitude_costs_what_comes_from_the_next_layer_on(largest):
+    n, p, m, d, k = 60, 5, 4, 3, 2
+    stage = problems.problem(samples=n, sizes=(p, m, d))
+    costs = [
+        grown(stage, RandomGrowth(largest_amplitude=e), neurons=k)[1][0].flops["line_search"]
+        for e in (0.5, largest)
+    ]
+    more = 1 + math.log2(largest)
+    assert costs[1] - costs[0] == n * more * (k * d + m * d)
+
+
+@pytest.mark.parametrize("mode", ["search", "one", "shared"])
+def test_without_neurons_only_the_update_is_searched(mode):
+    """One pass for goals; of the search, γ, the losses and the prediction."""
+    n, p, m, d = 60, 5, 4, 3
+    stage = problems.problem(samples=n, sizes=(p, m, d))
+    _, (event,) = grown(stage, UpdateOnly(update_amplitude=mode))
+    network, update = p * m + m * d, m * d
+    losses = update + network + (AMPLITUDES - 1) * update
+    step = 2 * update + network if mode == "one" else 2 * update + losses
+    assert event.flops["line_search"] == n * (network + step)
+    assert (event.added, event.amplitude is None) == (0, mode != "shared")
