@@ -1,4 +1,4 @@
-"""Thresholds of significance on maps: other samples' goals show what chance can do (D.3)."""
+"""Thresholds of significance on maps: goals of random signs show what chance can do (§4)."""
 
 from dataclasses import replace
 from functools import cache
@@ -17,7 +17,7 @@ engine = import_module("nas_bench.growth.significance")
 
 REPETITIONS = examples(100)
 FALSE = at_most(1 / 20, REPETITIONS)
-"""Alarms that 19 pairings may give where there is nothing: 11 of 100, else they are broken."""
+"""Alarms that 19 draws may give where there is nothing: 11 of 100, else they are broken."""
 PROJECTED = plugins.method("tiny")
 UNPROJECTED = plugins.method("tiny[projection=false]")
 METHODS = pytest.mark.parametrize("method", [PROJECTED, UNPROJECTED],
@@ -87,7 +87,7 @@ def site(kind):
 def measured(kind, stage, method, seed=0):
     place = site(kind)
     needs = {place.name: method.needs(place)}
-    return measure(stage.model, [place], stage.batches(), loss, needs, seed=seed)[place.name]
+    return measure(stage.model, [place], stage.batches(), stage.loss, needs, seed=seed)[place.name]
 
 
 def kept(kind, stage, method, seed=0, k=4):
@@ -111,6 +111,24 @@ def test_noise_is_seldom_significant_behind_wide_layers():
     """33 of 60 dimensions of the goal are lost to what the hidden layer explains."""
     stages = (noise("wide", seed, 60) for seed in range(REPETITIONS))
     assert sum(len(kept("wide", s, PROJECTED, i)) > 0 for i, s in enumerate(stages)) <= FALSE
+
+
+def own_labels(kind, seed):
+    """Labels, at every position, that are drawn from a sure network's own softmax."""
+    stage, generator = noise(kind, seed), torch.Generator().manual_seed(20_000 + seed)
+    with torch.no_grad():
+        stage.model[-1].weight *= 4
+        probabilities = stage.model(stage.x).softmax(1)
+    each = probabilities.movedim(1, -1)
+    y = torch.multinomial(each.flatten(0, -2), 1, generator=generator).reshape(each.shape[:-1])
+    return replace(stage, y=y, loss=nn.functional.cross_entropy)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pool, flatten", "batch norm"])
+def test_labels_from_the_network_s_own_softmax_are_seldom_significant(kind):
+    stages = (own_labels(kind, seed) for seed in range(REPETITIONS))
+    assert sum(len(kept(kind, s, PROJECTED, i)) > 0 for i, s in enumerate(stages)) <= FALSE
 
 
 @pytest.mark.slow
@@ -166,15 +184,15 @@ def test_a_real_signal_is_significant_and_only_its_directions_are(kind, method):
 def test_a_few_samples_tell_the_threshold_of_all(kind, method, monkeypatch):
     """√(n′/n): 100 of 300 within a fifth on average and a factor of 2.6 at most.
 
-    The largest of 19 pairings varies that much by itself, here where each map has a level.
+    The largest of 19 draws varies that much by itself, here where each map has a level.
     """
     ratios = []
     for seed in range(8):
         statistics = measured(kind, noise(kind, seed, 300, zero=method is UNPROJECTED), method)
         few, everything = [], []
-        for thresholds, paired in ((few, engine.PAIRED_SAMPLES), (everything, 10**6)):
+        for thresholds, drawn in ((few, engine.MAP_SAMPLES), (everything, 10**6)):
             with monkeypatch.context() as patch:
-                patch.setattr(engine, "PAIRED_SAMPLES", paired)
+                patch.setattr(engine, "MAP_SAMPLES", drawn)
                 new = method.propose(statistics, 4, torch.Generator().manual_seed(seed))
             thresholds.append(new.threshold)
         ratios.append(few[0] / everything[0])

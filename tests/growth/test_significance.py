@@ -10,11 +10,12 @@ from growth.problems import statistics
 from repetitions import at_most, examples
 from torch import nn
 
+from nas_bench.growth import sums
 from nas_bench.methods.tiny import Tiny
 
 SIMULATIONS, WIDE_SIMULATIONS = examples(120), examples(100)
-CHANCE = 1 / 21
-"""Of a gain of noise to be the largest among those of 20 draws."""
+CHANCE = 1 / 20
+"""Of a gain of noise to be the largest among those of 19 draws."""
 
 
 def noise(seed, *, tokens=None, projected=True, samples=120):
@@ -40,7 +41,6 @@ def kept(stage, method, k=4, seed=0):
 @pytest.mark.parametrize("tokens", [None, 4], ids=["rows", "tokens"])
 @pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
 def test_noise_is_seldom_significant(tokens, projected):
-    """Of 120 more than 12 false alarms would be a broken threshold."""
     method = Tiny(projection=projected)
     false = sum(
         len(kept(noise(i, tokens=tokens, projected=projected), method, seed=i)) > 0
@@ -62,23 +62,84 @@ def test_noise_is_seldom_significant_behind_wide_layers(tokens):
     assert false <= at_most(CHANCE, WIDE_SIMULATIONS)
 
 
+def own_labels(seed, samples=150):
+    """Labels drawn from a sure network's own softmax, of inputs some of which are rare.
+
+    No goal has a mean given its inputs, and each has a variance of its own.
+    """
+    options = {"loss": "cross_entropy", "activation": nn.ReLU()}
+    stage = problems.problem(seed, samples=samples, sizes=(12, 5, 4), **options)
+    generator = torch.Generator().manual_seed(10_000 + seed)
+    chances = torch.linspace(0.02, 1, 12, dtype=torch.float64)
+    x = stage.x * (torch.rand(stage.x.shape, generator=generator) < chances)
+    with torch.no_grad():
+        stage.model[0].weight *= 2
+        stage.model[2].weight *= 4
+        probabilities = stage.model(x).softmax(-1)
+    y = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+    return replace(stage, x=x, y=y)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ridge", [1e-3, 0])
+@pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
+def test_labels_from_the_network_s_own_softmax_are_seldom_significant(projected, ridge):
+    method = Tiny(projection=projected, ridge=ridge)
+    stages = (own_labels(seed) for seed in range(SIMULATIONS))
+    false = sum(len(kept(stage, method, seed=i)) > 0 for i, stage in enumerate(stages))
+    assert false <= at_most(CHANCE, SIMULATIONS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tokens", [None, 4], ids=["rows", "tokens"])
+@pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
+def test_a_few_samples_tell_the_threshold_of_all(tokens, projected, monkeypatch):
+    """√(n′/n): 150 of 400 within a sixth on average, whatever the 19 draws."""
+    method, ratios = Tiny(projection=projected), []
+    for seed in range(8):
+        stage = noise(seed, tokens=tokens, projected=projected, samples=400)
+        everything = kept(stage, method, seed=seed).threshold
+        with monkeypatch.context() as patch:
+            patch.setattr(sums, "SAMPLES", 150)
+            ratios.append(kept(stage, method, seed=seed).threshold / everything)
+    assert 5 / 6 < sum(ratios) / len(ratios) < 6 / 5
+
+
+def test_goals_with_a_sign_for_each_sample_are_what_gains_are_held_to():
+    """Projected again, and as long as before; with as many samples as hidden features, none."""
+    stage, generator = noise(2), torch.Generator().manual_seed(7)
+    rows, keys = stage.rows(), torch.rand(
+        120, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )  # fmt: skip
+    order = keys.argsort()
+    rows = oracles.Rows(rows.inputs[order], rows.hidden[order], rows.goal, rows.goal[order])
+    v_p, largest = oracles.residual_goal(rows), 0.0
+    for signs in torch.randint(2, (19, 120), generator=generator) * 2 - 1:
+        goal = v_p * signs[:, None, None]
+        again = oracles.residual_goal(replace(rows, goal=goal))
+        gains = oracles.gains(rows, again * goal.norm() / again.norm())
+        largest = max(largest, float(gains[0]))
+    assert kept(stage, Tiny(ridge=0), seed=7).threshold == pytest.approx(largest, rel=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
-def test_thresholds_are_the_largest_of_direct_simulations(projected):
+def test_of_noise_with_one_variance_thresholds_are_those_of_gaussian_goals(projected):
+    """Which the paper has: the largest gains of direct simulations."""
     stage = noise(3, projected=projected, samples=60)
     rows, generator = stage.rows(), torch.Generator().manual_seed(0)
     direct = torch.tensor(
-        [max(oracles.null_gain(rows, generator, projected) for _ in range(20)) for _ in range(40)]
+        [max(oracles.null_gain(rows, generator, projected) for _ in range(19)) for _ in range(40)]
     )
     method = Tiny(projection=projected)
-    measured = statistics(stage)
+    measured = statistics(stage, needs=method.needs(problems.site_of(stage)))
     drawn = torch.tensor(
         [
             method.propose(measured, 4, torch.Generator().manual_seed(i)).threshold
             for i in range(40)
         ]
     )
-    assert float(drawn.mean()) == pytest.approx(float(direct.mean()), rel=0.05)
+    assert float(drawn.mean()) == pytest.approx(float(direct.mean()), rel=0.1)
     assert float(drawn.std()) == pytest.approx(float(direct.std()), rel=0.6)
 
 

@@ -72,6 +72,26 @@ def test_the_residual_is_orthogonal_to_the_hidden_layer(name):
     assert gained == pytest.approx(float((update @ measured.hidden_goal).trace()), rel=1e-8)
 
 
+@pytest.mark.parametrize("ridge", [1e-3, 0.1])
+@pytest.mark.parametrize("name", problems.ALL)
+def test_a_ridge_is_a_few_samples_that_ask_for_weights_of_0(name, ridge):
+    """Of δW* and of the gains; the constant 1 and dead features have none (§1)."""
+    stage = problems.ALL[name]
+    rows, measured = stage.rows(), statistics(stage).ridged(ridge)
+    constant = measured.next_bias
+    update = oracles.weight_update(rows, ridge, constant=constant)
+    torch.testing.assert_close(measured.weight_update, update, rtol=1e-7, atol=1e-9)
+    v_p = oracles.residual_goal(rows, ridge, constant=constant)
+    assert measured.bottleneck == pytest.approx(oracles.norm2(v_p), rel=1e-8)
+    close(measured.residual_cross_covariance, rows.inputs, v_p, size=rows.goal)
+    silent = oracles.ridge_rows(rows.inputs, ridge, constant=measured.grown_bias)
+    Q = oracles.ridged_basis(rows.inputs, silent)
+    expected = torch.linalg.svdvals(Q.T @ oracles.flat(v_p)) / len(rows) ** 0.5
+    gains = torch.linalg.svdvals(measured.whitening.T @ measured.residual_cross_covariance)
+    size = oracles.norm2(rows.goal) ** 0.5
+    torch.testing.assert_close(gains, expected[: len(gains)], rtol=1e-6, atol=1e-9 * size)
+
+
 @pytest.mark.parametrize("name", problems.ALL)
 def test_gains_are_the_sample_space_singular_values(name):
     """λ = svdvals(Qᵀ V_p)/√n  (law 1)."""
@@ -288,6 +308,23 @@ def test_only_needs_that_were_not_declared_are_asked_for(declared, missing):
     measured = field_problems.statistics(stage, needs=declared)
     with pytest.raises(ValueError, match=missing):
         _ = measured.hidden_goal
+
+
+def test_a_ridge_bounds_what_nearly_silent_and_nearly_equal_features_are_read_with():
+    """Exact, their weights grow as 1/δ; the exact statistics stay as they were."""
+    sizes = {}
+    for tiny in (1e-2, 1e-4):
+        stage = problems.problem(samples=90)
+        with torch.no_grad():
+            stage.model[0].weight[1] = stage.model[0].weight[0] + tiny
+            stage.model[0].weight[2] *= tiny
+            stage.model[0].bias[:3] = 0.0
+        measured = statistics(stage)
+        exact, tamed = (s.weight_update.norm() for s in (measured, measured.ridged(1e-3)))
+        assert torch.equal(measured.ridged(0).weight_update, measured.weight_update)
+        sizes[tiny] = float(exact), float(tamed)
+    assert sizes[1e-4][0] > 30 * sizes[1e-2][0]
+    assert sizes[1e-4][1] < 10 * sizes[1e-2][1]
 
 
 def test_activations_that_work_in_place_change_nothing():
