@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import fields
+import oracles
 import pytest
 import torch
 from growth import field_problems as problems
@@ -14,10 +15,10 @@ from nas_bench import plugins
 from nas_bench.growth import SiteError, exact
 from nas_bench.growth.exact import exact_neurons
 
-TINY = plugins.method("tiny[significance=false]")
-EXACT = plugins.method("tiny[significance=false,exact=true]")
-UNPROJECTED = plugins.method("tiny[significance=false,projection=false]")
-UNPROJECTED_EXACT = plugins.method("tiny[significance=false,projection=false,exact=true]")
+TINY = plugins.method("tiny[significance=false,ridge=0]")
+EXACT = replace(TINY, exact=True)
+UNPROJECTED = replace(TINY, projection=False)
+UNPROJECTED_EXACT = replace(EXACT, projection=False)
 PAIRS = {"v_p": (TINY, EXACT), "v": (UNPROJECTED, UNPROJECTED_EXACT)}
 SEVERAL = [name for name, stage in problems.ALL.items() if stage.rows.taps > 1]
 
@@ -41,6 +42,28 @@ def test_exact_neurons_reduce_the_goal_at_least_as_much(name, k, goal):
     wanted = goal_of(stage, goal == "v_p")
     bound, direct = (reduction(stage.rows, wanted, proposal(stage, m, k)) for m in PAIRS[goal])
     assert direct >= bound * (1 - 1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ridge", [1e-3, 0.1])
+@pytest.mark.parametrize("name", SEVERAL)
+def test_with_a_ridge_they_do_so_with_what_it_costs(name, ridge):
+    """Whose share at every tap is ρ s̄ ‖Z_o‖²/taps, without the constant's row; and balanced."""
+    stage = problems.ALL[name]
+    rows, constant = stage.rows, stage.layers[1].bias is not None
+    v_p = oracles.residual_goal(fields._pair_rows(rows), ridge, constant=constant)
+    inputs, biased = rows.inputs.flatten(1, 2), stage.layers[0].bias is not None
+    silent = oracles.ridge_rows(inputs, ridge, constant=biased)
+    S = fields.covariance(rows) + silent.T @ silent / len(rows)
+    objectives = []
+    for method in (TINY, EXACT):
+        new = proposal(stage, replace(method, ridge=ridge))
+        before = replace(new, fan_in=new.fan_in / new.rescaled)
+        Z = torch.einsum("kp,kod->opd", before.fan_in, before.fan_out)
+        cost = float((silent @ Z).square().sum()) / len(rows) / rows.taps
+        objectives.append(reduction(rows, v_p, before) - cost)
+    assert objectives[1] >= objectives[0] * (1 - 1e-9)
+    assert_close(new.fan_out.flatten(1).square().sum(1), (new.fan_in @ S * new.fan_in).sum(1))
 
 
 def test_exact_neurons_reduce_it_more_somewhere():

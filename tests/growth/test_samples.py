@@ -11,7 +11,7 @@ from growth.test_field_laws import GRADMAX, NET2NET, NORTH, RANDOM, RANDOM_UPDAT
 from torch import Tensor, nn
 
 from nas_bench import plugins
-from nas_bench.growth import Need, amplitude, grow
+from nas_bench.growth import Need, grow
 from nas_bench.growth.measure import measure
 from nas_bench.growth.sums import Sums
 from nas_bench.growth.tracing import find_sites
@@ -19,7 +19,8 @@ from nas_bench.growth.tracing import find_sites
 FIRST, SECOND = "0", "2"
 METHODS = {"tiny": TINY, "gradmax": GRADMAX, "north": NORTH, "random": RANDOM,
            "random, updated": RANDOM_UPDATED, "net2net": NET2NET,
-           "significant": plugins.method("tiny")}  # fmt: skip
+           "significant": plugins.method("tiny"),
+           "update": plugins.method("update_only")}  # fmt: skip
 
 
 class Read:
@@ -134,34 +135,18 @@ def test_batches_after_the_last_wanted_one_are_not_read(kind, counts, batches):
 
 
 @EVERYWHERE
-@SIZES
-def test_scales_from_a_pass_are_those_of_the_first_samples(kind, size):
-    stage = STAGES[kind]()
-    sites = [s for s in find_sites(stage.model, stage.x[:2]) if s.name in (FIRST, SECOND)]
-    proposals = {}
-    for site in sites:
-        statistics = measured(kind, stage, stage.batches())[site.name]
-        proposals[site] = RANDOM.propose(statistics, 3, torch.Generator().manual_seed(1))
-    given = {FIRST: 9, SECOND: 24}
-    read = Read(stage.batches(size))
-    found = amplitude.measured_scales(stage.model, proposals, read, stage.loss, given)
-    for site, new in proposals.items():
-        part = first(stage, given[site.name])
-        alone = amplitude.measured_scales(stage.model, {site: new}, part.batches(), stage.loss)
-        assert found[site.name] == pytest.approx(alone[site.name], rel=1e-10)
-        statistics = measured(kind, part, part.batches(), names=[site.name])[site.name]
-        assert found[site.name] == pytest.approx(amplitude.scale(statistics, new), rel=1e-9)
-
-
-@SIZES
-def test_scales_read_no_batch_after_the_last_wanted_one(size):
-    stage = maps()
-    site = find_sites(stage.model, stage.x[:2])[0]
-    statistics = measured("maps", stage, stage.batches())[FIRST]
-    new = RANDOM.propose(statistics, 3, torch.Generator().manual_seed(1))
-    read = Read(stage.batches(size))
-    amplitude.measured_scales(stage.model, {site: new}, read, stage.loss, {FIRST: 24})
-    assert read.count == -(-24 // size)
+def test_scales_are_those_of_the_search_batch_whatever_the_statistics(kind):
+    """Of the same neurons: random ones read no statistics, and no batch for them."""
+    scales = set()
+    for counts in ({FIRST: 5}, {FIRST: 31}):
+        stage = STAGES[kind]()
+        sites = [s for s in find_sites(stage.model, stage.x[:2]) if s.name == FIRST]
+        read = Read(stage.batches(7))
+        (event,) = grow(stage.model, read, stage.loss, RANDOM, sites=sites, where="each",
+                        search_batch=(stage.x, stage.y), samples=counts)  # fmt: skip
+        assert read.count == 0
+        scales.add(event.scale)
+    assert len(scales) == 1
 
 
 @pytest.mark.parametrize("samples", [None, {FIRST: 14, SECOND: 14}], ids=["all", "first"])
@@ -201,9 +186,9 @@ def test_growth_from_some_samples_is_growth_from_these_alone(kind, method):
         (found,) = grow(whole.model, whole.batches(9), whole.loss, METHODS[method],
                         samples={name: count}, **options)  # fmt: skip
         (expected,) = grow(part.model, part.batches(9), part.loss, METHODS[method], **options)
-        for key in ("status", "added", "amplitude", "dropped"):
+        for key in ("status", "added", "amplitude", "update_amplitude", "dropped"):
             assert getattr(found, key) == getattr(expected, key)
-        for key in ("scale", "threshold"):
+        for key in ("scale", "update_scale", "update_norm", "threshold"):
             value, other = getattr(found, key), getattr(expected, key)
             assert value is other is None or value == pytest.approx(other, rel=1e-7)
         assert found.gains == pytest.approx(expected.gains, rel=1e-7)
@@ -224,12 +209,14 @@ def test_sites_grown_together_take_different_numbers_of_samples(method):
         (expected,) = grow(alone.model, alone.batches(), alone.loss, METHODS[method], neurons=2,
                            where="all", sites=sites, search_batch=(stage.x, stage.y))  # fmt: skip
         assert event.gains == pytest.approx(expected.gains, rel=1e-7)
-        if method == "tiny":
+        if event.site == FIRST:  # the second is searched in the network that the first has grown
             assert event.scale == pytest.approx(expected.scale, rel=1e-7)
+            if method == "tiny":
+                assert event.update_scale == pytest.approx(expected.update_scale, rel=1e-7)
 
 
 def test_a_random_sample_has_the_same_keys_whatever_the_batches():
-    """So that the pairings of tests of significance do not depend on them either."""
+    """So that the signs of tests of significance do not depend on them either."""
     stage = tokens()
     found = [measured("tokens", stage, stage.batches(size), {FIRST: 20}) for size in (5, 40)]
     for name in (FIRST, SECOND):
