@@ -66,6 +66,19 @@ class Chance(Fourfold):
 
 
 @dataclass(frozen=True)
+class Faint(Fourfold):
+    """A next layer that starts almost at zero."""
+
+    name: ClassVar[str] = "faint"
+
+    def network(self, widths):
+        model = super().network(widths)
+        with torch.no_grad():
+            model.next.weight *= 1e-2
+        return model
+
+
+@dataclass(frozen=True)
 class Definition:
     """A method, as it is read from the paper.
 
@@ -197,6 +210,18 @@ def test_where_a_width_must_grow_silent_neurons_fill_it_up(method):
     schedule = Schedule(where="each", every=30, unit="steps", growths=2)
     found = growth(method, Chance(), 60, kind="same_target", schedule=schedule, seed=REJECTED)
     assert_defined(found, METHODS[method], asked=1, filled=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["tiny", "update_only[update_amplitude=one]"])
+def test_an_event_warns_of_weights_that_grow_more_than_fivefold(method):
+    schedule = FREE.model_copy(update={"first": 1})
+    found = growth(method, Faint(), 1, schedule=schedule)
+    assert_defined(found, METHODS[method])
+    before, after = found.record.next_norms
+    assert after > 5 * before
+    for part in ("grown", f"{after / before:.3g}-fold", f"{before:.3g}", f"{after:.3g}"):
+        assert part in found.record.warning
 
 
 def assert_defined(
