@@ -105,21 +105,21 @@ def test_a_few_samples_tell_the_threshold_of_all(tokens, projected, monkeypatch)
     assert 5 / 6 < sum(ratios) / len(ratios) < 6 / 5
 
 
-def test_goals_with_a_sign_for_each_sample_are_what_gains_are_held_to():
-    """Projected again, and as long as before; with as many samples as hidden features, none."""
+@pytest.mark.parametrize("ridge", [0, 0.3])
+def test_gains_are_held_to_those_of_goals_with_a_sign_for_each_sample(ridge):
+    """Projected again, with the same ridge, and as long as before."""
     stage, generator = noise(2), torch.Generator().manual_seed(7)
-    rows, keys = stage.rows(), torch.rand(
-        120, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )  # fmt: skip
-    order = keys.argsort()
+    keys = torch.rand(120, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows, order = stage.rows(), keys.argsort()
     rows = oracles.Rows(rows.inputs[order], rows.hidden[order], rows.goal, rows.goal[order])
-    v_p, largest = oracles.residual_goal(rows), 0.0
+    v_p, largest = oracles.residual_goal(rows, ridge), 0.0
+    Q = oracles.ridged_basis(rows.inputs, oracles.ridge_rows(rows.inputs, ridge))
     for signs in torch.randint(2, (19, 120), generator=generator) * 2 - 1:
         goal = v_p * signs[:, None, None]
-        again = oracles.residual_goal(replace(rows, goal=goal))
-        gains = oracles.gains(rows, again * goal.norm() / again.norm())
-        largest = max(largest, float(gains[0]))
-    assert kept(stage, Tiny(ridge=0), seed=7).threshold == pytest.approx(largest, rel=1e-6)
+        again = oracles.residual_goal(replace(rows, goal=goal), ridge)
+        gain = torch.linalg.matrix_norm(Q.T @ oracles.flat(again), 2) / 120**0.5
+        largest = max(largest, float(gain * goal.norm() / again.norm()))
+    assert kept(stage, Tiny(ridge=ridge), seed=7).threshold == pytest.approx(largest, rel=1e-6)
 
 
 @pytest.mark.slow
