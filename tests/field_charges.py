@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from field_events import SAMPLED, Event, Scene
-from growth_charges import DRAWS, Charge, amplitudes, eigh, svd, svdvals, whitening
+from growth_charges import DRAWS, Charge, amplitudes, eigh, eigvalsh, svd, svdvals, whitening
 from torch import Tensor, nn
 
 RANKED_ROWS, BLOCK = 20_000, 64
