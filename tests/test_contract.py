@@ -191,7 +191,7 @@ def test_a_method_that_behaves_passes():
         (RankOnly, {"proposes at most k neurons of the right shapes, best first"}),
         (NotFinite, {"proposes finite numbers"}),
         (Undeclared, {"needs only the statistics it declares"}),
-        (Idle, {"proposes neurons if it says that it grows"}),
+        (Idle, {"proposes neurons or an update if it says that it grows"}),
         (TorchGlobal, {"proposes the same for the same generator", GLOBAL}),
         (PythonGlobal, {GLOBAL}),
         (NumpyGlobal, {GLOBAL}),
