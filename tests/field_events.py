@@ -23,7 +23,7 @@ Batch = tuple[Tensor, Tensor]
 Layer = nn.Linear | nn.Conv2d
 FLOAT32 = 1e-6
 """Relative size below which a gain or an eigenvalue is rounding, for networks of float32."""
-DRAWS, SAMPLED = 19, 100
+DRAWS, SAMPLED = 19, 500
 """Of a null distribution, and how many samples these have at least."""
 RANKED_ROWS = 20_000
 """At most so many positions of samples tell the effective rank of a candidate."""

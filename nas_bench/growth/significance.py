@@ -20,7 +20,7 @@ from nas_bench.growth.sums import SiteSamples
 
 DRAWS = 19
 """The largest of so many draws is exceeded by chance once in 20 times."""
-MAP_SAMPLES = 100
+MAP_SAMPLES = 500
 """Of maps, where these see the next layer's inputs often enough."""
 
 

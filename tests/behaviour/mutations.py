@@ -103,7 +103,7 @@ MUTATIONS = (
     Mutation(
         "neurons are searched before the update",
         amplitude.line_search,
-        "search.updated(first.neurons) if first.amplitude else search",
+        "search.updated(first.neurons) if moved else search",
         "search",
         "tiny mlp",
     ),
@@ -140,7 +140,7 @@ MUTATIONS = (
         decompositions._eigh,
         "9 *",
         "8 *",
-        "tiny-update-off tokens",
+        "tiny-exact-on convnet",
     ),
     Mutation(
         "a Cholesky decomposition is free",

@@ -241,9 +241,10 @@ def test_each_method_asks_for_its_own_number_of_samples():
     """D.1 for TINY, a minibatch for GradMax, twice the widest layer for NORTH, else 500."""
     stage = problems.problem(0, sizes=(40, 30, 20))
     site = problems.site_of(stage)
+    whole = {"statistics_factor": 1.0}
     asked = {
-        Tiny(): 41**2, Tiny(statistics_factor=2.0): 2 * 41**2, RandomGrowth(update=True): 41**2,
-        UpdateOnly(statistics_factor=0.01): 500, RandomGrowth(): 500, GradMax(): 128,
+        Tiny(): 500, Tiny(**whole): 41**2, UpdateOnly(**whole): 41**2, RandomGrowth(): 500,
+        RandomGrowth(update=True, **whole): 41**2, GradMax(): 128,
         NorthPreactivation(): 2 * 35, Net2Net(): 500,
     }  # fmt: skip
     for method, samples in asked.items():

@@ -268,7 +268,7 @@ def test_neurons_of_tiny_lower_the_loss(name):
 
 def test_tiny_with_its_update_of_existing_weights_lowers_the_loss():
     model, (event,) = grown("resnet18", EAGER, "layer1.0.conv1")
-    assert event.added == 2
+    assert event.update_amplitude > 0
     assert event.measured > 0
     drop = loss("resnet18", prepared("resnet18")[0]) - loss("resnet18", model)
     assert drop == pytest.approx(event.measured, rel=1e-6)
