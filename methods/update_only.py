@@ -45,6 +45,8 @@ class UpdateOnly(GrowthMethod):
 
     def __post_init__(self) -> None:
         check_step_options(self.ridge, self.largest_amplitude, self.statistics_factor)
+        if self.update_amplitude == "shared":
+            raise ValueError('update_amplitude is "shared", but there are no neurons to share it')
 
     @property
     def searches_amplitude(self) -> bool:

@@ -1,6 +1,7 @@
 """Growing a network in place: the engine's one call."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -71,10 +72,12 @@ def grow(
 
     Raises:
         SiteError: if the model cannot be traced, or a site cannot grow by this method.
-        ValueError: if the data is empty, not finite or changes between passes, the model is not
-            the same in every pass, the loss is no mean, a proposal is malformed, or parameters
-            are of half precision.
+        ValueError: if where is none of these, the data is empty, not finite or changes between
+            passes, the model is not the same in every pass, the loss is no mean, a proposal is
+            malformed, or parameters are of half precision.
     """
+    if where not in get_args(Where):
+        raise ValueError(f"where is {where!r}, expected one of {', '.join(get_args(Where))}")
     check_context(model, optimizer)
     device = next(model.parameters()).device
     passes = Passes(batches, device)

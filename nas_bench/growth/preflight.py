@@ -16,7 +16,7 @@ from nas_bench.growth.losses import Loss, check_mean
 from nas_bench.growth.sites import Site, evaluating, randomness_kept
 
 SAMPLES = 64
-"""Of the minibatch, on which model and loss are tried."""
+"""About as many of the minibatch, spread over it, are what model and loss are tried on."""
 DIFFERENCE = 1e-3
 """Between two passes, of their size: what rounding in another order never makes."""
 
@@ -69,7 +69,7 @@ def check_pass(model: nn.Module, sites: Iterable[Site], batch: Batch, loss: Loss
     Raises:
         ValueError: also if the model or the loss cannot read the batch.
     """
-    batch = some(batch, slice(SAMPLES))
+    batch = some(batch, slice(None, None, max(1, len(batch[0]) // SAMPLES)))
     with evaluating(model), torch.no_grad(), randomness_kept(batch[0].device):
         with (
             _explained(f"the model cannot read inputs of {_described(batch[0])}"),

@@ -230,6 +230,7 @@ def test_the_controls_separate_what_they_claim_to(name):
         (lambda: Tiny(largest_amplitude=0), "largest_amplitude is 0, expected"),
         (lambda: Tiny(statistics_factor=0), "statistics_factor is 0, expected more than 0"),
         (lambda: GradMax(samples=0), "samples is 0, expected at least 1"),
+        (lambda: UpdateOnly(update_amplitude="shared"), "no neurons to share it"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(method, sentence):

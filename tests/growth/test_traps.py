@@ -532,3 +532,23 @@ def test_gradmax_leaves_activations_alone_where_the_slope_is_right():
         model, kind = network(activation), type(activation)
         grow(model, [data()], CROSS_ENTROPY, GradMax(), neurons=2)
         assert type(model[1]) is kind
+
+
+def test_a_place_that_is_none_is_refused_with_the_choices():
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+    x, y = torch.randn(40, 6), torch.randint(4, (40,))
+    with pytest.raises(ValueError, match="where is 'Best', expected one of each, all, best, pred"):
+        grow(model, [(x, y)], nn.CrossEntropyLoss(), Tiny(), where="Best")
+
+
+def test_a_weighted_mean_is_refused_on_sorted_data_too():
+    """The first samples have one class, and one weight."""
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+    x, y, weight = torch.randn(600, 6), torch.randint(4, (600,)), torch.tensor([0.1, 1, 5, 1])
+    x, y = x[y.argsort()], y.sort().values
+
+    def loss(outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets, weight=weight)
+
+    with pytest.raises(ValueError, match="expected the mean over samples"):
+        grow(model, [(x, y)], loss, Tiny())
