@@ -8,7 +8,8 @@ network that both do not count alike in a forward pass is refused.
 import copy
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
@@ -69,7 +70,7 @@ def training_flops(model: nn.Module, example: Tensor) -> float:
     twin = copy.deepcopy(model).train().to("meta")
     shape = (_SAMPLES, *example.shape[1:])
     inputs = torch.empty(shape, dtype=example.dtype, device="meta")
-    with torch.enable_grad(), FlopMeter() as meter:
+    with torch.enable_grad(), _as_usual(), FlopMeter() as meter:
         twin(inputs).sum().backward()
     return meter.flops / _SAMPLES
 
@@ -77,9 +78,21 @@ def training_flops(model: nn.Module, example: Tensor) -> float:
 def _forward_flops(model: nn.Module, example: Tensor) -> float:
     """Those of the operators that run for one sample in eval mode, on the meta device."""
     twin = copy.deepcopy(model).eval().to("meta")
-    with torch.enable_grad(), FlopMeter() as meter:
+    with torch.enable_grad(), _as_usual(), FlopMeter() as meter:
         twin(example[:1].to("meta"))
     return meter.flops
+
+
+@contextmanager
+def _as_usual() -> Iterator[None]:
+    """Operators as they are without determinism, which takes resizing apart into free ones."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn)
 
 
 def _refuse_unequal(fvcore: float, run: float) -> None:

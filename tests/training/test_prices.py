@@ -146,8 +146,13 @@ def test_a_norm_costs_as_much_for_each_gradient_as_forward(name):
 RESIZED = {"nearest": 1, "nearest-exact": 1, "bilinear": 4, "bicubic": 16}
 
 
+@pytest.mark.parametrize("deterministic", [False, True])
 @pytest.mark.parametrize("mode", RESIZED)
-def test_resizing_is_counted_forward_and_backward(mode):
+def test_resizing_is_counted_forward_and_backward(mode, deterministic, request):
+    """Also in a trial, where torch takes some of it apart."""
+    before = torch.are_deterministic_algorithms_enabled()
+    request.addfinalizer(lambda: torch.use_deterministic_algorithms(before))
+    torch.use_deterministic_algorithms(deterministic)
     model = nn.Sequential(nn.Conv2d(3, 4, 2), nn.Upsample(scale_factor=2, mode=mode))
     example, convolution, outputs = torch.ones(2, 3, 5, 5), 4 * 3 * 4 * 16, 4 * 64
     assert inference_flops(model, example) == convolution + RESIZED[mode] * outputs

@@ -2,6 +2,7 @@ from itertools import product
 
 import pytest
 
+from nas_bench import plugins
 from nas_bench.trials.config import Budget, Schedule, TrialConfig
 from nas_bench.tuning.points import DIMENSIONS, points
 from nas_bench.tuning.space import Change, changes
@@ -72,7 +73,12 @@ def test_growers_also_vary_when_and_how_much_they_grow_and_their_own_options():
     assert {change.interval for change in found} == {0.5, 1.0}
     assert {change.neurons for change in found} == {0.5, 1.0, 2.0}
     assert {change.optimizer_policy for change in found} == {None, "transplant", "reset"}
-    assert {change.method for change in found} == {"tiny", "tiny[significance=false]"}
+    methods = [plugins.method(change.method) for change in found]
+    assert {method.significance for method in methods} == {True, False}
+    for option, low, high in (("ridge", 1e-5, 0.1), ("statistics_factor", 0.01, 1.0)):
+        values = [getattr(method, option) for method in methods]
+        assert len(set(values)) > 8
+        assert low <= min(values) < max(values) <= high
     same_target = changes(trial("tiny", kind="same_target"), (), "sobol", 16)
     assert {change.neurons for change in same_target} == {1.0}
     at_once = trial("tiny", kind="same_target", schedule=Schedule(every=0, growths=2))
@@ -80,7 +86,8 @@ def test_growers_also_vary_when_and_how_much_they_grow_and_their_own_options():
 
 
 def test_options_that_are_compared_are_not_tuned():
-    found = changes(trial("tiny"), {"significance"}, "sobol", 16)
+    compared = {"significance", "ridge", "statistics_factor"}
+    found = changes(trial("tiny"), compared, "sobol", 16)
     assert {change.method for change in found} == {"tiny"}
 
 
