@@ -124,7 +124,7 @@ def test_an_amplitude_costs_what_comes_from_the_next_layer_on(largest):
     assert costs[1] - costs[0] == n * more * (k * d + m * d)
 
 
-@pytest.mark.parametrize("mode", ["search", "one", "shared"])
+@pytest.mark.parametrize("mode", ["search", "one"])
 def test_without_neurons_only_the_update_is_searched(mode):
     """One pass for goals; of the search, γ, the losses and the prediction."""
     n, p, m, d = 60, 5, 4, 3
