@@ -39,7 +39,6 @@ class GradMax(GrowthMethod):
     summary: ClassVar[str] = "zero fan-in, fan-out of maximal gradient"
     reference: ClassVar[str] = "Evci et al., ICLR 2022, arXiv 2201.05125"
     search_space: ClassVar[Mapping[str, Range]] = {"scale": LogUniform(0.1, 2.0)}
-
     version: ClassVar[int] = 2
 
     scale: float = 0.5

@@ -47,7 +47,6 @@ class NorthPreactivation(GrowthMethod):
     name: ClassVar[str] = "north_preactivation"
     summary: ClassVar[str] = "NORTH's initialiser: orthogonal new pre-activities, zero fan-out"
     reference: ClassVar[str] = "Maile et al., AutoML 2022, arXiv 2202.08539"
-
     version: ClassVar[int] = 2
 
     candidates: int = 1000

@@ -7,31 +7,25 @@ from typing import ClassVar
 from torch import Generator, nn
 
 from nas_bench.growth import (
-    GrowthMethod,
+    SEARCH_SAMPLES,
+    LineSearched,
     Need,
     NewNeurons,
     Site,
     SiteStatistics,
-    UpdateAmplitude,
-    check_step_options,
     gaussian,
     random_fan_in,
-    statistics_batch,
     zero_fan_out_neurons,
 )
 
 
 @dataclass(frozen=True)
-class RandomGrowth(GrowthMethod):
+class RandomGrowth(LineSearched):
     """Kaiming-normal fan-in and fan-out, with the line search that TINY has.
 
     Attributes:
         update: also apply TINY's δW*, the best update of the existing weights.
         zero_fan_out: silent neurons instead, with the mean norm of the present rows.
-        ridge: of δW*, as TINY's.
-        update_amplitude: of δW*, as TINY's.
-        largest_amplitude: ε up to which is searched; the paper has 1.
-        statistics_factor: of δW*, as TINY's.
 
     References:
         Growing Tiny Networks, appendix E.1.1, Verbockhaven et al., 2024.
@@ -41,18 +35,13 @@ class RandomGrowth(GrowthMethod):
     name: ClassVar[str] = "random_growth"
     summary: ClassVar[str] = "Kaiming-normal new neurons"
     reference: ClassVar[str] = "Verbockhaven et al., TMLR 2024, arXiv 2405.19816, E.1.1"
-
     version: ClassVar[int] = 2
 
     update: bool = False
     zero_fan_out: bool = False
-    ridge: float = 1e-3
-    update_amplitude: UpdateAmplitude = "search"
-    largest_amplitude: float = 1.0
-    statistics_factor: float = 0.01
 
     def __post_init__(self) -> None:
-        check_step_options(self.ridge, self.largest_amplitude, self.statistics_factor)
+        super().__post_init__()
         if self.update and self.zero_fan_out:
             raise ValueError("random_growth takes update or zero_fan_out, not both")
 
@@ -72,9 +61,7 @@ class RandomGrowth(GrowthMethod):
 
     def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
         """See the base class."""
-        if not self.update:
-            return super().statistics_samples(site, model, k)
-        return statistics_batch(site.inputs(model), site.positions, self.statistics_factor)
+        return super().statistics_samples(site, model, k) if self.update else SEARCH_SAMPLES
 
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""

@@ -5,28 +5,25 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import ClassVar
 
-from torch import Generator, nn
+from torch import Generator
 
 from nas_bench.growth import (
     Choice,
-    GrowthMethod,
+    LineSearched,
     LogUniform,
     Need,
     NewNeurons,
     Range,
     Site,
     SiteStatistics,
-    UpdateAmplitude,
-    check_step_options,
     exact_neurons,
     leading_directions,
     significance,
-    statistics_batch,
 )
 
 
 @dataclass(frozen=True)
-class Tiny(GrowthMethod):
+class Tiny(LineSearched):
     """Optimal neurons of Proposition 3.2, from the SVD of S^{-1/2} N = Σ λ u wᵀ.
 
     α_k = √λ_k S^{-1/2} u_k and ω_k = √λ_k w_k minimise E‖v_p − Σ ω_k α_kᵀ b₂‖², where v_p is the
@@ -40,12 +37,6 @@ class Tiny(GrowthMethod):
         significance: drop neurons whose gain could be chance (appendix D.3).
         exact: behind several taps, go on from these neurons by alternating least squares to ones
             that minimise the norm itself.
-        ridge: ρ of S + ρ s̄ I and S₁ + ρ s̄₁ I, s̄ their features' mean power (the constant 1 has no
-            ridge); 0 for the exact solutions of the paper.
-        update_amplitude: that of δW*: "search": its own line search, before the neurons'; "one":
-            none, Algorithm 3 to the letter; "shared": that of the neurons.
-        largest_amplitude: ε up to which is searched; the paper has 1.
-        statistics_factor: c of the statistics batch, clip(c p²/P, 500, dataset) samples (D.1).
 
     References:
         Growing Tiny Networks: Spotting Expressivity Bottlenecks and Fixing Them Optimally,
@@ -66,18 +57,6 @@ class Tiny(GrowthMethod):
     update: bool = True
     significance: bool = True
     exact: bool = False
-    ridge: float = 1e-3
-    update_amplitude: UpdateAmplitude = "search"
-    largest_amplitude: float = 1.0
-    statistics_factor: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_step_options(self.ridge, self.largest_amplitude, self.statistics_factor)
-
-    @property
-    def searches_amplitude(self) -> bool:
-        """See the base class."""
-        return True
 
     def needs(self, site: Site) -> Need:
         """See the base class."""
@@ -89,10 +68,6 @@ class Tiny(GrowthMethod):
         elif self.significance:
             needs |= Need.SAMPLES
         return needs
-
-    def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
-        """See the base class."""
-        return statistics_batch(site.inputs(model), site.positions, self.statistics_factor)
 
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""

@@ -3,31 +3,16 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Generator, nn
+from torch import Generator
 
-from nas_bench.growth import (
-    GrowthMethod,
-    Need,
-    NewNeurons,
-    Site,
-    SiteStatistics,
-    UpdateAmplitude,
-    check_step_options,
-    statistics_batch,
-)
+from nas_bench.growth import LineSearched, Need, NewNeurons, Site, SiteStatistics
 
 
 @dataclass(frozen=True)
-class UpdateOnly(GrowthMethod):
+class UpdateOnly(LineSearched):
     """δW* of Proposition 3.1 and no neurons: the control of every method that applies it.
 
-    Where widths must grow, the harness adds silent neurons.
-
-    Attributes:
-        ridge: as TINY's.
-        update_amplitude: "search", as TINY's, or "one".
-        largest_amplitude: ε up to which is searched; the paper has 1.
-        statistics_factor: as TINY's.
+    Where widths must grow, the harness adds silent neurons. No neurons share its amplitude.
 
     References:
         Growing Tiny Networks: Spotting Expressivity Bottlenecks and Fixing Them Optimally,
@@ -38,28 +23,14 @@ class UpdateOnly(GrowthMethod):
     summary: ClassVar[str] = "TINY's update of the existing weights, no neurons"
     reference: ClassVar[str] = "Verbockhaven et al., TMLR 2024, arXiv 2405.19816, Prop. 3.1"
 
-    ridge: float = 1e-3
-    update_amplitude: UpdateAmplitude = "search"
-    largest_amplitude: float = 1.0
-    statistics_factor: float = 0.01
-
     def __post_init__(self) -> None:
-        check_step_options(self.ridge, self.largest_amplitude, self.statistics_factor)
+        super().__post_init__()
         if self.update_amplitude == "shared":
             raise ValueError('update_amplitude is "shared", but there are no neurons to share it')
-
-    @property
-    def searches_amplitude(self) -> bool:
-        """See the base class."""
-        return True
 
     def needs(self, site: Site) -> Need:
         """See the base class."""
         return Need.HIDDEN | Need.GOAL
-
-    def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
-        """See the base class."""
-        return statistics_batch(site.inputs(model), site.positions, self.statistics_factor)
 
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""

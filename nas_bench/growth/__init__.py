@@ -11,13 +11,14 @@ from nas_bench.growth.kaiming import (
 )
 from nas_bench.growth.layers import SiteError
 from nas_bench.growth.linalg import leading_directions, whitening
+from nas_bench.growth.line_searched import LineSearched
 from nas_bench.growth.measure import measure, statistics_batch
 from nas_bench.growth.method import (
+    SEARCH_SAMPLES,
     GrowthMethod,
     Need,
     NewNeurons,
     UpdateAmplitude,
-    check_step_options,
 )
 from nas_bench.growth.search_space import Choice, LogUniform, Range
 from nas_bench.growth.significance import Significance, significance
@@ -26,9 +27,11 @@ from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.growth.tracing import find_sites, named_site, survey
 
 __all__ = [
+    "SEARCH_SAMPLES",
     "Choice",
     "GrowthEvent",
     "GrowthMethod",
+    "LineSearched",
     "LogUniform",
     "Need",
     "NewNeurons",
@@ -40,7 +43,6 @@ __all__ = [
     "SiteStatistics",
     "Survey",
     "UpdateAmplitude",
-    "check_step_options",
     "exact_neurons",
     "find_sites",
     "gaussian",

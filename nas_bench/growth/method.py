@@ -1,6 +1,5 @@
 """The contract between the growth engine and a growth method."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -88,22 +87,6 @@ class NewNeurons:
     def none(self) -> "NewNeurons":
         """Neither neurons nor an update."""
         return replace(self.update_alone(), weight_update=None)
-
-
-def check_step_options(ridge: float, largest_amplitude: float, statistics_factor: float) -> None:
-    """Refuse values of these options of a method that make no sense.
-
-    Raises:
-        ValueError: if one of them does not.
-    """
-    if not 0 <= ridge < math.inf:
-        raise ValueError(f"ridge is {ridge}, expected a number of at least 0")
-    if not 2**-20 <= largest_amplitude <= 16:
-        raise ValueError(
-            f"largest_amplitude is {largest_amplitude}, expected a number from 2^-20 to 16"
-        )
-    if not 0 < statistics_factor < math.inf:
-        raise ValueError(f"statistics_factor is {statistics_factor}, expected more than 0")
 
 
 @dataclass(frozen=True)
