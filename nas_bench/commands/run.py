@@ -254,9 +254,10 @@ def run_trials(
     from nas_bench.training.task import DataMissingError
 
     stopping = settings.early_stopping is not None
-    data = todays_data(configs, ledger, settings)
+    there = ledger.glances()
+    data = todays_data(configs, there, settings)
     chosen = missing(configs, ledger, request.rerun, stopping=stopping, data=data)
-    refuse_other_data(chosen, ledger, request.rerun, data)
+    refuse_other_data(chosen, there, ledger.folder, request.rerun, data)
     for remark in remarks(configs, chosen, ledger, settings.plugins, data):
         click.echo(remark, err=True)
     if chosen and settings.storage is None:

@@ -19,17 +19,22 @@ NO_DATA: Mapping[str, str] = {}
 
 
 def todays_data(
-    configs: Iterable[TrialConfig], ledger: Ledger, settings: Settings
+    configs: Iterable[TrialConfig], runs: Iterable[Run], settings: Settings
 ) -> dict[str, str]:
     """The checksum of today's data of each task that has results beside which a sweep runs.
 
     Data that lies on a cluster, or cannot be loaded, is left out: trials that need it say so.
+
+    Args:
+        configs: of the plan.
+        runs: that the ledger holds.
+        settings: of the sweep.
     """
     from nas_bench.training.data import data_folder, prepare
 
     if settings.address is not None:
         return {}
-    there = {(run.protocol, run.task) for run in ledger.glances() if run.status == "ok"}
+    there = {(run.protocol, run.task) for run in runs if run.status == "ok"}
     beside = {c.task: c.validation for c in configs if (c.protocol, c.task) in there}
     found, folder = {}, data_folder(settings.data)
     for task, validation in beside.items():
@@ -60,13 +65,18 @@ def missing(
 
 
 def refuse_other_data(
-    missing: Iterable[TrialConfig], ledger: Ledger, rerun: Rerun, data: Mapping[str, str]
+    missing: Iterable[TrialConfig],
+    runs: Iterable[Run],
+    folder: Path,
+    rerun: Rerun,
+    data: Mapping[str, str],
 ) -> None:
     """Refuse to put trials of today's data beside results of other data.
 
     Args:
         missing: those that the sweep runs.
-        ledger: where earlier sweeps wrote.
+        runs: that the ledger holds.
+        folder: of the ledger.
         rerun: with stale or all, results of other data are what is to be replaced.
         data: checksum of today's data by task, where it is known.
 
@@ -76,12 +86,12 @@ def refuse_other_data(
     if rerun in ("stale", "all"):
         return
     tasks = {(config.protocol, config.task) for config in missing if config.task in data}
-    for run in ledger.glances() if tasks else ():
+    for run in runs:
         then = run.environment.get("data")
         apart = (run.protocol, run.task) in tasks and run.status == "ok"
         if apart and then and then != data[run.task]:
             raise InputError(
-                f"{ledger.folder} has results of {run.task} in {run.protocol} that were measured "
+                f"{folder} has results of {run.task} in {run.protocol} that were measured "
                 f"on other data (SHA-256 {then[:12]}…, today's {data[run.task][:12]}…), and rows "
                 "of different data cannot be compared: choose another folder with --results, "
                 "give the other data with --data, or measure all of them anew with --rerun stale"

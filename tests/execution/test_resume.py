@@ -90,21 +90,26 @@ def test_rows_of_other_data_are_not_added_to_a_ledger(ledger):
     """Also where the trial itself is new: its rivals' results are of other data."""
     old, young = config(seed=0), config(seed=1)
     sweep([old], ledger, "inline", SETTINGS)
-    data = todays_data([young], ledger, SETTINGS)
+    data = todays_data([young], ledger.glances(), SETTINGS)
     assert list(data) == [young.task]
-    refuse_other_data([young], ledger, "none", data)
+
+    def refuse(trials, rerun):
+        refuse_other_data(trials, ledger.glances(), ledger.folder, rerun, data)
+
+    refuse([young], "none")
     path = ledger.trial_folder(old) / "run.json"
     values = json.loads(path.read_text())
     values["environment"]["data"] = "0" * 64
     path.write_text(json.dumps(values))
     for rerun in ("none", "failed"):
         with pytest.raises(InputError) as caught:
-            refuse_other_data([young], ledger, rerun, data)
+            refuse([young], rerun)
         sentence = str(caught.value)
+        assert str(ledger.folder) in sentence
         assert "were measured on other data (SHA-256 000000000000…, today's" in sentence
         assert all(cure in sentence for cure in ("--results", "--data", "--rerun stale"))
     for rerun in ("stale", "all"):
-        refuse_other_data([young], ledger, rerun, data)
-    refuse_other_data([], ledger, "none", data)
+        refuse([young], rerun)
+    refuse([], "none")
     elsewhere = young.model_copy(update={"protocol": "another"})
-    refuse_other_data([elsewhere], ledger, "none", data)
+    refuse([elsewhere], "none")
