@@ -193,10 +193,10 @@ class Search:
             value = mean_loss(self.model, self.batch, self.loss, self.site.next, change)
             gradients = torch.autograd.grad(value, (alpha, omega))
         slope = sum(float(g.double().square().sum()) for g in gradients)
-        if slope == 0:
-            return Probe(0.0, 0.0)
         start = self._linear(neurons)
-        at_rest = self._pre_activity(neurons.fan_in)
+        at_rest = start.pre_activity
+        if slope == 0 or at_rest is None:
+            return Probe(0.0, 0.0)
         direction = self._pre_activity(gradients[0]), columns(self._next, gradients[1])
 
         def after(rate: float) -> Tensor:
