@@ -21,6 +21,7 @@ from nas_bench.execution.checkpoints import (
 from nas_bench.execution.job import Job, Settings
 from nas_bench.execution.provenance import ran, site_kinds
 from nas_bench.execution.storage import require_mark, storage
+from nas_bench.growth.layers import NotFiniteError
 from nas_bench.results.environment import core_hash, environment, source_hash
 from nas_bench.training.data import data_folder, prepare
 from nas_bench.training.randomness import seed_all
@@ -146,8 +147,8 @@ def _peak_memory(device: str) -> int:
 
 def _status(error: BaseException) -> Status:
     named: dict[type[BaseException], Status] = {
-        DivergedError: "diverged", OutOfTimeError: "timeout", PreemptedError: "preempted",
-        LeaseLostError: "preempted",
+        DivergedError: "diverged", NotFiniteError: "diverged", OutOfTimeError: "timeout",
+        PreemptedError: "preempted", LeaseLostError: "preempted",
     }  # fmt: skip
     if type(error) in named:
         return named[type(error)]

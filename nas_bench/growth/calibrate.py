@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas_bench.growth.batches import Batch
+from nas_bench.growth.layers import NotFiniteError
 from nas_bench.growth.sites import evaluating
 
 
@@ -62,22 +63,22 @@ def calibrate(model: nn.Module, norms: Iterable[_BatchNorm], batches: Iterable[B
             if len(inputs) > 1:
                 model(inputs)
                 used += 1
-    if reason := _failure(norms, used):
+    if error := _failure(norms, used):
         for norm, (mean, variance) in zip(norms, before, strict=True):
             norm.running_mean, norm.running_var = mean, variance
-        raise ValueError(reason)
+        raise error
 
 
-def _failure(norms: list[_BatchNorm], used: int) -> str | None:
+def _failure(norms: list[_BatchNorm], used: int) -> ValueError | None:
     """What is wrong with statistics over so many batches, or None."""
     if norms and not used:
-        return (
+        return ValueError(
             "batch norms that have seen too few batches cannot be calibrated on batches of one "
             "sample: grow from larger batches"
         )
     if all(n.running_var is None or n.running_var.isfinite().all() for n in norms):
         return None
-    return "what a batch norm reads is nan or inf: look for it in the data"
+    return NotFiniteError("what a batch norm reads is nan or inf: look for it in the data")
 
 
 @contextmanager

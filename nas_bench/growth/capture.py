@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_bench.growth.batches import Batch
-from nas_bench.growth.layers import check_finite
+from nas_bench.growth.layers import NotFiniteError, check_finite
 from nas_bench.growth.losses import Loss, batch_weight, mean_over
 from nas_bench.growth.rerun import Rerun
 from nas_bench.growth.sites import Site, evaluating
@@ -139,7 +139,7 @@ def _check(seen: Captured, label: str) -> None:
         for layer, x in values.items():
             check_finite(f"what {layer} {what} of {label}", x)
     if not math.isfinite(seen.loss):
-        raise ValueError(f"the loss of {label} is {seen.loss}: expected a finite number")
+        raise NotFiniteError(f"the loss of {label} is {seen.loss}: expected a finite number")
     for layer, goal in seen.goals.items():
         check_finite(f"the gradient of the loss of {label} at {layer}", goal)
 

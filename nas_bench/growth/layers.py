@@ -13,6 +13,10 @@ class SiteError(ValueError):
     """A layer that cannot grow, or not by the method asked for; the message says why."""
 
 
+class NotFiniteError(ValueError):
+    """A nan or inf where growth looks: of bad data, or of a network that has diverged."""
+
+
 def layer(model: nn.Module, name: str) -> Layer:
     """The layer of this name.
 
@@ -31,12 +35,12 @@ def check_finite(what: str, x: Tensor) -> None:
     """Refuse nan and inf.
 
     Raises:
-        ValueError: if there are any.
+        NotFiniteError: if there are any.
     """
     if x.isfinite().all():
         return
     bad = (~x.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
-    raise ValueError(
+    raise NotFiniteError(
         f"{what} is nan or inf in {len(bad)} of {len(x)} samples (the first is number {bad[0]}, "
         "from 0): look for them in the data, or for weights that have diverged"
     )
