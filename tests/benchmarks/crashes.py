@@ -254,6 +254,8 @@ def _kill_parts(
     for moment in moments:
         if not _reached(running, MOMENTS[moment], sweep.folder, chance):
             break
+        while moment == "after a growth" and running.poll() is None and not _kept(sweep.folder):
+            time.sleep(0.001)  # another trial may just have begun: there is nothing to go on from
         tally.kills[moment] += kill(running)
     sweep.finish(running)
 
@@ -361,6 +363,13 @@ def _records(folder: Path) -> Any:
 
 def _written(folder: Path) -> Any:
     return {str(path) for path in folder.glob(".checkpoints/*/.state.pt.*")}
+
+
+def _kept(folder: Path) -> bool:
+    """Whether every trial that runs has a checkpoint."""
+    runs = [_seen(Path.read_text, path) or "" for path in folder.glob("*/*/*/*/*/run.json")]
+    running = sum('"status": "running"' in text for text in runs)
+    return len(list(folder.glob(".checkpoints/*/state.pt"))) >= running
 
 
 def _ended(folder: Path) -> Any:
