@@ -8,12 +8,13 @@ from torch import Generator, Tensor, nn
 
 from nas_bench.growth import (
     GrowthMethod,
+    InverseRoot,
     Need,
     NewNeurons,
     Site,
     SiteStatistics,
     gaussian,
-    whitening,
+    inverse_root,
     with_mean_norm,
 )
 
@@ -75,9 +76,12 @@ class NorthPreactivation(GrowthMethod):
 
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""
-        T, rank = self._kernel(statistics)
+        root = inverse_root(statistics.patch_covariance, statistics.cut)
+        present = self._present(statistics, root)
+        rank = root.rank - present.shape[1]
         count = self.candidates if statistics.linear else self.candidates // 10
-        drawn = gaussian(max(count, k), T.shape[1], generator, T) @ T.T
+        drawn = gaussian(max(count, k), root.rank, generator, present).T
+        drawn = root.weights(drawn - present @ (present.T @ drawn)).T
         fan_in = (
             with_mean_norm(self._reading(drawn, statistics), statistics) if rank else drawn[:0]
         )
@@ -88,15 +92,12 @@ class NorthPreactivation(GrowthMethod):
             gains=fan_in.new_zeros(len(best)),
         )
 
-    def _kernel(self, statistics: SiteStatistics) -> tuple[Tensor, int]:
-        """T (I − Q Q⁺), shape (p, rank S), and its rank, over all positions."""
-        S = statistics.patch_covariance
-        T = whitening(S, statistics.cut)
-        Q = T.T @ S @ statistics.grown_weight.T
+    def _present(self, statistics: SiteStatistics, root: InverseRoot) -> Tensor:
+        """An orthonormal basis of Q over all positions, shape (rank S, rank Q)."""
+        Q = root.whitened(statistics.patch_covariance @ statistics.grown_weight.T)
         norms = Q.norm(dim=0)
         U, s, _ = torch.linalg.svd(Q[:, norms > 0] / norms[norms > 0], full_matrices=False)
-        present = U[:, s > KERNEL_CUT * s[:1]]
-        return T - T @ present @ present.T, T.shape[1] - present.shape[1]
+        return U[:, s > KERNEL_CUT * s[:1]]
 
     def _reading(self, drawn: Tensor, statistics: SiteStatistics) -> Tensor:
         """The candidates that are more than a bias, which no rescaling of weights would bound."""

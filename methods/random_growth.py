@@ -78,4 +78,5 @@ class RandomGrowth(LineSearched):
             weight_update=statistics.ridged(self.ridge).weight_update if self.update else None,
             update_amplitude=self.update_amplitude,
             largest_amplitude=self.largest_amplitude,
+            line_search=self.line_search,
         )

@@ -72,20 +72,21 @@ class Tiny(LineSearched):
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""
         statistics = statistics.ridged(self.ridge)
-        T = statistics.whitening
+        root = statistics.inverse_root
         if self.projection:
             N = statistics.residual_cross_covariance
         else:
             N = statistics.cross_covariance
-        u, gains, w = leading_directions(T.T @ N, statistics.gain_tolerance)
-        rank, threshold = len(gains), None
+        u, gains, w = leading_directions(root.whitened(N), statistics.gain_tolerance)
+        rank, threshold, draws = len(gains), None, None
         if self.significance:
             tested = significance(statistics, gains, generator, projected=self.projection)
             rank, threshold = min(rank, tested.significant), tested.threshold
+            draws = tested.draws
         kept = min(rank, k)
-        root = gains[:kept].sqrt()
-        fan_in = (T @ u[:, :kept] * root).T
-        fan_out = (w[:, :kept] * root).T.reshape(kept, statistics.taps, statistics.outputs)
+        size = gains[:kept].sqrt()
+        fan_in = (root.weights(u[:, :kept]) * size).T
+        fan_out = (w[:, :kept] * size).T.reshape(kept, statistics.taps, statistics.outputs)
         if self.exact:
             fan_in, fan_out = exact_neurons(statistics, fan_in, fan_out, projected=self.projection)
         t = statistics.rescaling(fan_in, fan_out, projected=self.projection)
@@ -95,8 +96,10 @@ class Tiny(LineSearched):
             gains=gains[:kept],
             weight_update=statistics.weight_update if self.projection and self.update else None,
             threshold=threshold,
+            draws=draws,
             dropped=min(len(gains), k) - kept,
             rescaled=t,
             update_amplitude=self.update_amplitude,
             largest_amplitude=self.largest_amplitude,
+            line_search=self.line_search,
         )

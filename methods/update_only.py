@@ -42,4 +42,5 @@ class UpdateOnly(LineSearched):
             weight_update=statistics.ridged(self.ridge).weight_update,
             update_amplitude=self.update_amplitude,
             largest_amplitude=self.largest_amplitude,
+            line_search=self.line_search,
         )

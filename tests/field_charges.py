@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from field_events import SAMPLED, Event, Scene
-from growth_charges import DRAWS, Charge, amplitudes, eigh, eigvalsh, svd, svdvals, whitening
+from growth_charges import Charge, eigh, eigvalsh, root, svd, svdvals, triangular
 from torch import Tensor, nn
 
 RANKED_ROWS, BLOCK = 20_000, 64
@@ -34,6 +34,8 @@ class Sizes:
         k: neurons proposed.
         left: of them after the line search.
         moved: whether the update's own line search left it an amplitude above 0.
+        draws: of the null distribution.
+        tried: amplitudes of the channels; update_tried: of the update alone.
         found: directions that are not rounding.
         taps: of the next layer.
         u: positions of the grown layer.
@@ -55,6 +57,9 @@ class Sizes:
     k: int
     left: int
     moved: bool
+    draws: int
+    tried: int
+    update_tried: int
     found: int
     taps: int
     u: int
@@ -82,6 +87,9 @@ class Sizes:
             k=len(proposed.fan_in),
             left=len(event.fan_in),
             moved=bool(event.update_amplitude),
+            draws=proposed.draws or 0,
+            tried=event.tried,
+            update_tried=event.update_tried,
             found=proposed.found,
             taps=rows.taps,
             u=rows.patches.shape[1],
@@ -145,12 +153,12 @@ class Sizes:
     @property
     def best_update(self) -> float:
         """δW* from M and S₁."""
-        return whitening(self.m) + 2 * self.d * self.m**2
+        return root(self.m) + 2 * triangular(self.m, self.d)
 
     @property
-    def whitened(self) -> int:
+    def whitened(self) -> float:
         """TᵀN."""
-        return self.p * self.p * self.wide
+        return triangular(self.p, self.wide)
 
     @property
     def sampled(self) -> int:
@@ -208,64 +216,63 @@ def leading(rows: int, columns: int, found: int) -> float:
     return large * small**2 + eigh(small) + large * small * found
 
 
-def searched(charge: Charge, *, update_amplitude: str | None, largest: float = 1.0) -> Charge:
+def searched(charge: Charge, *, update_amplitude: str | None) -> Charge:
     """As `growth_charges.searched`."""
 
     def all_parts(s: Sizes) -> dict[str, float]:
-        return charge(s) | {"line_search": _line_search(s, update_amplitude, amplitudes(largest))}
+        return charge(s) | {"line_search": _line_search(s, update_amplitude)}
 
     return all_parts
 
 
-def _line_search(s: Sizes, update_amplitude: str | None, tried: int) -> float:
+def _line_search(s: Sizes, update_amplitude: str | None) -> float:
     """Goals from one pass; then what is searched, one after the other."""
-    channels, update = _one_search(s, s.k, 0, tried), _one_search(s, 0, 1, tried)
+    channels, update = _one_search(s, s.k, 0, s.tried), _one_search(s, 0, 1, s.update_tried)
     if update_amplitude == "search":  # between them the updated network's goals from a pass
-        again = s.fitted + s.forward + s.after if s.moved and s.k else 0
-        cost = update + again + channels
+        cost = update + (s.forward + s.after if s.moved and s.k else 0) + channels
     elif update_amplitude == "one":  # the update's step, and the loss with both
-        both = s.new(s.left) + s.out(s.left) + s.fitted + s.forward
-        cost = channels + s.fitted + both
+        cost = channels + s.fitted + s.out(s.left) + s.forward
     else:
-        cost = _one_search(s, s.k, int(update_amplitude == "shared"), tried)
+        cost = _one_search(s, s.k, int(update_amplitude == "shared"), s.tried)
     return s.s * (s.forward + s.after + cost)
 
 
 def _one_search(s: Sizes, k: int, update: int, tried: int) -> float:
-    """Of a sample: γ; signs (forward and backward through ω); the losses, of which the first runs
-    the whole network and the others what comes from the next layer on; and the predicted drop.
+    """Of a sample: what is linear; γ; signs (forward and backward through ω); the losses, of which
+    the first runs the whole network and the others what comes from the next layer on; and the
+    predicted drop.
     """
     if not k and not update:
         return 0
-    z, w, u = s.new(k), s.out(k), update * s.fitted
-    losses = z + u + tried * w + s.forward + (tried - 1) * (s.fitted + s.after + s.pooled)
-    return (z + w + u) + (z + 2 * w) + losses + (z + w + u)
+    linear, w = s.new(k) + update * s.fitted, s.out(k)
+    losses = tried * w + s.forward + (tried - 1) * (s.fitted + s.after + s.pooled)
+    return linear + w + 2 * w + losses + w
 
 
 def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
-    """All sums; δW*, N, its SVD, t*, and 19 draws projected again."""
+    """All sums; δW*, N, its SVD, t*, and draws projected again."""
     sums = gram(s.f + 1, s.n * s.r) + gram(s.e + 1, s.n * s.q) + s.n * s.hidden_goal
     few = s.sampled
-    root = gram(s.e + 1, few * s.q) + whitening(s.m)
-    again = few * (s.hidden_goal + s.fitted + s.cross) + 2 * s.d * s.m**2
+    fit = gram(s.e + 1, few * s.q) + root(s.m)
+    again = few * (s.hidden_goal + s.fitted + s.cross) + 2 * triangular(s.m, s.d)
     draw = again + s.whitened + svdvals(s.p, s.wide)
-    N = s.best_update + s.n * (s.fitted + s.cross) + whitening(s.p) + s.whitened
-    neurons = s.p * s.p * s.k + s.rescaling
+    N = s.best_update + s.n * (s.fitted + s.cross) + root(s.p) + s.whitened
+    neurons = triangular(s.p, s.k) + s.rescaling
     return {
         "statistics": s.goals + sums,
         "decomposition": N
         + leading(s.p, s.wide, s.found)
-        + tested * (root + DRAWS * draw)
+        + tested * (fit + s.draws * draw)
         + neurons,
     }
 
 
 def tiny_unprojected(s: Sizes) -> dict[str, float]:
-    """S and goals; Ñ, its SVD and another of what is centred, t*, and 19 draws."""
+    """S and goals; Ñ, its SVD and another of what is centred, t*, and draws."""
     spectrum = s.whitened + svdvals(s.p, s.wide)
-    tested = s.n * s.cross + spectrum + DRAWS * (s.sampled * s.cross + spectrum)
-    neurons = s.p * s.p * s.k + s.rescaling
-    N = whitening(s.p) + s.n * s.cross + s.whitened + leading(s.p, s.wide, s.found)
+    tested = s.n * s.cross + spectrum + s.draws * (s.sampled * s.cross + spectrum)
+    neurons = triangular(s.p, s.k) + s.rescaling
+    N = root(s.p) + s.n * s.cross + s.whitened + leading(s.p, s.wide, s.found)
     return {
         "statistics": s.goals + gram(s.f + 1, s.n * s.r),
         "decomposition": N + tested + neurons,
@@ -292,9 +299,11 @@ def gradmax(s: Sizes) -> dict[str, float]:
 def north(s: Sizes, candidates: int) -> dict[str, float]:
     """The Gram of all patches; the kernel; a tenth of the candidates and their effective ranks."""
     p, h, count, rows = s.p, s.h, candidates // 10, s.u * min(s.n, max(2, RANKED_ROWS // s.u))
-    kernel = whitening(p) + p**3 + p * p * h + svd(p, h) + 2 * p * p * h
+    kernel = root(p) + p * p * h + triangular(p, h) + svd(p, h)
     read = s.f**2 if p > s.f else 0
-    drawn = count * (p**2 + read + rows * p + rows * h + eigvalsh(h + 1))
+    drawn = triangular(p, count) + count * (
+        2 * p * h + read + rows * p + rows * h + eigvalsh(h + 1)
+    )
     present = rows * p * h + rows * h**2
     statistics = s.n * s.forward + gram(s.f + 1, s.n * s.u)
     return {"statistics": statistics, "decomposition": kernel + drawn + present}

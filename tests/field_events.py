@@ -130,6 +130,8 @@ class Event:
         predicted: drop of the loss on the batch of the line search to first order.
         measured: that drop.
         copied: the channels that are copied, or None.
+        draws: of the null distribution that were made, None if not tested.
+        tried: amplitudes of the channels; update_tried: of the update alone.
     """
 
     fan_in: Tensor
@@ -145,6 +147,9 @@ class Event:
     predicted: float = 0.0
     measured: float = 0.0
     copied: Tensor | None = None
+    draws: int | None = None
+    tried: int = 0
+    update_tried: int = 0
 
 
 Proposal = Callable[[Scene, int], Event]
@@ -164,10 +169,12 @@ def tiny(
             T.T @ fields.cross_covariance(rows, goal), full_matrices=False
         )
         found = int((gains > FLOAT32 * sqrt(oracles.norm2(rows.goal))).sum())
-        kept, threshold = min(k, found), None
+        kept, threshold, draws = min(k, found), None, None
         if tested:
             held = gains if projected else _gains(T, rows, rows.goal - rows.goal.mean(0))
-            threshold = _threshold(scene, T, goal, ridge if projected else None)
+            largest = _null_gains(scene, T, goal, ridge if projected else None)
+            draws = next((i for i in range(1, DRAWS) if max(largest[:i]) >= held[0]), DRAWS)
+            threshold = max(largest[:draws])
             kept = min(kept, int((held > threshold).sum()))
         roots = gains[:kept].sqrt()[:, None]
         fan_in = roots * (T @ U[:, :kept]).T
@@ -180,6 +187,7 @@ def tiny(
             found=found,
             update=best if projected and update else None,
             threshold=threshold,
+            draws=draws,
         )
 
     return propose
@@ -189,8 +197,8 @@ def _gains(T: Tensor, rows: FieldRows, goal: Tensor) -> Tensor:
     return torch.linalg.svdvals(T.T @ fields.cross_covariance(rows, goal))
 
 
-def _threshold(scene: Scene, T: Tensor, goal: Tensor, ridge: float | None) -> float:
-    """The largest gain when each sample's goal has a random sign (§4).
+def _null_gains(scene: Scene, T: Tensor, goal: Tensor, ridge: float | None) -> list[float]:
+    """The largest gain of each draw in which each sample's goal has a random sign (§4).
 
     A few samples stand for all, with √(n′/n). Projected goals were projected once already: again
     projected, they get back the norm that they had before. Others lose their mean at every
@@ -209,15 +217,15 @@ def _threshold(scene: Scene, T: Tensor, goal: Tensor, ridge: float | None) -> fl
     goal = (goal if ridge is not None else goal - goal.mean(0))[few]
     sample = replace(rows, inputs=rows.inputs[few], hidden=rows.hidden[few])
     signs = torch.randint(2, (DRAWS, count), generator=scene.generator) * 2 - 1
-    largest = 0.0
+    largest = []
     for sign in signs:
         v = torch.stack([s * g for s, g in zip(sign, goal, strict=True)])
         if ridge is not None:
             own = replace(sample, goal=v)
             again = v - _fitted(own, weight_update(scene, own, ridge))
             v = again * v.norm() / again.norm()
-        largest = max(largest, float(_gains(T, sample, v)[0]))
-    return largest * sqrt(count / n)
+        largest.append(float(_gains(T, sample, v)[0]) * sqrt(count / n))
+    return largest
 
 
 def update_only(*, ridge: float = 1e-3) -> Proposal:
@@ -374,6 +382,7 @@ def searched(
         update=first.update,
         update_scale=first.update_scale,
         update_amplitude=first.update_amplitude,
+        update_tried=first.tried,
         predicted=first.predicted + own.predicted,
         measured=first.measured + own.measured,
     )
@@ -419,7 +428,7 @@ def _line_searched(scene: Scene, event: Event, largest: float) -> Event:
         root = sqrt(epsilon)
         return loss_with(scene, change(scene, root * fan_in, root * fan_out) + epsilon * fitted)
 
-    epsilon, lowest = oracles.line_search(loss_at, largest=largest)
+    epsilon, lowest, tried = oracles.bracketed(loss_at, largest=largest)
     left, joint = len(fan_in) if epsilon else 0, update is not None
     return replace(
         event,
@@ -433,6 +442,7 @@ def _line_searched(scene: Scene, event: Event, largest: float) -> Event:
         predicted=epsilon
         * _first_order(scene, change(scene, fan_in, fan_out, one_sided) + fitted),
         measured=loss_at(0.0) - lowest,
+        tried=tried,
     )
 
 

@@ -8,12 +8,8 @@ side, all in flops, two to a multiply-add.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-
-DRAWS = 19
-"""Of a null distribution."""
 
 
 def eigh(n: int) -> float:
@@ -37,14 +33,14 @@ def svdvals(m: int, n: int) -> float:
     return (2 * m * n**2 + 2 * n**3) / 2
 
 
-def whitening(n: int) -> float:
-    """Cholesky factor of a covariance and its inverse."""
-    return (n**3 // 3 + n**3) / 2
+def root(n: int) -> float:
+    """Cholesky factor of a covariance, and four steps of inverse iteration from four starts."""
+    return (n**3 // 3) / 2 + 16 * n**2
 
 
-def amplitudes(largest: float) -> int:
-    """How many are tried: 2⁻²⁰, 2⁻¹⁹, … up to the largest."""
-    return 21 + int(math.log2(largest))
+def triangular(n: int, columns: int) -> float:
+    """A factor of S^{-1/2} on so many columns; S⁺ takes two."""
+    return n**2 * columns / 2
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,9 @@ class Sizes:
         k: neurons proposed.
         left: of them after the line search.
         moved: whether the update's own line search left it an amplitude above 0.
+        draws: of the null distribution.
+        tried: amplitudes of the neurons; update_tried: of the update alone.
+        known: whether an earlier growth has measured S.
     """
 
     n: int
@@ -70,6 +69,10 @@ class Sizes:
     k: int
     left: int
     moved: bool
+    draws: int
+    tried: int
+    update_tried: int
+    known: bool
 
     @property
     def forward(self) -> int:
@@ -88,9 +91,9 @@ class Sizes:
 
     @property
     def best_update(self) -> float:
-        """δW* from M and S₁: T₁ and two products."""
+        """δW* from M and S₁."""
         m = self.h + 1
-        return whitening(m) + 2 * self.d * m**2
+        return root(m) + 2 * triangular(m, self.d)
 
     @property
     def leading(self) -> float:
@@ -102,68 +105,66 @@ class Sizes:
 Charge = Callable[[Sizes], dict[str, float]]
 
 
-def searched(charge: Charge, *, update_amplitude: str | None, largest: float = 1.0) -> Charge:
+def searched(charge: Charge, *, update_amplitude: str | None) -> Charge:
     """A method's cost with that of its line search, all of which is booked as one part.
 
     Args:
         charge: of what is proposed.
         update_amplitude: how the update's is found, None if there is no update.
-        largest: amplitude that is tried.
     """
 
     def all_parts(s: Sizes) -> dict[str, float]:
-        return charge(s) | {"line_search": _line_search(s, update_amplitude, amplitudes(largest))}
+        return charge(s) | {"line_search": _line_search(s, update_amplitude)}
 
     return all_parts
 
 
-def _line_search(s: Sizes, update_amplitude: str | None, tried: int) -> float:
+def _line_search(s: Sizes, update_amplitude: str | None) -> float:
     """Goals from one pass; then what is searched, one after the other."""
-    neurons, update = _one_search(s, s.k, 0, tried), _one_search(s, 0, 1, tried)
+    neurons, update = _one_search(s, s.k, 0, s.tried), _one_search(s, 0, 1, s.update_tried)
     if update_amplitude == "search":  # between them the updated network's goals from a pass
-        again = s.forward + s.fitted if s.moved and s.k else 0
-        cost = update + again + neurons
+        cost = update + (s.forward if s.moved and s.k else 0) + neurons
     elif update_amplitude == "one":  # the update's step, and the loss with both
-        both = s.left * (s.f + s.d) + s.fitted + s.forward
-        cost = neurons + s.fitted + both
+        cost = neurons + s.fitted + s.left * s.d + s.forward
     else:
-        cost = _one_search(s, s.k, int(update_amplitude == "shared"), tried)
+        cost = _one_search(s, s.k, int(update_amplitude == "shared"), s.tried)
     return s.s * (s.forward + cost)
 
 
 def _one_search(s: Sizes, k: int, update: int, tried: int) -> float:
-    """Of a sample: γ; signs (forward and backward through ω); the losses, of which the first runs
-    the whole network and the others its last layer; and the predicted drop.
+    """Of a sample: what is linear; γ; signs (forward and backward through ω); the losses, of which
+    the first runs the whole network and the others its last layer; and the predicted drop.
     """
     if not k and not update:
         return 0
-    z, w, u = s.f * k, k * s.d, update * s.fitted
-    losses = z + u + tried * w + s.forward + (tried - 1) * s.fitted
-    return (z + w + u) + (z + 2 * w) + losses + (z + w + u)
+    linear, w = s.f * k + update * s.fitted, k * s.d
+    losses = tried * w + s.forward + (tried - 1) * s.fitted
+    return linear + w + 2 * w + losses + w
 
 
 def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
     """All sums; S⁻¹ᐟ²N, its SVD and the null draws."""
     p, m = s.f + 1, s.h + 1
-    sums = s.n * (s.f**2 + s.h**2 + s.f * s.h)
-    again = 2 * s.n * m * s.d + 2 * s.d * m**2
-    draw = again + s.n * p * s.d + p * p * s.d + svdvals(p, s.d)
-    null = s.n * (m * s.d + m**2) + whitening(m) + DRAWS * draw
-    N = s.best_update + p * m * s.d + whitening(p) + p * p * s.d
+    sums = s.n * (s.f**2 * (not s.known) + s.h**2 + s.f * s.h)
+    again = 2 * s.n * m * s.d + 2 * triangular(m, s.d)
+    draw = again + s.n * p * s.d + triangular(p, s.d) + svdvals(p, s.d)
+    null = s.n * (m * s.d + m**2) + root(m) + s.draws * draw
+    N = s.best_update + p * m * s.d + root(p) + triangular(p, s.d)
     return {
         "statistics": sums + s.goals,
-        "decomposition": N + s.leading + tested * null + p * p * s.k,
+        "decomposition": N + s.leading + tested * null + triangular(p, s.k),
     }
 
 
 def tiny_unprojected(s: Sizes) -> dict[str, float]:
     """S and the goals; the SVD, another of what is centred, and the null draws."""
     p, f = s.f + 1, s.f
-    spectrum = p * f * s.d + svdvals(f, s.d)
-    tested = whitening(f) + spectrum + DRAWS * (s.n * p * s.d + spectrum)
+    spectrum = triangular(f, s.d) + svdvals(f, s.d)
+    tested = root(f) + spectrum + s.draws * (s.n * p * s.d + spectrum)
+    N = root(p) + triangular(p, s.d)
     return {
-        "statistics": s.n * f**2 + s.goals,
-        "decomposition": whitening(p) + p * p * s.d + s.leading + tested + p * p * s.k,
+        "statistics": s.n * f**2 * (not s.known) + s.goals,
+        "decomposition": N + s.leading + tested + triangular(p, s.k),
     }
 
 
@@ -185,8 +186,10 @@ def gradmax(s: Sizes) -> dict[str, float]:
 def north(s: Sizes, candidates: int) -> dict[str, float]:
     """S; the kernel; the candidates, their power, their activities and their effective ranks."""
     p, f, h, n = s.f + 1, s.f, s.h, s.n
-    kernel = whitening(p) + p**3 + p * p * h + svd(p, h) + 2 * p * p * h
-    drawn = candidates * (p**2 + f**2 + n * p + n * h + eigvalsh(h + 1))
+    kernel = root(p) + p * p * h + triangular(p, h) + svd(p, h)
+    drawn = triangular(p, candidates) + candidates * (
+        2 * p * h + f**2 + n * p + n * h + eigvalsh(h + 1)
+    )
     present = n * p * h + n * h**2
     return {"statistics": n * (s.forward + f**2), "decomposition": kernel + drawn + present}
 

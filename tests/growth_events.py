@@ -78,6 +78,8 @@ class Event:
         update_amplitude: ε* of the update, likewise.
         predicted: drop of the loss on the batch of the line search to first order.
         measured: that drop.
+        draws: of the null distribution that were made, None if not tested.
+        tried: amplitudes of the neurons; update_tried: of the update alone.
     """
 
     fan_in: Tensor
@@ -91,6 +93,9 @@ class Event:
     update_amplitude: float | None = None
     predicted: float = 0.0
     measured: float = 0.0
+    draws: int | None = None
+    tried: int = 0
+    update_tried: int = 0
 
 
 Proposal = Callable[[Scene, int], Event]
@@ -113,11 +118,11 @@ def tiny(
         squares, W = torch.linalg.eigh(N.T @ inverse @ N)
         gains, W = squares.flip(0).clamp(min=0).sqrt(), W.flip(1)
         kept = min(k, int((gains > FLOAT32 * sqrt(oracles.norm2(rows.goal))).sum()))
-        threshold = None
+        threshold = draws = None
         if tested:
             null = _projected_null if projected else _centred_null
-            threshold, held = null(scene, ridge)
-            kept = min(kept, int((held > threshold).sum()))
+            threshold, draws, significant = null(scene, ridge)
+            kept = min(kept, significant)
         roots = gains[:kept].sqrt()[:, None]
         return Event(
             fan_in=(inverse @ N @ W[:, :kept]).T / roots,
@@ -125,12 +130,13 @@ def tiny(
             update=oracles.weight_update(rows, ridge) if projected and update else None,
             gains=gains[:kept],
             threshold=threshold,
+            draws=draws,
         )
 
     return propose
 
 
-def _projected_null(scene: Scene, ridge: float) -> tuple[float, Tensor]:
+def _projected_null(scene: Scene, ridge: float) -> tuple[float, int, int]:
     """Each sample's v_p with a random sign, projected again, and as long as it was before."""
     rows = _sampled(scene)
     v_p = oracles.residual_goal(rows, ridge)
@@ -140,16 +146,16 @@ def _projected_null(scene: Scene, ridge: float) -> tuple[float, Tensor]:
         return projected * goal.norm() / projected.norm()
 
     Q = oracles.ridged_basis(rows.inputs, oracles.ridge_rows(rows.inputs, ridge))
-    return _largest(Q, v_p, again, scene.generator), _gains(Q, v_p)
+    return _held(_gains(Q, v_p), Q, v_p, again, scene.generator)
 
 
-def _centred_null(scene: Scene, ridge: float) -> tuple[float, Tensor]:
+def _centred_null(scene: Scene, ridge: float) -> tuple[float, int, int]:
     """Inputs and goals without their means, as what is tested; signs do not bring them back."""
     rows = _sampled(scene)
     silent = oracles.ridge_rows(rows.inputs, ridge)
     features = oracles.centred(rows.inputs)[..., :-1]
     Q, goal = oracles.ridged_basis(features, silent[:, :-1]), oracles.centred(rows.goal)
-    return _largest(Q, goal, lambda v: v, scene.generator), _gains(Q, goal)
+    return _held(_gains(Q, goal), Q, goal, lambda v: v, scene.generator)
 
 
 def _sampled(scene: Scene) -> Rows:
@@ -159,13 +165,19 @@ def _sampled(scene: Scene) -> Rows:
     return Rows(*(part[order] for part in parts))
 
 
-def _largest(
-    Q: Tensor, goal: Tensor, again: Callable[[Tensor], Tensor], generator: Generator
-) -> float:
-    """The largest gain of 19 goals, in each of which every sample has a random sign."""
+def _held(
+    gains: Tensor, Q: Tensor, goal: Tensor, again: Callable[[Tensor], Tensor],
+    generator: Generator,
+) -> tuple[float, int, int]:  # fmt: skip
+    """Gains held to the largest of 19 goals, in each of which every sample has a random sign.
+
+    Of as many as are needed: the largest one, their number, and how many gains are above.
+    """
     signs = torch.randint(2, (19, len(goal)), generator=generator) * 2 - 1
-    nulls = (again(goal * sign[:, None, None]) for sign in signs)
-    return max(float(_gains(Q, null)[0]) for null in nulls)
+    largest = [float(_gains(Q, again(goal * sign[:, None, None]))[0]) for sign in signs]
+    needed = next((i for i in range(1, 19) if max(largest[:i]) >= float(gains[0])), 19)
+    threshold = max(largest[:needed])
+    return threshold, needed, int((gains > threshold).sum())
 
 
 def _gains(Q: Tensor, goal: Tensor) -> Tensor:
@@ -292,6 +304,7 @@ def searched(
         update=first.update,
         update_scale=first.update_scale,
         update_amplitude=first.update_amplitude,
+        update_tried=first.tried,
         predicted=first.predicted + own.predicted,
         measured=first.measured + own.measured,
     )
@@ -318,7 +331,7 @@ def _line_searched(scene: Scene, model: nn.Module, event: Event, largest: float)
     def loss_at(epsilon: float) -> float:
         return _loss(scene, oracles.stepped(model, SITE, neurons, relu, epsilon, update))
 
-    epsilon, lowest = oracles.line_search(loss_at, largest=largest)
+    epsilon, lowest, tried = oracles.bracketed(loss_at, largest=largest)
     left = len(event.fan_in) if epsilon else 0
     joint = event.update is not None
     return replace(
@@ -332,6 +345,7 @@ def _line_searched(scene: Scene, model: nn.Module, event: Event, largest: float)
         update_amplitude=epsilon if joint else None,
         predicted=epsilon * _promised(rows, *neurons, update),
         measured=loss_at(0.0) - lowest,
+        tried=tried,
     )
 
 

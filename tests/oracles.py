@@ -8,6 +8,7 @@ Nothing here reads the engine. Laws are numbered as in the table of oracles: 1 s
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -302,6 +303,32 @@ def line_search(losses: Callable[[float], float], *, largest: float = 1.0) -> tu
     """The amplitude of least loss up to the largest, ties to the smaller, and that loss."""
     candidates = [e for e in AMPLITUDES if e <= largest]
     return min(((e, losses(e)) for e in candidates), key=lambda pair: (pair[1], pair[0]))
+
+
+def bracketed(
+    losses: Callable[[float], float], *, largest: float = 1.0
+) -> tuple[float, float, int]:
+    """The same from few losses, and how many: with 0 known, every fourth power of two from the
+    largest down, three at least, until one before the last is the best; then powers at two and at
+    one from the best, while they are ten at most.
+    """
+    known, exponent = {0.0: losses(0.0)}, math.floor(math.log2(largest))
+
+    def best() -> float:
+        return min(known, key=lambda e: (known[e], e))
+
+    top = 2.0**exponent
+    while exponent >= -20:
+        known[2.0**exponent] = losses(2.0**exponent)
+        if len(known) > 3 and best() not in (0.0, 2.0**exponent):
+            break
+        exponent -= 4
+    for factor in (4.0, 2.0):
+        around = (best() * factor, best() / factor) if best() else ()
+        for epsilon in around:
+            if 2.0**-20 <= epsilon <= top and epsilon not in known and len(known) <= 10:
+                known[epsilon] = losses(epsilon)
+    return best(), known[best()], len(known) - 1
 
 
 def best_sign(rows: Rows, alpha: Tensor, omega: Tensor, path: Path) -> tuple[int, float]:

@@ -10,12 +10,13 @@ from nas_bench.growth.kaiming import (
     zero_fan_out_neurons,
 )
 from nas_bench.growth.layers import SiteError
-from nas_bench.growth.linalg import leading_directions, whitening
+from nas_bench.growth.linalg import InverseRoot, inverse_root, leading_directions, whitening
 from nas_bench.growth.line_searched import LineSearched
 from nas_bench.growth.measure import measure, statistics_batch
 from nas_bench.growth.method import (
     SEARCH_SAMPLES,
     GrowthMethod,
+    LineSearch,
     Need,
     NewNeurons,
     UpdateAmplitude,
@@ -31,6 +32,8 @@ __all__ = [
     "Choice",
     "GrowthEvent",
     "GrowthMethod",
+    "InverseRoot",
+    "LineSearch",
     "LineSearched",
     "LogUniform",
     "Need",
@@ -47,6 +50,7 @@ __all__ = [
     "find_sites",
     "gaussian",
     "grow",
+    "inverse_root",
     "leading_directions",
     "measure",
     "named_site",

@@ -21,10 +21,37 @@ from nas_bench.growth.paths import follow, follow_linear, follow_linearised
 from nas_bench.growth.rerun import Rerun
 from nas_bench.growth.sites import Site
 
-AMPLITUDES = tuple(2.0**j for j in range(-20, 5))
+SMALLEST, LARGEST = -20, 4
+"""Exponents of the amplitudes 2^j that are tried at most."""
+MOST_LOSSES = 10
+"""Of a search that brackets."""
 TIE = 1e-9
 
 Path = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a step, and what of it is linear in its weights, on the minibatch.
+
+    Attributes:
+        neurons: new ones, or a weight update alone, or both.
+        pre_activity: αᵀb₂ of the new neurons, shape (n, …, k) or (n, k, H, W); None of none.
+        update: δW* b₁, shape of the next layer's output, or None.
+    """
+
+    neurons: NewNeurons
+    pre_activity: Tensor | None
+    update: Tensor | None
+
+    def scaled(self, factor: float) -> "Part":
+        """As if the weights were those of `with_amplitude`."""
+        z, update = self.pre_activity, self.update
+        return Part(
+            neurons=with_amplitude(self.neurons, factor),
+            pre_activity=None if z is None else z * math.sqrt(factor),
+            update=None if update is None else update * factor,
+        )
 
 
 @dataclass(frozen=True)
@@ -93,10 +120,9 @@ class Search:
         seen = capture(model, sites, batch, loss, goals=True, label="the search batch")
         return {site.name: cls(model, site, batch, loss, seen) for site in sites}
 
-    def updated(self, neurons: NewNeurons) -> "Search":
-        """The same minibatch in the model with the weight update of these neurons applied."""
-        name = self.site.next
-        shift = self.contribution(neurons.update_alone()).requires_grad_()
+    def updated(self, update: Part) -> "Search":
+        """The same minibatch in the model with a weight update applied."""
+        name, shift = self.site.next, self.change(update).clone().requires_grad_()
         with torch.enable_grad():
             value = mean_loss(self.model, self.batch, self.loss, name, shift)
             (gradient,) = torch.autograd.grad(value, shift)
@@ -108,27 +134,36 @@ class Search:
         )
         return replace(self, seen=seen, shift=shift.detach())
 
-    def scale(self, neurons: NewNeurons) -> float:
+    def part(self, neurons: NewNeurons) -> Part:
+        """Neurons, or an update, with what they make of the minibatch."""
+        hidden, update = self.seen.inputs[self.site.next], None
+        if neurons.weight_update is not None:
+            update = applied(self._next, hidden, _to(neurons.weight_update, hidden))
+        z = self._pre_activity(neurons.fan_in) if len(neurons) else None
+        return Part(neurons, z, update)
+
+    def scale(self, part: Part) -> float:
         """γ = ‖a‖ / ‖v_new + δW* b₁‖, v_new linearised; 1 where either norm is 0."""
-        change = self.contribution(neurons, partial(follow_linear, self.site.path))
+        change = self.change(part, partial(follow_linear, self.site.path))
         activity = self.seen.outputs[self.site.next]
         sizes = [float(x.double().square().sum()) for x in (activity, change)]
         ratio = math.sqrt(sizes[0] / sizes[1]) if sizes[1] > 0 else 0.0
         return ratio if math.isfinite(ratio) and ratio > 0 else 1.0
 
-    def contribution(self, neurons: NewNeurons, path: Path | None = None) -> Tensor:
-        """What the neurons and the weight update add to the next layer, shape (n, …, d).
+    def change(self, part: Part, path: Path | None = None) -> Tensor:
+        """What a part adds to the next layer, shape (n, …, d).
 
         Args:
-            neurons: with their amplitude.
+            part: of a step.
             path: in place of the site's own.
         """
-        return self._contribution(self._linear(neurons), 1.0, path)
-
-    def contributions(self, neurons: NewNeurons) -> Callable[[float], Tensor]:
-        """`contribution` as a function of the amplitude; what is linear in it is made once."""
-        linear_parts = self._linear(neurons)
-        return lambda amplitude: self._contribution(linear_parts, amplitude, None)
+        if part.pre_activity is None:
+            zero = self.seen.outputs[self.site.next]
+            return torch.zeros_like(zero) if part.update is None else part.update
+        z, neurons = part.pre_activity, part.neurons
+        h = path(z) if path else follow(self.model, self.site.path, z, neurons.copied)
+        change = with_weight(self._next, h, columns(self._next, _to(neurons.fan_out, h)))
+        return change if part.update is None else change + part.update
 
     def loss_with(self, change: Tensor, rerun: Rerun | None = None) -> float:
         """Mean loss with something added to the next layer; nan counts as infinite."""
@@ -138,31 +173,45 @@ class Search:
         return math.inf if value.isnan() else float(value)
 
     def losses(
-        self, changes: Callable[[float], Tensor], largest: float = 1.0
+        self, change: Callable[[float], Tensor], largest: float = 1.0, *, grid: bool = False
     ) -> dict[float, float]:
-        """`loss_with` the change of every amplitude up to the largest, and without any at 0."""
-        rerun, tried = Rerun(self.model, self.site.next), [e for e in AMPLITUDES if e <= largest]
-        return {0.0: self.seen.loss} | {e: self.loss_with(changes(e), rerun) for e in tried}
+        """`loss_with` the change of amplitudes 2^j up to the largest, and without any at 0.
 
-    def predicted_drop(self, neurons: NewNeurons) -> float:
+        Args:
+            change: by the amplitude.
+            largest: at least 2⁻²⁰.
+            grid: whether to try them all, in place of those of `bracketed`.
+        """
+        rerun, exponents = Rerun(self.model, self.site.next), exponents_up_to(largest)
+
+        def loss(exponent: int) -> float:
+            return self.loss_with(change(2.0**exponent), rerun)
+
+        if grid:
+            found = {j: loss(j) for j in exponents}
+        else:
+            found = bracketed(loss, exponents, self.seen.loss)
+        return {0.0: self.seen.loss} | {2.0**j: found[j] for j in sorted(found)}
+
+    def predicted_drop(self, part: Part) -> float:
         """First-order drop of the mean loss, exact also where the path has a kink at 0."""
         linearised = partial(follow_linearised, self.model, self.site.path)
-        return self.first_order_drop(self.contribution(neurons, linearised))
+        return self.first_order_drop(self.change(part, linearised))
 
     def first_order_drop(self, change: Tensor) -> float:
         """First-order drop of the mean loss by a change of the next layer's outputs."""
         goal = self.seen.goals[self.site.next]
         return float((goal * change).double().sum()) / self.seen.weight
 
-    def oriented(self, neurons: NewNeurons) -> NewNeurons:
+    def oriented(self, part: Part) -> Part:
         """Each neuron with the sign, of both its weights, that the goal update prefers.
 
         The linear term does not depend on the sign, an activation like ReLU does, and a
         decomposition leaves it to the machine. Ties: the largest |ω| entry is positive.
         """
-        if not len(neurons):
-            return neurons
-        z = self._pre_activity(neurons.fan_in)
+        z, neurons = part.pre_activity, part.neurons
+        if z is None:
+            return part
         plus, minus = (follow(self.model, self.site.path, s * z) for s in (1, -1))
         wanted = self._wanted(neurons, plus)
         maps = self.site.map is not None
@@ -171,11 +220,14 @@ class Search:
         largest = omega.gather(1, omega.abs().argmax(1, keepdim=True))[:, 0]
         tie = (plus - minus).abs() <= TIE * torch.maximum(plus.abs(), minus.abs())
         sign = torch.where(torch.where(tie, largest >= 0, plus > minus), 1.0, -1.0)
-        return replace(
+        turned = replace(
             neurons,
             fan_in=sign[:, None] * neurons.fan_in,
             fan_out=sign[:, None, None] * neurons.fan_out,
         )
+        conv = isinstance(layer(self.model, self.site.grown), nn.Conv2d)
+        by_channel = _to(sign[:, None, None] if conv else sign, z)
+        return replace(part, neurons=turned, pre_activity=z * by_channel)
 
     def probe(self, neurons: NewNeurons) -> "Probe":
         """A line-searched step along the new weights' own gradient.
@@ -189,23 +241,23 @@ class Search:
         )
 
         with torch.enable_grad():
-            change = self.contribution(replace(neurons, fan_in=alpha, fan_out=omega))
-            value = mean_loss(self.model, self.batch, self.loss, self.site.next, change)
+            start = self.part(replace(neurons, fan_in=alpha, fan_out=omega))
+            at_rest = self.change(start)
+            value = mean_loss(self.model, self.batch, self.loss, self.site.next, at_rest)
             gradients = torch.autograd.grad(value, (alpha, omega))
         slope = sum(float(g.double().square().sum()) for g in gradients)
-        start = self._linear(neurons)
-        at_rest = start.pre_activity
-        if slope == 0 or at_rest is None:
+        z = start.pre_activity
+        if slope == 0 or z is None:
             return Probe(0.0, 0.0)
-        direction = self._pre_activity(gradients[0]), columns(self._next, gradients[1])
+        direction = self._pre_activity(gradients[0])
 
         def after(rate: float) -> Tensor:
-            z, w = at_rest - rate * direction[0], start.fan_out - rate * direction[1]
-            return self._contribution(replace(start, pre_activity=z, fan_out=w), 1.0, None)
+            moved = replace(neurons, fan_out=omega.detach() - rate * gradients[1])
+            return self.change(Part(moved, z.detach() - rate * direction, start.update))
 
         size = sum(float(w.double().square().sum()) for w in (neurons.fan_in, neurons.fan_out))
         small = 1e-3 * math.sqrt(size / slope)
-        speed = float((after(small) - after(0.0)).norm()) / small
+        speed = float((after(small) - at_rest.detach()).norm()) / small
         if speed == 0:  # the step leads where the path is flat
             return Probe(0.0, 0.0)
         unit = float(self.seen.outputs[self.site.next].norm()) / speed or 1.0
@@ -215,25 +267,6 @@ class Search:
     @property
     def _next(self) -> Layer:
         return layer(self.model, self.site.next)
-
-    def _linear(self, neurons: NewNeurons) -> "_LinearParts":
-        hidden, update = self.seen.inputs[self.site.next], None
-        if neurons.weight_update is not None:
-            update = applied(self._next, hidden, _to(neurons.weight_update, hidden))
-        z = self._pre_activity(neurons.fan_in) if len(neurons) else None
-        fan_out = columns(self._next, _to(neurons.fan_out, hidden))
-        return _LinearParts(z, fan_out, update, neurons.copied)
-
-    def _contribution(self, parts: "_LinearParts", amplitude: float, path: Path | None) -> Tensor:
-        if parts.pre_activity is None:
-            if parts.update is None:
-                return torch.zeros_like(self.seen.outputs[self.site.next])
-            return amplitude * parts.update
-        root = math.sqrt(amplitude)
-        z = parts.pre_activity * root
-        z = path(z) if path else follow(self.model, self.site.path, z, parts.copied)
-        change = with_weight(self._next, z, parts.fan_out * root)
-        return change if parts.update is None else change + amplitude * parts.update
 
     def _pre_activity(self, fan_in: Tensor) -> Tensor:
         x = self.seen.inputs[self.site.grown]
@@ -248,23 +281,6 @@ class Search:
             change = with_weight(self._next, h, weight)
             (wanted,) = torch.autograd.grad(change, h, goal)
         return wanted
-
-
-@dataclass(frozen=True)
-class _LinearParts:
-    """What is linear in the weights of a step, on the minibatch.
-
-    Attributes:
-        pre_activity: αᵀb₂ of the new neurons, shape (n, …, k) or (n, k, H, W); None of none.
-        fan_out: ω, as new input columns of the next layer's weight.
-        update: δW* b₁, shape of the next layer's output, or None.
-        copied: as in the neurons.
-    """
-
-    pre_activity: Tensor | None
-    fan_out: Tensor
-    update: Tensor | None
-    copied: Tensor | None
 
 
 def with_amplitude(neurons: NewNeurons, factor: float) -> NewNeurons:
@@ -285,27 +301,29 @@ def line_search(search: Search, proposal: NewNeurons) -> Step:
     network, each with its own γ and ε; "one": the neurons alone, and the update as it is beside
     them, as Algorithms 2 and 3 have it; "shared": both with the same γ and ε.
     """
-    update, neurons = proposal.update_alone(), replace(proposal, weight_update=None)
     if proposal.weight_update is None or proposal.update_amplitude == "shared":
-        step = _searched(search, proposal)
+        step, _ = _searched(search, search.part(proposal))
         joint = proposal.weight_update is not None
         return replace(
             step,
             update_amplitude=step.amplitude if joint else None,
             update_scale=step.scale if joint else None,
         )
+    update, neurons = _separate(search, proposal)
     if proposal.update_amplitude == "one":
-        own, change = _searched(search, neurons), search.contribution(update)
-        together = replace(own.neurons, weight_update=proposal.weight_update)
-        measured = search.seen.loss - search.loss_with(search.contribution(together))
-        predicted = own.predicted + search.first_order_drop(change)
+        own, grown = _searched(search, neurons)
+        both = search.change(replace(grown, update=update.update))
         return replace(
-            own, neurons=together, predicted=predicted, measured=measured, update_amplitude=1.0,
+            own,
+            neurons=replace(own.neurons, weight_update=proposal.weight_update),
+            predicted=own.predicted + search.first_order_drop(search.change(update)),
+            measured=search.seen.loss - search.loss_with(both),
+            update_amplitude=1.0,
             update_scale=1.0,
-        )  # fmt: skip
-    first = _searched(search, update)
-    moved = len(neurons) and first.amplitude
-    own = _searched(search.updated(first.neurons) if moved else search, neurons)
+        )
+    first, applied_update = _searched(search, update)
+    moved = len(proposal) and first.amplitude
+    own, _ = _searched(search.updated(applied_update) if moved else search, neurons)
     return replace(
         own,
         neurons=replace(own.neurons, weight_update=first.neurons.weight_update),
@@ -318,34 +336,79 @@ def line_search(search: Search, proposal: NewNeurons) -> Step:
 
 def predicted_gain(search: Search, proposal: NewNeurons) -> float:
     """First-order drop of the loss at ε = 1, where nothing is searched."""
-    update, neurons = proposal.update_alone(), replace(proposal, weight_update=None)
     if proposal.weight_update is None or proposal.update_amplitude == "shared":
-        return search.predicted_drop(_unit(search, proposal))
+        return search.predicted_drop(_unit(search, search.part(proposal))[0])
+    update, neurons = _separate(search, proposal)
     if proposal.update_amplitude == "search":
-        update = _unit(search, update)
-    return search.predicted_drop(update) + search.predicted_drop(_unit(search, neurons))
+        update, _ = _unit(search, update)
+    return search.predicted_drop(update) + search.predicted_drop(_unit(search, neurons)[0])
 
 
-def _unit(search: Search, part: NewNeurons) -> NewNeurons:
-    """A part of a step, oriented, as it is at ε = 1."""
-    return search.oriented(with_amplitude(part, search.scale(part)))
+def _separate(search: Search, proposal: NewNeurons) -> tuple[Part, Part]:
+    """The update and the neurons of a proposal."""
+    alone = proposal.update_alone(), replace(proposal, weight_update=None)
+    return search.part(alone[0]), search.part(alone[1])
 
 
-def _searched(search: Search, part: NewNeurons) -> Step:
-    """A part of a step with its ε* = argmin over {0} ∪ {2^j ≤ the largest}."""
-    if not len(part) and part.weight_update is None:
-        return Step(part, 0.0, 0.0)
+def _unit(search: Search, part: Part) -> tuple[Part, float]:
+    """A part of a step, oriented, as it is at ε = 1, and its γ."""
     gamma = search.scale(part)
-    oriented = search.oriented(with_amplitude(part, gamma))
-    losses = search.losses(search.contributions(oriented), part.largest_amplitude)
+    return search.oriented(part.scaled(gamma)), gamma
+
+
+def _searched(search: Search, part: Part) -> tuple[Step, Part]:
+    """A part of a step with its ε* = argmin over {0} ∪ {2^j ≤ the largest}, and what is left."""
+    proposal = part.neurons
+    if not len(proposal) and proposal.weight_update is None:
+        return Step(proposal, 0.0, 0.0), part
+    unit, gamma = _unit(search, part)
+    losses = search.losses(
+        lambda amplitude: search.change(unit.scaled(amplitude)),
+        proposal.largest_amplitude,
+        grid=proposal.line_search == "grid",
+    )
     best = min(losses, key=_order(losses))
-    return Step(
-        neurons=with_amplitude(oriented, best) if best else part.none(),
-        predicted=best * search.predicted_drop(oriented),
+    left = unit.scaled(best) if best else search.part(proposal.none())
+    step = Step(
+        neurons=left.neurons,
+        predicted=best * search.predicted_drop(unit),
         measured=search.seen.loss - losses[best],
         amplitude=best,
         scale=gamma,
     )
+    return step, left
+
+
+def exponents_up_to(largest: float) -> range:
+    """Exponents j of the amplitudes 2^j up to this one, rising."""
+    return range(SMALLEST, math.floor(math.log2(largest)) + 1)
+
+
+def bracketed(
+    loss: Callable[[int], float], exponents: range, unchanged: float
+) -> dict[int, float]:
+    """Losses at some of the exponents, the lowest among them if losses fall and rise once.
+
+    Every fourth from the top: three, and on while none is below the loss without a step or the
+    last is the lowest. Then the middles of the gaps around the lowest, twice. At most ten.
+    """
+    found: dict[int, float] = {}
+
+    def lowest() -> int:
+        return min(found, key=lambda j: (found[j], j))
+
+    for exponent in exponents[::-4]:
+        found[exponent] = loss(exponent)
+        if len(found) >= 3 and lowest() != exponent and found[lowest()] < unchanged:
+            break
+    if found[lowest()] >= unchanged:
+        return found
+    for gap in (2, 1):
+        centre = lowest()
+        for exponent in (centre + gap, centre - gap):
+            if exponent in exponents and exponent not in found and len(found) < MOST_LOSSES:
+                found[exponent] = loss(exponent)
+    return found
 
 
 def _by_neuron(h: Tensor, neurons: int, maps: bool) -> Tensor:

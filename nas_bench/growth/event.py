@@ -26,6 +26,8 @@ class GrowthEvent:
         filled: neurons with zero fan-out that the engine added to reach the number asked for.
         gains: λ of the neurons proposed.
         threshold: the gain below which a neuron was not significant, None if not tested.
+        draws: of the null distribution that were made, likewise; where nothing was significant
+            they ended early, and the threshold is at least so much.
         amplitude: ε* of the neurons, None if not searched.
         scale: γ of the neurons, None if not searched.
         update_amplitude: ε* of δW*, None where none was applied.
@@ -50,6 +52,7 @@ class GrowthEvent:
     filled: int
     gains: tuple[float, ...]
     threshold: float | None
+    draws: int | None
     amplitude: float | None
     scale: float | None
     update_amplitude: float | None

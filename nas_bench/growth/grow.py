@@ -11,6 +11,7 @@ from nas_bench.growth.batches import Batch, Passes, checked, first, on
 from nas_bench.growth.capture import full_precision
 from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.grower import Grower, Where
+from nas_bench.growth.input_grams import InputGrams
 from nas_bench.growth.layers import SiteError
 from nas_bench.growth.losses import Loss
 from nas_bench.growth.method import SEARCH_SAMPLES, GrowthMethod
@@ -36,6 +37,7 @@ def grow(
     policy: Policy = "transplant",
     search_batch: Batch | None = None,
     samples: Mapping[str, int] | None = None,
+    grams: InputGrams | None = None,
     calibrate_young: bool = False,
     seed: int | None = None,
 ) -> list[GrowthEvent]:
@@ -63,6 +65,8 @@ def grow(
             500 samples of the batches if None.
         samples: how many of the first samples of the batches a site's statistics take, by its
             name; all where it is not named.
+        grams: of earlier growths on the same batches: what was measured of the data itself is
+            neither measured nor charged again.
         calibrate_young: whether batch norms that count fewer than 1/momentum batches take their
             running statistics from the data first; else only those with mean 0 and variance 1.
         seed: of everything random; drawn from torch's own generator if None.
@@ -95,7 +99,7 @@ def grow(
     generator = torch.Generator().manual_seed(_drawn() if seed is None else seed)
     grower = Grower(
         model, passes, loss, method, asked, search_batch, fill, samples, generator,
-        calibrate_young,
+        grams, calibrate_young,
     )  # fmt: skip
     groups = [[site] for site in sites] if where == "each" else [list(sites)] if sites else []
     events = []

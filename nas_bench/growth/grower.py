@@ -13,6 +13,7 @@ from nas_bench.growth.batches import Batch, Passes
 from nas_bench.growth.calibrate import calibrate, uncalibrated
 from nas_bench.growth.costs import CostMeter
 from nas_bench.growth.event import GrowthEvent, Status, steepness
+from nas_bench.growth.input_grams import InputGrams
 from nas_bench.growth.kaiming import zero_fan_out_neurons
 from nas_bench.growth.layers import SiteError, inputs, layer
 from nas_bench.growth.losses import Loss
@@ -59,6 +60,7 @@ class Grower:
     fill: bool
     samples: Mapping[str, int] | None
     generator: torch.Generator
+    grams: InputGrams | None = None
     calibrate_young: bool = False
 
     def chosen(self, sites: list[Site], where: Where) -> list[Candidate]:
@@ -94,8 +96,9 @@ class Grower:
             self._check_size(site, site.next, Need.HIDDEN)
         seed = int(torch.randint(2**31, (), generator=self.generator))
         return measure(
-            self.model, sites, self.passes, self.loss, needs, samples=self.samples, seed=seed
-        )
+            self.model, sites, self.passes, self.loss, needs, samples=self.samples,
+            grams=self.grams, seed=seed,
+        )  # fmt: skip
 
     def _check_size(self, site: Site, name: str, needed: Need) -> None:
         """Refuse a covariance that would not fit in memory."""
@@ -160,7 +163,7 @@ class Grower:
         proposal = _padded(c.proposal, self.model, c.site)
         if self.method.searches_amplitude:
             return line_search(search, proposal)
-        change = search.contribution(proposal)
+        change = search.change(search.part(proposal))
         drop = search.seen.loss - search.loss_with(change)
         return Step(proposal, search.first_order_drop(change), drop)
 
@@ -217,6 +220,7 @@ def _event(
         filled=filled,
         gains=tuple(c.proposal.gains.tolist()),
         threshold=c.proposal.threshold,
+        draws=c.proposal.draws,
         amplitude=step.amplitude if step else None,
         scale=step.scale if step else None,
         update_amplitude=step.update_amplitude if step else None,

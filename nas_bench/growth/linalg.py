@@ -1,37 +1,99 @@
 """Decompositions of covariance matrices, invariant to the units of the features."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 GRAM_TOLERANCE = 1e-7
 ROUNDING = 1e-12
 """Features whose rms is up to this fraction of the largest one's are left over by rounding."""
+STARTS, STEPS, MARGIN = 4, 4, 10.0
+"""Of inverse iteration."""
 
 
-def whitening(covariance: Tensor, cut: float) -> Tensor:
-    """T with Tᵀ S T = I on the span of the data; it stands for S^{-1/2}, and T Tᵀ for S⁺.
+@dataclass(frozen=True)
+class InverseRoot:
+    """T with Tᵀ S T = I on the span of the data: it stands for S^{-1/2}, and T Tᵀ for S⁺.
 
-    S is equilibrated before its eigenvalues are cut, D⁻¹ S D⁻¹ = U e Uᵀ with D = diag(S)^{1/2},
-    so that the directions kept do not depend on the units of the features: T = D⁻¹ U e^{-1/2}.
-    Features that are rounding count as 0: a ReLU that is dead but for a bias of 1e-17 has an
-    activity that weights of 1e16 would make use of.
+    With D the rms of the features and R = D⁻¹ S D⁻¹: T = D⁻¹ L⁻ᵀ where R = L Lᵀ, which costs a
+    tenth, or T = D⁻¹ U e^{-1/2} where eigenvalues of R = U e Uᵀ are cut. They differ by a
+    rotation, under which gains, neurons and the law of Gaussian candidates stay the same.
+
+    Attributes:
+        scale: D⁻¹ of the features that are more than rounding, shape (r,).
+        alive: which features these are, shape (p,).
+        factor: L, shape (r, r), or None.
+        basis: U e^{-1/2}, shape (r, rank), or None.
+    """
+
+    scale: Tensor
+    alive: Tensor
+    factor: Tensor | None = None
+    basis: Tensor | None = None
+
+    @property
+    def rank(self) -> int:
+        """Of S."""
+        return len(self.scale) if self.basis is None else self.basis.shape[1]
+
+    def whitened(self, x: Tensor) -> Tensor:
+        """Tᵀ x, shape (rank, c), for x of shape (p, c)."""
+        x = self.scale[:, None] * x[self.alive]
+        if self.basis is not None:
+            return self.basis.T @ x
+        return torch.linalg.solve_triangular(self._factor, x, upper=False)
+
+    def weights(self, y: Tensor) -> Tensor:
+        """T y, shape (p, c), for y of shape (rank, c)."""
+        if self.basis is not None:
+            y = self.basis @ y
+        else:
+            y = torch.linalg.solve_triangular(self._factor.T, y, upper=True)
+        out = y.new_zeros(len(self.alive), y.shape[1])
+        out[self.alive] = self.scale[:, None] * y
+        return out
+
+    def solve(self, x: Tensor) -> Tensor:
+        """S⁺ x, shape (p, c), for x of shape (p, c)."""
+        return self.weights(self.whitened(x))
+
+    @property
+    def matrix(self) -> Tensor:
+        """T, shape (p, rank)."""
+        return self.weights(torch.eye(self.rank, dtype=self.scale.dtype, device=self.scale.device))
+
+    @property
+    def _factor(self) -> Tensor:
+        assert self.factor is not None
+        return self.factor
+
+
+def inverse_root(covariance: Tensor, cut: float) -> InverseRoot:
+    """S^{-1/2} of a covariance, independent of the units of the features.
+
+    S is equilibrated before its eigenvalues are cut, so that the directions kept do not depend on
+    the units. Features that are rounding count as 0: a ReLU that is dead but for a bias of 1e-17
+    has an activity that weights of 1e16 would make use of.
 
     Args:
         covariance: S, shape (p, p), float64.
-        cut: eigenvalues up to this fraction of the largest count as 0.
-
-    Returns:
-        Shape (p, rank S).
+        cut: eigenvalues of R up to this fraction of the largest count as 0.
     """
-    scale, alive = covariance.diagonal().sqrt(), _alive(covariance)
-    inverse = torch.where(alive, 1 / scale, 0.0)
-    R = covariance * inverse[:, None] * inverse
-    roots = _inverse_root(R, alive, cut)
-    if roots is None:
-        eigenvalues, vectors = torch.linalg.eigh(R)
-        kept = eigenvalues > cut * eigenvalues[-1:].clamp_min(0.0)
-        roots = vectors[:, kept] * eigenvalues[kept].rsqrt()
-    return inverse[:, None] * roots
+    alive = _alive(covariance)
+    scale = 1 / covariance.diagonal()[alive].sqrt()
+    R = scale[:, None] * covariance[alive][:, alive] * scale
+    L, failed = torch.linalg.cholesky_ex(R)
+    if not failed and _surely_above(R, L, cut):
+        return InverseRoot(scale, alive, factor=L)
+    eigenvalues, vectors = torch.linalg.eigh(R)
+    kept = eigenvalues > cut * eigenvalues[-1:].clamp_min(0.0)
+    return InverseRoot(scale, alive, basis=vectors[:, kept] * eigenvalues[kept].rsqrt())
+
+
+def whitening(covariance: Tensor, cut: float) -> Tensor:
+    """T as a matrix of shape (p, rank S); see `inverse_root`."""
+    return inverse_root(covariance, cut).matrix
 
 
 def ridged(covariance: Tensor, ridge: float, *, constant: bool) -> Tensor:
@@ -62,23 +124,19 @@ def _alive(covariance: Tensor) -> Tensor:
     return scale > ROUNDING * max(scale.tolist(), default=0.0)
 
 
-def _inverse_root(R: Tensor, alive: Tensor, cut: float) -> Tensor | None:
-    """L⁻ᵀ of R = L Lᵀ if surely no eigenvalue would be cut, else None.
+def _surely_above(R: Tensor, L: Tensor, cut: float) -> bool:
+    """Whether no eigenvalue of R = L Lᵀ is near the cut.
 
-    It differs from U e^{-1/2} by a rotation, under which gains, neurons and the law of Gaussian
-    candidates stay the same, and costs a tenth. The largest eigenvalue is at most ‖R‖ and the
-    smallest at least 1 / tr R⁻¹.
+    The largest is at most ‖R‖; the smallest is told, from above, by steps of inverse iteration
+    from a few fixed starts, which are right to a factor of a few: hence the margin.
     """
-    L, failed = torch.linalg.cholesky_ex(R[alive][:, alive])
-    if failed or not len(L):
-        return None
-    eye = torch.eye(len(L), dtype=L.dtype, device=L.device)
-    inverse = torch.linalg.solve_triangular(L, eye, upper=False)
-    if cut * float(R.norm() * inverse.square().sum()) >= 1:
-        return None
-    root = R.new_zeros(len(R), len(L))
-    root[alive] = inverse.T
-    return root
+    start = torch.randn(len(L), STARTS, generator=torch.Generator().manual_seed(0), dtype=L.dtype)
+    x, growth = start.to(L.device), torch.ones(())
+    for _ in range(STEPS):
+        x = x / x.norm(dim=0)
+        x = torch.cholesky_solve(x, L)
+        growth = x.norm(dim=0)
+    return MARGIN * cut * float(R.norm() * growth.max()) < 1 if len(L) else True
 
 
 def gram(x: Tensor) -> Tensor:

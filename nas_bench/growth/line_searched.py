@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from nas_bench.growth.measure import statistics_batch
-from nas_bench.growth.method import GrowthMethod, UpdateAmplitude
+from nas_bench.growth.method import GrowthMethod, LineSearch, UpdateAmplitude
 from nas_bench.growth.sites import Site
 
 
@@ -20,12 +20,14 @@ class LineSearched(GrowthMethod):
         update_amplitude: that of δW*: "search": its own line search, before the neurons'; "one":
             none, Algorithm 3 to the letter; "shared": that of the neurons.
         largest_amplitude: ε up to which is searched; the paper has 1.
+        line_search: "bracket": about seven amplitudes around the lowest loss; "grid": all 21.
         statistics_factor: c of the statistics batch, clip(c p²/P, 500, dataset) samples (D.1).
     """
 
     ridge: float = 1e-3
     update_amplitude: UpdateAmplitude = "search"
     largest_amplitude: float = 1.0
+    line_search: LineSearch = "bracket"
     statistics_factor: float = 0.01
 
     def __post_init__(self) -> None:

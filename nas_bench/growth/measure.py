@@ -9,6 +9,7 @@ from torch import nn
 from nas_bench.growth.batches import Batch, Passes
 from nas_bench.growth.capture import Quota, capture, full_precision
 from nas_bench.growth.field_sums import FieldProducts
+from nas_bench.growth.input_grams import InputGrams
 from nas_bench.growth.layers import layer, matrix
 from nas_bench.growth.losses import Loss
 from nas_bench.growth.maps import SiteMaps
@@ -39,6 +40,7 @@ def measure(
     needs: Mapping[str, Need],
     *,
     samples: Mapping[str, int] | None = None,
+    grams: InputGrams | None = None,
     seed: int = 0,
 ) -> dict[str, SiteStatistics]:
     """The statistics of all sites from one pass over the data, in eval mode.
@@ -54,6 +56,7 @@ def measure(
             made.
         samples: how many of the first samples are read at a site, by its name; all where it is
             not named.
+        grams: of earlier measurements of the same batches, whose Grams of the data are taken over.
         seed: of the random sample; statistics that are to be added need different ones.
 
     Raises:
@@ -61,6 +64,8 @@ def measure(
     """
     needs = {site.name: needs.get(site.name, Need.NOTHING) for site in sites}
     wanted = [site for site in sites if needs[site.name]]
+    grams = grams or InputGrams(())
+    needs |= {name: needs[name] & ~Need.INPUTS for name in grams.known(wanted, samples)}
     fields = {site.name: site.field(model) for site in wanted}
     goals = any(Need.GOAL in needs[site.name] for site in wanted)
     generator = torch.Generator().manual_seed(seed)
@@ -88,6 +93,7 @@ def measure(
                 break
     if wanted and not parts:
         raise ValueError("no data to measure: the batches are empty")
+    parts = {s.name: grams.completed(s, parts[s.name], stream.checksums) for s in wanted}
     nothing = Part(Sums(0))
     return {site.name: _statistics(model, site, parts.get(site.name, nothing)) for site in sites}
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 UpdateAmplitude = Literal["search", "one", "shared"]
+LineSearch = Literal["bracket", "grid"]
 SEARCH_SAMPLES = 500
 """Of the minibatch on which amplitudes are searched."""
 
@@ -55,7 +56,9 @@ class NewNeurons:
         gains: λ, shape (k,), ≥ 0 and falling; zeros where the method ranks nothing.
         weight_update: δW* of the existing weights of the next layer, shape (d, m), or None; it may
             come without neurons.
-        threshold: the gain below which a neuron was not significant, or None if not tested.
+        threshold: the gain below which a neuron was not significant, or None if not tested; at
+            least so much where `draws` of the null distribution ended early.
+        draws: how many of them were made, or None if not tested.
         dropped: how many neurons the threshold removed.
         copied: for each neuron the existing neuron whose path state (batch norm, slope) it
             copies, shape (k,), or None.
@@ -63,6 +66,8 @@ class NewNeurons:
         update_amplitude: where amplitudes are searched, that of the weight update: its own,
             applied before the neurons' is searched; "one": none; "shared": that of the neurons.
         largest_amplitude: ε up to which is searched, from 2⁻²⁰ to 16.
+        line_search: the amplitudes 2^j that are tried: "bracket": about seven around the lowest
+            loss; "grid": all of them.
     """
 
     fan_in: Tensor
@@ -70,11 +75,13 @@ class NewNeurons:
     gains: Tensor
     weight_update: Tensor | None = None
     threshold: float | None = None
+    draws: int | None = None
     dropped: int = 0
     copied: Tensor | None = None
     rescaled: float = 1.0
     update_amplitude: UpdateAmplitude = "search"
     largest_amplitude: float = 1.0
+    line_search: LineSearch = "bracket"
 
     def __len__(self) -> int:
         return len(self.fan_in)

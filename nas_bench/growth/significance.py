@@ -6,20 +6,22 @@ where it is not, and rare inputs, brought to unit variance, then look like signa
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import cast
 
 import torch
 from torch import Generator, Tensor
 
-from nas_bench.growth.linalg import ridged, whitening
+from nas_bench.growth.linalg import InverseRoot, inverse_root, ridged
 from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.growth.sums import SiteSamples
 
 DRAWS = 19
-"""The largest of so many draws is exceeded by chance once in 20 times."""
+"""The largest of so many draws is exceeded by chance once in 20 times. None is made that cannot
+change how many gains are significant."""
 MAP_SAMPLES = 500
 """Of maps, where these see the next layer's inputs often enough."""
 
@@ -29,12 +31,15 @@ class Significance:
     """How many of the leading gains are more than chance.
 
     Attributes:
-        threshold: largest gain of the null draws.
+        threshold: largest gain of the null draws that were made: at least so much, where they
+            ended early.
         significant: how many of the (tested) gains are above it.
+        draws: how many were made: fewer than `DRAWS` where nothing was left to decide.
     """
 
     threshold: float
     significant: int
+    draws: int
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,14 @@ class _Null:
         goals: v_p, or v without its mean, of a sample of the data, shape (n', …).
         cross: E[b₂ gᵀ] over the sample for goals g, shape (p, taps · d).
         fitted: what the existing weights can do of goals g, None if that is not taken away.
-        T: whitening of the inputs that are tested, shape (p, r).
+        root: whitening of the inputs that are tested.
         gains: that are tested, falling.
     """
 
     goals: Tensor
     cross: Callable[[Tensor], Tensor]
     fitted: Callable[[Tensor], Tensor] | None
-    T: Tensor
+    root: InverseRoot
     gains: Tensor
 
     def gain(self, signs: Tensor) -> float:
@@ -62,7 +67,7 @@ class _Null:
             again = v - self.fitted(v)
             lost = float(v.norm() / again.norm())  # v_p was projected once, the null goal twice
             v = again
-        gain = lost * float(torch.linalg.matrix_norm(self.T.T @ self.cross(v), 2))
+        gain = lost * float(torch.linalg.matrix_norm(self.root.whitened(self.cross(v)), 2))
         return math.inf if math.isnan(gain) else gain
 
 
@@ -82,31 +87,45 @@ def significance(
         generator: of the null draws.
         projected: whether the gains are those of v_p (else of v itself).
     """
+    tested, draws = null_gains(statistics, gains, generator, projected=projected)
+    threshold, above, made = 0.0, len(tested), 0
+    while above and made < DRAWS:
+        threshold, made = max(threshold, next(draws)), made + 1
+        above = int((tested > threshold).sum())
+    return Significance(threshold, above, made)
+
+
+def null_gains(
+    statistics: SiteStatistics, gains: Tensor, generator: Generator, *, projected: bool
+) -> tuple[Tensor, Iterator[float]]:
+    """The gains that are tested, falling, and the largest gain of one null draw after the other.
+
+    As `significance`, which needs not all of them. Without degrees of freedom they are infinite.
+    """
     if statistics.maps is not None:
         null = _on_maps(statistics, statistics.maps, gains, projected=projected)
     else:
         null = _on_rows(statistics, gains, projected=projected)
     count = len(null.goals)
     rows = null.goals[0, 0].numel() if statistics.maps is not None else statistics.positions
-    fitted = projected and rows * count <= statistics.hidden_whitening.shape[1]
+    fitted = projected and rows * count <= statistics.hidden_inverse_root.rank
     if count < 2 or fitted:  # what is left of a goal that the existing weights fit is rounding
-        return Significance(math.inf, 0)
+        return null.gains, repeat(math.inf)
     signs = torch.randint(2, (DRAWS, count), generator=generator) * 2 - 1
-    threshold = max(map(null.gain, signs)) * math.sqrt(count / statistics.count)
-    return Significance(threshold, int((null.gains > threshold).sum()))
+    return null.gains, (null.gain(draw) * math.sqrt(count / statistics.count) for draw in signs)
 
 
 def _on_rows(statistics: SiteStatistics, gains: Tensor, *, projected: bool) -> _Null:
     samples = _complete(statistics)
-    inputs, goals, fitted, T = samples.inputs, samples.goals, None, statistics.whitening
+    inputs, goals, fitted, root = samples.inputs, samples.goals, None, statistics.inverse_root
     if projected:
         fitted = _fit_rows(samples.hidden, statistics)
         goals = goals - samples.hidden @ statistics.weight_update.T
     else:
         inputs, goals = inputs - statistics.input_mean, goals - goals.mean((0, 1))
-        T, gains = _centred(statistics)
+        root, gains = _centred(statistics)
     b2 = inputs.flatten(0, 1)
-    return _Null(goals, lambda v: b2.T @ v.flatten(0, 1) / len(goals), fitted, T, gains)
+    return _Null(goals, lambda v: b2.T @ v.flatten(0, 1) / len(goals), fitted, root, gains)
 
 
 @dataclass(frozen=True)
@@ -132,41 +151,39 @@ def _fit_rows(hidden: Tensor, statistics: SiteStatistics) -> Callable[[Tensor], 
     """Least squares from rows of hidden activities, shape (n', positions, m)."""
     rows = hidden.flatten(0, 1)
     gram = ridged(rows.T @ rows, statistics.ridge, constant=statistics.next_bias)
-    root = whitening(gram, statistics.cut)
-    return lambda v: hidden @ (root @ (root.T @ (rows.T @ v.flatten(0, 1))))
+    root = inverse_root(gram, statistics.solving_cut)
+    return lambda v: hidden @ root.solve(rows.T @ v.flatten(0, 1))
 
 
-def _centred(statistics: SiteStatistics) -> tuple[Tensor, Tensor]:
+def _centred(statistics: SiteStatistics) -> tuple[InverseRoot, Tensor]:
     """Whitening and gains with the means of b₂ and v subtracted."""
     mean, rows = statistics.input_mean, statistics.positions
     whole = statistics.ridged_covariance
     covariance = whole - rows * mean[:, None] * mean
     varies = covariance.diagonal() > statistics.cut * whole.diagonal()
-    root = whitening(covariance[varies][:, varies], statistics.cut)
-    T = covariance.new_zeros(len(covariance), root.shape[1])
-    T[varies] = root
+    root = inverse_root(covariance * (varies & varies[:, None]), statistics.solving_cut)
     cross = statistics.cross_covariance - mean[:, None] * statistics.goal_sum
-    return T, torch.linalg.svdvals(T.T @ cross)
+    return root, torch.linalg.svdvals(root.whitened(cross))
 
 
 def _on_maps(
     statistics: SiteStatistics, maps: SiteMaps, gains: Tensor, *, projected: bool
 ) -> _Null:
     """Unprojected goals are centred at each position, which centres every draw."""
-    T, rows = statistics.whitening, max(1, statistics.goals[0, 0].numel())
+    root, rows = statistics.inverse_root, max(1, statistics.goals[0, 0].numel())
     if projected:
         goals = statistics.residual_goals
     else:
         goals = statistics.goals - statistics.goals.mean(0)
-        gains = torch.linalg.svdvals(T.T @ maps.cross(goals))
+        gains = torch.linalg.svdvals(root.whitened(maps.cross(goals)))
     count = min(len(maps), max(MAP_SAMPLES, 4 * statistics.next_weight.shape[1] // rows))
     few, goals = maps.some(count), replace(maps, goals=goals).some(count).goals
     fitted = _fit_maps(few, statistics) if projected else None
-    return _Null(cast("Tensor", goals), few.cross, fitted, T, gains)
+    return _Null(cast("Tensor", goals), few.cross, fitted, root, gains)
 
 
 def _fit_maps(maps: SiteMaps, statistics: SiteStatistics) -> Callable[[Tensor], Tensor]:
     """Least squares from hidden maps."""
     gram = ridged(maps.hidden_gram(), statistics.ridge, constant=statistics.next_bias)
-    root = whitening(gram, statistics.cut)
-    return lambda v: maps.fitted(maps.hidden_cross(v).T @ root @ root.T)
+    root = inverse_root(gram, statistics.solving_cut)
+    return lambda v: maps.fitted(root.solve(maps.hidden_cross(v)).T)

@@ -9,11 +9,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nas_bench.growth.linalg import ridged, whitening
+from nas_bench.growth.linalg import InverseRoot, inverse_root, ridged
 from nas_bench.growth.moments import SiteMoments
 
 FLOAT64_CUT = 1e-10
 FLOAT32_CUT = 1e-6
+RIDGE_ABOVE_ROUNDING = 1e-5
+"""A ridge that lifts every direction above the rounding of products in float32."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +58,31 @@ class SiteStatistics(SiteMoments):
         """S + ρ s̄ I, shape (p, p)."""
         return ridged(self.covariance, self.ridge, constant=self.grown_bias)
 
-    @cached_property
-    def whitening(self) -> Tensor:
-        """T with Tᵀ (S + ρ s̄ I) T = I, shape (p, rank)."""
-        return whitening(self.ridged_covariance, self.cut)
+    @property
+    def solving_cut(self) -> float:
+        """Relative cut of the eigenvalues of S + ρ s̄ I: where there is a ridge, of float64's."""
+        return FLOAT64_CUT if self.ridge >= RIDGE_ABOVE_ROUNDING else self.cut
 
     @cached_property
-    def hidden_whitening(self) -> Tensor:
-        """T₁ with T₁ᵀ (S₁ + ρ s̄₁ I) T₁ = I, shape (m, rank)."""
+    def inverse_root(self) -> InverseRoot:
+        """(S + ρ s̄ I)^{-1/2} as an operator T with Tᵀ (S + ρ s̄ I) T = I."""
+        return inverse_root(self.ridged_covariance, self.solving_cut)
+
+    @cached_property
+    def whitening(self) -> Tensor:
+        """T as a matrix, shape (p, rank), which costs p³; see `inverse_root`."""
+        return self.inverse_root.matrix
+
+    @cached_property
+    def hidden_inverse_root(self) -> InverseRoot:
+        """(S₁ + ρ s̄₁ I)^{-1/2} as an operator."""
         S1 = ridged(self.hidden_covariance, self.ridge, constant=self.next_bias)
-        return whitening(S1, self.cut)
+        return inverse_root(S1, self.solving_cut)
 
     @cached_property
     def weight_update(self) -> Tensor:
         """δW* = Mᵀ (S₁ + ρ s̄₁ I)⁺, the best update (Prop. 3.1), shape (d, m)."""
-        T = self.hidden_whitening
-        return self.hidden_goal.T @ T @ T.T
+        return self.hidden_inverse_root.solve(self.hidden_goal).T
 
     @cached_property
     def residual_cross_covariance(self) -> Tensor:

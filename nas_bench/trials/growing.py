@@ -6,15 +6,18 @@ from copy import deepcopy
 from dataclasses import asdict, replace
 
 import torch
+from torch import Generator
 
-from nas_bench.growth import GrowthEvent, Site, grow, statistics_batch
+from nas_bench.growth import GrowthEvent, Need, Site, grow, statistics_batch
+from nas_bench.growth.batches import Batch
+from nas_bench.growth.input_grams import InputGrams
 from nas_bench.growth.method import SEARCH_SAMPLES
 from nas_bench.training.evaluation import chunks
 from nas_bench.training.task import Samples
 from nas_bench.trials.agenda import Agenda
 from nas_bench.trials.messages import GrowthRecord
 from nas_bench.trials.start import Start
-from nas_bench.trials.state import State
+from nas_bench.trials.state import State, stream
 
 
 class Growing:
@@ -42,11 +45,13 @@ class Growing:
         sizes = self._statistics_samples(state, group, asked)
         samples = {name: size for name, (size, _) in sizes.items()}
         before = deepcopy((state.model, state.optimizer)) if self.budget.flops else None
+        made = dict(state.grams.made)
         widths = dict(zip((s.name for s in state.sites), state.widths, strict=True))
         events = self._attempted(state, group, asked, samples)
         cost = sum(sum(event.flops.values()) for event in events)
         if before is not None and state.spent.flops + cost > (self.budget.flops or math.inf):
             state.model, state.optimizer = before
+            state.grams.made = made
             events = [_too_expensive(event) for event in events]
         for event in events:
             state.spent.book_growth(event.flops, event.seconds)
@@ -64,8 +69,8 @@ class Growing:
     ) -> list[GrowthEvent]:
         if self.method is None:
             return []
-        batches = chunks(self._drawn(state, max(samples.values())))
-        search = self._drawn(state, SEARCH_SAMPLES)
+        batches, grams = self._statistics_batches(state, group, max(samples.values()))
+        search = self._drawn(state.growth, SEARCH_SAMPLES)
         return grow(
             state.model,
             batches,
@@ -79,6 +84,7 @@ class Growing:
             policy=self.config.optimizer_policy,
             search_batch=(search.inputs, search.targets),
             samples=samples,
+            grams=grams,
             calibrate_young=True,
             seed=int(torch.randint(2**31, (), generator=state.growth)),
         )
@@ -120,9 +126,20 @@ class Growing:
             sizes[site.name] = min(wanted, len(self.train)), wanted > len(self.train)
         return sizes
 
-    def _drawn(self, state: State, count: int) -> Samples:
+    def _statistics_batches(
+        self, state: State, group: list[Site], count: int
+    ) -> tuple[list[Batch], InputGrams | None]:
+        """Random samples; at every growth the same ones where a Gram of the data is measured."""
+        assert self.method is not None
+        reading = [site for site in group if site.name in state.grams.sites]
+        if any(Need.INPUTS in self.method.needs(site) for site in reading):
+            fixed = stream(self.config.seed, "statistics")
+            return chunks(self._drawn(fixed, count)), state.grams
+        return chunks(self._drawn(state.growth, count)), None
+
+    def _drawn(self, generator: Generator, count: int) -> Samples:
         """Random training samples, without repetition."""
-        chosen = torch.randperm(len(self.train), generator=state.growth)[:count]
+        chosen = torch.randperm(len(self.train), generator=generator)[:count]
         chosen = chosen.to(self.train.inputs.device)
         return Samples(self.train.inputs[chosen], self.train.targets[chosen])
 

@@ -82,7 +82,8 @@ class GrowthRecord:
             `added` from the method, `filled` by the harness with zero fan-out.
         status: what became of it.
         gains: λ of the neurons proposed.
-        threshold: significance threshold on λ, or None.
+        threshold: significance threshold on λ, or None; at least so much where nothing was
+            significant, since null draws end when that is known. `draws` of them were made.
         amplitude: ε* of the neurons' line search, or None if none was made.
         scale: γ, the factor that makes their step as large as the activity at ε = 1.
         predicted: first-order drop of the loss, measured: the drop on the minibatch.
@@ -123,6 +124,7 @@ class GrowthRecord:
     next_norm_before: float | None = None
     next_norm_after: float | None = None
     warning: str | None = None
+    draws: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Generator
 
+from nas_bench.growth.capture import capture
+from nas_bench.growth.input_grams import InputGrams, sites_on_data
 from nas_bench.growth.sites import set_unit_slopes, unit_slopes
 from nas_bench.training.data import DataOrder
 from nas_bench.training.optimizers import optimizer
@@ -27,6 +29,7 @@ class State:
         costs: of the network at its present size; batch_size: at this size.
         order: of the training samples.
         growth: source of all that growth draws; augmentation: of all that augmentation draws.
+        grams: of the data, where sites read it as it is.
         redraws: of the first network, because it was dead.
         spent: of the budget.
         growths: done so far; evaluations: likewise.
@@ -40,12 +43,13 @@ class State:
         self.loss = task.loss.to(start.device)
         self.model, self.redraws = first_network(start, train)
         self.optimizer = optimizer(self.recipe, self.model.parameters())
-        self.order = DataOrder(self.samples, _stream(seed, "data order"))
-        self.growth = _stream(seed, "growth")
-        self.augmentation = _stream(seed, "augmentation")
+        self.order = DataOrder(self.samples, stream(seed, "data order"))
+        self.growth = stream(seed, "growth")
+        self.augmentation = stream(seed, "augmentation")
         self.spent = Spent()
         self.sites = growing_sites(task, self.model, train)
         self.architectures = Architectures(task, train.inputs[:2])
+        self.grams = InputGrams(self._sites_on_data(train.first(2)))
         self.fit_to_size()
         self.growths, self.evaluations, self.begun = 0, 0, False
 
@@ -81,6 +85,7 @@ class State:
             "spent": asdict(self.spent),
             "counts": [self.growths, self.evaluations],
             "redraws": self.redraws,
+            "grams": self.grams.made,
         }
 
     def restore(self, values: dict[str, Any]) -> None:
@@ -96,13 +101,18 @@ class State:
         self.augmentation.set_state(values["augmentation"])
         self.spent = Spent(**values["spent"])
         self.growths, self.evaluations = values["counts"]
-        self.redraws = values.get("redraws", 0)
+        self.redraws = values["redraws"]
+        self.grams = InputGrams(self.grams.sites, values["grams"])
         self.begun = True
         self.fit_to_size()
         set_global_state(values["generators"])
 
+    def _sites_on_data(self, few: Samples) -> list[str]:
+        seen = capture(self.model, self.sites, (few.inputs, few.targets), self.loss, goals=False)
+        return sites_on_data(self.sites, seen, few.inputs)
 
-def _stream(seed: int, name: str) -> Generator:
+
+def stream(seed: int, name: str) -> Generator:
     """A generator of its own for each use of randomness in a trial."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -66,11 +66,11 @@ def mutated(mutation: Mutation) -> Iterator[None]:
 
 MUTATIONS = (
     Mutation(
-        "an amplitude is missing from the grid",
-        amplitude.Search.losses,
-        "in AMPLITUDES if",
-        "in AMPLITUDES if e != 1 and",
-        "tiny mlp",
+        "amplitudes next to the best are not tried",
+        amplitude.bracketed,
+        "in (2, 1)",
+        "in (2,)",
+        "random_growth-update-on depthwise",
     ),
     Mutation(
         "near ties take the larger amplitude",
@@ -96,14 +96,14 @@ MUTATIONS = (
     Mutation(
         "γ forgets δW*",
         amplitude.Search.scale,
-        "self.contribution(neurons,",
-        "self.contribution(replace(neurons, weight_update=None),",
+        "self.change(part,",
+        "self.change(replace(part, update=None),",
         "tiny-shared depthwise",
     ),
     Mutation(
         "neurons are searched before the update",
         amplitude.line_search,
-        "search.updated(first.neurons) if moved else search",
+        "search.updated(applied_update) if moved else search",
         "search",
         "tiny mlp",
     ),
@@ -187,8 +187,8 @@ MUTATIONS = (
     Mutation(
         "null draws are fewer",
         significance,
-        "(DRAWS, count)",
-        "(DRAWS - 12, count)",
+        "made < DRAWS",
+        "made < DRAWS - 12",
         "tiny convnet",
     ),
     Mutation(
@@ -207,7 +207,7 @@ MUTATIONS = (
     ),
     Mutation(
         "eigenvalues are not cut",
-        linalg.whitening,
+        linalg.inverse_root,
         "cut * eigenvalues[-1:]",
         "0 * eigenvalues[-1:]",
         "north_preactivation convnet",
@@ -270,9 +270,9 @@ MUTATIONS = (
     ),
     Mutation(
         "north keeps candidates along what is there",
-        NorthPreactivation._kernel,
-        "T - T @ present @ present.T",
-        "T",
+        NorthPreactivation.propose,
+        "drawn - present @ (present.T @ drawn)",
+        "drawn",
         "north_preactivation mlp",
     ),
     Mutation(
@@ -285,8 +285,8 @@ MUTATIONS = (
     Mutation(
         "tiny's gains belong to other neurons",
         Tiny.propose,
-        "root = gains[:kept].sqrt()",
-        "root = gains[:kept].flip(0).sqrt()",
+        "size = gains[:kept].sqrt()",
+        "size = gains[:kept].flip(0).sqrt()",
         "tiny-significance-off mlp",
     ),
     Mutation(

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from itertools import islice
 
 import oracles
 import torch
@@ -10,6 +11,7 @@ from growth.problems import statistics
 from torch import nn
 
 from nas_bench.growth import NewNeurons, grow
+from nas_bench.growth.significance import DRAWS, null_gains
 from nas_bench.growth.widen import new_channel_moments, widen
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.net2net import Net2Net
@@ -28,6 +30,15 @@ SEARCHED = [
     RandomGrowth(update=True), UpdateOnly(), Tiny(update=False, significance=False, ridge=0),
 ]  # fmt: skip
 PRESERVING = [GradMax(), NORTH, SILENT, Net2Net()]
+
+
+def whole_threshold(measured, method, seed=0):
+    """The largest gain of all null draws, however few a decision needs."""
+    generator = torch.Generator().manual_seed(seed)
+    nothing = measured.grown_weight.new_zeros(0)
+    statistics = measured.ridged(method.ridge)
+    _, draws = null_gains(statistics, nothing, generator, projected=method.projection)
+    return max(islice(draws, DRAWS))
 
 
 def own(stage):

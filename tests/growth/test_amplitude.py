@@ -1,6 +1,7 @@
 """Sign, scale, amplitude and prediction against explicitly widened copies of the network."""
 
 import copy
+import math
 from dataclasses import replace
 
 import oracles
@@ -8,6 +9,8 @@ import pytest
 import torch
 from growth import problems
 from growth.growing import random_neurons
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from nas_bench.growth import amplitude as engine
@@ -22,11 +25,24 @@ def search(stage):
 
 
 def searched(stage, new):
-    return engine.line_search(search(stage), new)
+    """The step by the whole grid of amplitudes."""
+    return engine.line_search(search(stage), replace(new, line_search="grid"))
+
+
+def oriented(found, new):
+    return found.oriented(found.part(new)).neurons
 
 
 def pair(new):
     return new.fan_in, new.fan_out[:, 0]
+
+
+def scale(stage, new):
+    return search(stage).scale(search(stage).part(new))
+
+
+def predicted(stage, new):
+    return search(stage).predicted_drop(search(stage).part(new))
 
 
 def stepped(stage, new, amplitude):
@@ -48,7 +64,9 @@ def test_losses_of_candidates_are_those_of_explicit_networks(name, updated):
     for amplitude in (0.0, 0.1, 3.0):
         scaled = engine.with_amplitude(new, amplitude)
         expected = loss_after(stage, new, amplitude)
-        assert found.loss_with(found.contribution(scaled)) == pytest.approx(expected, rel=1e-9)
+        assert found.loss_with(found.change(found.part(scaled))) == pytest.approx(
+            expected, rel=1e-9
+        )
 
 
 @UPDATES
@@ -58,14 +76,14 @@ def test_scale_makes_the_step_as_large_as_the_activity(name, updated):
     stage = problems.ALL[name]
     new, rows = random_neurons(stage, updated=updated), stage.rows()
     expected = oracles.step_scale(rows, *pair(new), new.weight_update)
-    assert search(stage).scale(new) == pytest.approx(expected, rel=1e-6)
+    assert scale(stage, new) == pytest.approx(expected, rel=1e-6)
 
 
 def test_scale_is_one_where_there_is_no_activity():
     stage = problems.problem(0)
     nn.init.zeros_(stage.model[2].weight)
     nn.init.zeros_(stage.model[2].bias)
-    assert search(stage).scale(random_neurons(stage, updated=False)) == 1.0
+    assert scale(stage, random_neurons(stage, updated=False)) == 1.0
 
 
 def test_scale_is_right_where_the_next_layers_activation_works_in_place():
@@ -75,7 +93,7 @@ def test_scale_is_right_where_the_next_layers_activation_works_in_place():
     new, rows = random_neurons(stage), stage.rows()
     expected = oracles.step_scale(rows, *pair(new), new.weight_update)
     found = search(replace(stage, model=model))
-    assert found.scale(new) == pytest.approx(expected, rel=1e-9)
+    assert found.scale(found.part(new)) == pytest.approx(expected, rel=1e-9)
 
 
 @UPDATES
@@ -87,7 +105,7 @@ def test_predicted_drop_of_smooth_paths_is_the_formula(name, updated):
     expected = stage.slope * oracles.predicted_drop(rows, *pair(new), None)
     nothing = (new.fan_in[:0], new.fan_out[:0, 0])
     expected += oracles.predicted_drop(rows, *nothing, new.weight_update)
-    assert search(stage).predicted_drop(new) == pytest.approx(expected, rel=1e-6, abs=1e-10)
+    assert predicted(stage, new) == pytest.approx(expected, rel=1e-6, abs=1e-10)
 
 
 @UPDATES
@@ -100,23 +118,23 @@ def test_measured_first_order_drop_is_the_predicted_one(name, updated):
     epsilon = min(1e-6, (1e-3 / reach) ** 2)
     reach = float(oracles.contribution(rows, *pair(new)).abs().max())
     measured = (loss_after(stage, new, 0.0) - loss_after(stage, new, epsilon)) / epsilon
-    predicted = search(stage).predicted_drop(new)
+    promised = predicted(stage, new)
     if name == "awkward":
-        assert measured == pytest.approx(predicted, rel=0.05)
+        assert measured == pytest.approx(promised, rel=0.05)
     else:
-        assert measured == pytest.approx(predicted, rel=2e-3, abs=1e-3 * abs(reach) * 1e-2)
+        assert measured == pytest.approx(promised, rel=2e-3, abs=1e-3 * abs(reach) * 1e-2)
 
 
 @pytest.mark.parametrize("name", problems.ALL)
 def test_signs_are_those_that_brute_force_prefers(name):
     stage = problems.ALL[name]
     new, rows = random_neurons(stage, k=6), stage.rows()
-    oriented = search(stage).oriented(new)
-    assert oriented.weight_update is new.weight_update
+    turned = oriented(search(stage), new)
+    assert turned.weight_update is new.weight_update
     for k in range(len(new)):
         sign, _ = oracles.best_sign(rows, new.fan_in[k], new.fan_out[k, 0], stage.activation)
-        torch.testing.assert_close(oriented.fan_in[k], sign * new.fan_in[k])
-        torch.testing.assert_close(oriented.fan_out[k], sign * new.fan_out[k])
+        torch.testing.assert_close(turned.fan_in[k], sign * new.fan_in[k])
+        torch.testing.assert_close(turned.fan_out[k], sign * new.fan_out[k])
 
 
 def test_signs_do_not_depend_on_those_proposed():
@@ -127,8 +145,8 @@ def test_signs_do_not_depend_on_those_proposed():
         flip = torch.tensor([1.0, -1, -1, 1, -1])[:, None].double()
         flipped = replace(new, fan_in=flip * new.fan_in, fan_out=flip[..., None] * new.fan_out)
         found = search(stage)
-        torch.testing.assert_close(found.oriented(new).fan_in, found.oriented(flipped).fan_in)
-        torch.testing.assert_close(found.oriented(new).fan_out, found.oriented(flipped).fan_out)
+        torch.testing.assert_close(oriented(found, new).fan_in, oriented(found, flipped).fan_in)
+        torch.testing.assert_close(oriented(found, new).fan_out, oriented(found, flipped).fan_out)
 
 
 def signed(stage, new, gamma):
@@ -369,7 +387,46 @@ def test_single_precision_searches_agree(name):
     assert step.measured == pytest.approx(exact.measured, rel=1e-3, abs=1e-6)
 
 
-def test_amplitudes_are_the_powers_of_two_from_16_down():
-    """ε ∈ {2^j, j = 4 … −20}; 0 is added where nothing may be added."""
-    assert sorted(engine.AMPLITUDES) == oracles.AMPLITUDES[1:]
-    assert max(engine.AMPLITUDES) == 16
+@pytest.mark.parametrize("largest", [1.0, 5.0, 16.0, 2.0**-20])
+def test_the_grid_holds_the_powers_of_two_up_to_the_largest_and_0(largest):
+    """ε ∈ {0} ∪ {2^j, j = −20 … 4}."""
+    found = search(problems.ALL["tanh"]).losses(lambda _: torch.zeros(()), largest, grid=True)
+    assert list(found) == [e for e in oracles.AMPLITUDES if e <= largest]
+
+
+@given(best=st.floats(-30, 8), top=st.integers(-20, 4), width=st.floats(0.5, 20))
+def test_bracketing_finds_the_lowest_of_losses_that_fall_and_rise(best, top, width):
+    """A parabola in the exponent below 0 near its bottom, as losses are."""
+    exponents, tried = engine.exponents_up_to(2.0**top), []
+
+    def loss(j):
+        tried.append(j)
+        return ((j - best) / width) ** 2 - 1 if j <= best else ((j - best) / width * 2) ** 2 - 1
+
+    found = engine.bracketed(loss, exponents, 1e9)
+    lowest = min(exponents, key=lambda j: (loss(j), j))
+    assert min(found, key=lambda j: (found[j], j)) == lowest
+    assert len(found) <= 10
+    assert list(found) == tried[: len(found)]
+
+
+def test_where_every_amplitude_makes_it_worse_bracketing_goes_down_to_the_smallest():
+    found = engine.bracketed(lambda j: 2.0**j, range(-20, 1), 0.0)
+    assert sorted(found) == [-20, -16, -12, -8, -4, 0]
+
+
+def test_losses_that_overflow_are_bracketed_from_below():
+    found = engine.bracketed(
+        lambda j: math.inf if j > -14 else (j + 15) ** 2 - 9, range(-20, 1), 0.0
+    )
+    assert min(found, key=lambda j: found[j]) == -15
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_by_default_amplitudes_are_bracketed(name):
+    """The same step from fewer losses, in every problem here."""
+    stage = problems.ALL[name]
+    new = random_neurons(stage)
+    step, whole = engine.line_search(search(stage), new), searched(stage, new)
+    assert (step.amplitude, step.update_amplitude) == (whole.amplitude, whole.update_amplitude)
+    assert step.measured == pytest.approx(whole.measured, rel=1e-9)

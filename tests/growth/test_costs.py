@@ -96,12 +96,12 @@ def test_parts_add_up():
     assert set(meter.seconds) == {"a", "b"}
 
 
-def test_a_line_search_reads_the_inputs_four_times_not_once_for_each_amplitude():
-    """For γ, the signs, all losses, and the prediction; then ω, and the network from there on."""
+def test_a_line_search_reads_the_inputs_once_for_all_that_it_asks():
+    """γ, the signs, all losses, and the prediction; then ω, and the network from there on."""
     n, p, m, d, k = 60, 200, 2, 2, 50
     stage = problems.problem(samples=n, sizes=(p, m, d))
-    _, (event,) = grown(stage, RandomGrowth(), neurons=k)
-    inputs, outputs = 4 * p * k, (1 + 2 + AMPLITUDES + 1) * k * d
+    _, (event,) = grown(stage, RandomGrowth(line_search="grid"), neurons=k)
+    inputs, outputs = p * k, (1 + 2 + AMPLITUDES + 1) * k * d
     passes = 2 * (p * m + m * d) + (AMPLITUDES - 1) * m * d
     assert event.flops["line_search"] == n * (inputs + outputs + passes)
 
@@ -117,21 +117,21 @@ def test_an_amplitude_costs_what_comes_from_the_next_layer_on(largest):
     n, p, m, d, k = 60, 5, 4, 3, 2
     stage = problems.problem(samples=n, sizes=(p, m, d))
     costs = [
-        grown(stage, RandomGrowth(largest_amplitude=e), neurons=k)[1][0].flops["line_search"]
+        grown(stage, RandomGrowth(largest_amplitude=e, line_search="grid"), neurons=k)[1]
         for e in (0.5, largest)
     ]
+    costs = [event.flops["line_search"] for (event,) in costs]
     more = 1 + math.log2(largest)
     assert costs[1] - costs[0] == n * more * (k * d + m * d)
 
 
 @pytest.mark.parametrize("mode", ["search", "one"])
 def test_without_neurons_only_the_update_is_searched(mode):
-    """One pass for goals; of the search, γ, the losses and the prediction."""
+    """One pass for goals; then the update once, and the losses."""
     n, p, m, d = 60, 5, 4, 3
     stage = problems.problem(samples=n, sizes=(p, m, d))
-    _, (event,) = grown(stage, UpdateOnly(update_amplitude=mode))
+    _, (event,) = grown(stage, UpdateOnly(update_amplitude=mode, line_search="grid"))
     network, update = p * m + m * d, m * d
-    losses = update + network + (AMPLITUDES - 1) * update
-    step = 2 * update + network if mode == "one" else 2 * update + losses
-    assert event.flops["line_search"] == n * (network + step)
+    losses = network if mode == "one" else network + (AMPLITUDES - 1) * update
+    assert event.flops["line_search"] == n * (network + update + losses)
     assert (event.added, event.amplitude is None) == (0, mode != "shared")

@@ -54,6 +54,11 @@ def search_of(stage):
     return engine.Search.at(stage.model, [site], batch, stage.loss)[site.name]
 
 
+def predicted_drop(stage, new):
+    found = search_of(stage)
+    return found.predicted_drop(found.part(new))
+
+
 def loss_of(model, stage):
     return oracles.loss_value(copy.deepcopy(model).eval(), stage.x, stage.y, stage.loss)
 
@@ -189,7 +194,9 @@ def test_losses_of_steps_are_those_of_explicit_branches(name, updated):
     for epsilon in (0.0, 0.1, 3.0):
         scaled = engine.with_amplitude(new, epsilon)
         expected = loss_of(problems.branched(stage, new, epsilon), stage)
-        assert found.loss_with(found.contribution(scaled)) == pytest.approx(expected, rel=1e-9)
+        assert found.loss_with(found.change(found.part(scaled))) == pytest.approx(
+            expected, rel=1e-9
+        )
 
 
 def check_first_order(stage, new):
@@ -198,7 +205,7 @@ def check_first_order(stage, new):
     def loss(epsilon):
         return loss_of(problems.branched(stage, new, epsilon), stage)
 
-    predicted = search_of(stage).predicted_drop(new)
+    predicted = predicted_drop(stage, new)
     change = fields.change(problems.branched(stage, new), stage.x)
     size = float(stage.rows.goal.norm() * change.norm()) / len(stage.x)
     measured = fields.measured_drop(loss, 1e-6)
@@ -236,14 +243,15 @@ def test_predicted_drops_of_smooth_paths_are_the_formula(name, updated):
     if updated:
         moved = fields.updated(rows, new.weight_update)
         expected += float((rows.goal * moved).sum()) / len(rows)
-    assert search_of(stage).predicted_drop(new) == pytest.approx(expected, rel=1e-6, abs=1e-10)
+    assert predicted_drop(stage, new) == pytest.approx(expected, rel=1e-6, abs=1e-10)
 
 
 @STAGES
 def test_signs_are_those_that_brute_force_prefers(name):
     stage = problems.ALL[name]
     new = problems.random_neurons(stage, k=5, updated=False)
-    oriented = search_of(stage).oriented(new)
+    found = search_of(stage)
+    oriented = found.oriented(found.part(new)).neurons
     for k in range(len(new)):
         scores = {}
         for sign in (1, -1):
@@ -273,7 +281,7 @@ def test_random_networks_widen_as_explicit_branches_and_as_searched(stage):
     new, found = problems.random_neurons(stage), search_of(stage)
     network = problems.branched(stage, new)
     torch.testing.assert_close(outputs(widened(stage, new), stage.x), outputs(network, stage.x))
-    searched = found.loss_with(found.contribution(new))
+    searched = found.loss_with(found.change(found.part(new)))
     assert searched == pytest.approx(loss_of(network, stage), rel=1e-9)
 
 

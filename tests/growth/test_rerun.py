@@ -2,13 +2,14 @@
 
 from contextlib import suppress
 
+import oracles
 import pytest
 import torch
 from growth import field_problems as problems
 from torch import nn
 from torch.nn import functional
 
-from nas_bench.growth.amplitude import AMPLITUDES, Search, with_amplitude
+from nas_bench.growth.amplitude import Search, with_amplitude
 from nas_bench.growth.capture import mean_loss
 from nas_bench.growth.rerun import Rerun
 
@@ -272,13 +273,17 @@ def test_line_searches_are_those_of_one_loss_after_the_other(name, dtype):
     new, site, stage = problems.random_neurons(stage), problems.site_of(stage), stage.cast(dtype)
     search = Search.at(stage.model, [site], (stage.x, stage.y), stage.loss)[site.name]
     before = left_behind(stage.model)
-    found = search.losses(search.contributions(new), largest=16.0)
+    part = search.part(new)
+
+    def change(amplitude):
+        return search.change(part.scaled(amplitude))
+
+    found = search.losses(change, largest=16.0, grid=True)
     assert found.pop(0.0) == search.seen.loss
-    assert list(found) == list(AMPLITUDES)
+    assert list(found) == oracles.AMPLITUDES[1:]
     assert left_behind(stage.model) == before
-    change = search.contributions(new)
-    assert found == {e: search.loss_with(change(e)) for e in AMPLITUDES}
-    exact = search.loss_with(search.contribution(with_amplitude(new, 0.5)))
+    assert found == {e: search.loss_with(change(e)) for e in found}
+    exact = search.loss_with(search.change(search.part(with_amplitude(new, 0.5))))
     assert found[0.5] == pytest.approx(exact, rel=1e-5 if dtype == torch.float32 else 1e-12)
 
 

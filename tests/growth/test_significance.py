@@ -6,11 +6,13 @@ import oracles
 import pytest
 import torch
 from growth import problems
+from growth.growing import whole_threshold
 from growth.problems import statistics
 from repetitions import at_most, examples
 from torch import nn
 
-from nas_bench.growth import sums
+from nas_bench.growth import significance, sums
+from nas_bench.growth.significance import null_gains
 from nas_bench.methods.tiny import Tiny
 
 SIMULATIONS, WIDE_SIMULATIONS = examples(120), examples(100)
@@ -35,6 +37,12 @@ def kept(stage, method, k=4, seed=0):
     needs = method.needs(problems.site_of(stage))
     generator = torch.Generator().manual_seed(seed)
     return method.propose(statistics(stage, needs=needs), k, generator)
+
+
+def threshold(stage, method, seed=0):
+    """The largest gain of all null draws, however many a decision needs."""
+    measured = statistics(stage, needs=method.needs(problems.site_of(stage)))
+    return whole_threshold(measured, method, seed)
 
 
 @pytest.mark.slow
@@ -98,10 +106,10 @@ def test_a_few_samples_tell_the_threshold_of_all(tokens, projected, monkeypatch)
     method, ratios = Tiny(projection=projected), []
     for seed in range(8):
         stage = noise(seed, tokens=tokens, projected=projected, samples=400)
-        everything = kept(stage, method, seed=seed).threshold
+        everything = threshold(stage, method, seed)
         with monkeypatch.context() as patch:
             patch.setattr(sums, "SAMPLES", 150)
-            ratios.append(kept(stage, method, seed=seed).threshold / everything)
+            ratios.append(threshold(stage, method, seed) / everything)
     assert 5 / 6 < sum(ratios) / len(ratios) < 6 / 5
 
 
@@ -119,7 +127,32 @@ def test_gains_are_held_to_those_of_goals_with_a_sign_for_each_sample(ridge):
         again = oracles.residual_goal(replace(rows, goal=goal), ridge)
         gain = torch.linalg.matrix_norm(Q.T @ oracles.flat(again), 2) / 120**0.5
         largest = max(largest, float(gain * goal.norm() / again.norm()))
-    assert kept(stage, Tiny(ridge=ridge), seed=7).threshold == pytest.approx(largest, rel=1e-6)
+    assert threshold(stage, Tiny(ridge=ridge), seed=7) == pytest.approx(largest, rel=1e-6)
+
+
+@pytest.mark.parametrize("projected", [True, False], ids=["projected", "unprojected"])
+def test_fewer_draws_decide_as_all_of_them_do(projected):
+    """Of noise, of signals that are weak or strong, and of exactly nothing."""
+    method, made = Tiny(projection=projected), []
+    for seed in range(30):
+        stage = noise(seed, projected=projected)
+        signal = 0.3 * (seed % 6) * torch.tanh(stage.x[:, :4])
+        measured = statistics(
+            replace(stage, y=stage.y + signal), needs=method.needs(problems.site_of(stage))
+        ).ridged(method.ridge)
+        gains = method.propose(measured, 4, torch.Generator()).gains
+        tested, draws = null_gains(
+            measured, gains, torch.Generator().manual_seed(seed), projected=projected
+        )
+        draws = list(draws)
+        found = significance(
+            measured, gains, torch.Generator().manual_seed(seed), projected=projected
+        )
+        assert found.significant == sum(float(gain) > max(draws) for gain in tested)
+        assert found.threshold == max(draws[: found.draws], default=0.0)
+        assert (found.draws == 19) or found.significant == 0
+        made.append(found.draws)
+    assert min(made) < 4 < max(made) == 19
 
 
 @pytest.mark.slow
@@ -133,12 +166,7 @@ def test_of_noise_with_one_variance_thresholds_are_those_of_gaussian_goals(proje
     )
     method = Tiny(projection=projected)
     measured = statistics(stage, needs=method.needs(problems.site_of(stage)))
-    drawn = torch.tensor(
-        [
-            method.propose(measured, 4, torch.Generator().manual_seed(i)).threshold
-            for i in range(40)
-        ]
-    )
+    drawn = torch.tensor([whole_threshold(measured, method, seed) for seed in range(40)])
     assert float(drawn.mean()) == pytest.approx(float(direct.mean()), rel=0.1)
     assert float(drawn.std()) == pytest.approx(float(direct.std()), rel=0.6)
 

@@ -20,6 +20,7 @@ from nas_bench.training.task import Samples, Task
 from nas_bench.trials.config import Budget, Schedule
 from nas_bench.trials.messages import GrowthRecord
 from nas_bench.trials.pause import Pause
+from nas_bench.trials.state import stream
 
 NEURONS, SEARCH_SAMPLES = 3, 500
 P, OUTPUTS, REJECTED = 11, 4, 9
@@ -87,12 +88,14 @@ class Definition:
         charge: what an event costs.
         search: of their amplitudes, None if there is none.
         samples: of the statistics batch, of a network's present and proposed width.
+        covariance: whether it reads S: of the data itself, it has the same batch at every growth.
     """
 
     propose: Any
     charge: Any
     search: Any = None
     samples: Any = None
+    covariance: bool = False
 
 
 def definitions(events: ModuleType, charges: ModuleType) -> dict[str, Definition]:
@@ -100,21 +103,22 @@ def definitions(events: ModuleType, charges: ModuleType) -> dict[str, Definition
 
     def searched(propose, charge, mode: str | None = None, largest: float = 1.0) -> Definition:
         search = partial(events.searched, update_amplitude=mode or "search", largest=largest)
-        charge = charges.searched(charge, update_amplitude=mode, largest=largest)
-        return Definition(propose, charge, search)
+        return Definition(propose, charges.searched(charge, update_amplitude=mode), search)
 
-    tiny, random = events.tiny, events.random_growth
+    def tiny(charge=charges.tiny, mode: str | None = None, largest: float = 1.0, **options):
+        own = searched(events.tiny(**options), charge, mode, largest)
+        return replace(own, covariance=True)
+
+    random = events.random_growth
     return {
-        "tiny": searched(tiny(), charges.tiny, "search"),
-        "tiny[update_amplitude=one]": searched(tiny(), charges.tiny, "one"),
-        "tiny[update_amplitude=shared,largest_amplitude=16]": searched(
-            tiny(), charges.tiny, "shared", 16
+        "tiny": tiny(mode="search"),
+        "tiny[update_amplitude=one]": tiny(mode="one"),
+        "tiny[update_amplitude=shared,largest_amplitude=16]": tiny(mode="shared", largest=16),
+        "tiny[ridge=0,significance=false]": tiny(
+            partial(charges.tiny, tested=False), "search", ridge=0, tested=False
         ),
-        "tiny[ridge=0,significance=false]": searched(
-            tiny(ridge=0, tested=False), partial(charges.tiny, tested=False), "search"
-        ),
-        "tiny[update=false]": searched(tiny(update=False), charges.tiny),
-        "tiny[projection=false]": searched(tiny(projected=False), charges.tiny_unprojected),
+        "tiny[update=false]": tiny(update=False),
+        "tiny[projection=false]": tiny(charges.tiny_unprojected, projected=False),
         "update_only[largest_amplitude=4]": searched(
             events.update_only(), charges.with_update, "search", 4
         ),
@@ -162,15 +166,24 @@ def growth(method: str, task: Task, step: int, **changes: Any) -> Growth:
     raise AssertionError(f"no growth at step {step}")
 
 
-def scene_of(growth: Growth, samples: int) -> events.Scene:
-    """What that growth saw: samples and seeds are drawn from the trial's stream of growth."""
+def scene_of(growth: Growth, samples: int, fixed: Generator | None) -> events.Scene:
+    """What that growth saw: samples and seeds are drawn from the trial's stream of growth.
+
+    Args:
+        growth: of the site.
+        samples: of the statistics batch.
+        fixed: stream of this batch, where it is the same at every growth.
+    """
     state = growth.state
     model = growth.task.network(state["widths"])
     model.load_state_dict(state["model"])
     train = trial(None, growth.task).data.train
     stream = Generator()
     stream.set_state(state["growth"])
-    drawn = [torch.randperm(len(train), generator=stream)[:n] for n in (samples, SEARCH_SAMPLES)]
+    drawn = [
+        torch.randperm(len(train), generator=generator)[:n]
+        for n, generator in ((samples, fixed or stream), (SEARCH_SAMPLES, stream))
+    ]
     statistics, search = ((train.inputs[i], train.targets[i]) for i in drawn)
     seed = int(torch.randint(2**31, (), generator=stream))
     return events.scene_of(model, statistics, search, nn.MSELoss(), seed)
@@ -209,7 +222,7 @@ def test_where_a_width_must_grow_silent_neurons_fill_it_up(method):
     """The random neuron here is rejected: no amplitude lowers the loss."""
     schedule = Schedule(where="each", every=30, unit="steps", growths=2)
     found = growth(method, Chance(), 60, kind="same_target", schedule=schedule, seed=REJECTED)
-    assert_defined(found, METHODS[method], asked=1, filled=1)
+    assert_defined(found, METHODS[method], asked=1, filled=1, seed=REJECTED)
 
 
 @pytest.mark.slow
@@ -225,12 +238,13 @@ def test_an_event_warns_of_weights_that_grow_more_than_fivefold(method):
 
 
 def assert_defined(
-    found: Growth, method: Definition, asked: int = NEURONS, filled: int = 0
+    found: Growth, method: Definition, asked: int = NEURONS, filled: int = 0, seed: int = 0
 ) -> None:
     """Everything that is told of an event, and its network, is what the definition says."""
     record, h = found.record, found.state["widths"][0]
     samples = method.samples(h, asked) if method.samples else 500
-    scene = scene_of(found, samples)
+    fixed = stream(seed, "statistics") if method.covariance else None
+    scene = scene_of(found, samples, fixed)
     proposed = event = method.propose(scene, asked)
     if method.search:
         event = method.search(scene, proposed)
@@ -251,7 +265,8 @@ def assert_defined(
     assert (record.warning is None) == (after <= 5 * before)
     sizes = charges.Sizes(
         n=samples, s=SEARCH_SAMPLES, f=P - 1, h=h, d=OUTPUTS, k=k, left=left,
-        moved=bool(event.update_amplitude),
+        moved=bool(event.update_amplitude), draws=proposed.draws or 0, tried=event.tried,
+        update_tried=event.update_tried, known=bool(found.state["grams"]),
     )  # fmt: skip
     widening = {"widening": 0} if left + filled or event.update is not None else {}
     assert record.flops == method.charge(sizes) | widening
@@ -268,6 +283,7 @@ def told(record: GrowthRecord, proposed: Any, event: Any) -> None:
     assert known(*found) == pytest.approx(expected, rel=1e-3)
     drops = [event.predicted, event.measured]
     assert [record.predicted, record.measured] == pytest.approx(drops, rel=1e-3, abs=1e-6)
+    assert record.draws == proposed.draws
     assert record.gains == pytest.approx(proposed.gains.tolist(), rel=1e-3)
 
 
