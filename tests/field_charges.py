@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from field_events import SAMPLED, Event, Scene
-from growth_charges import Charge, eigh, eigvalsh, root, svd, svdvals, triangular
+from growth_charges import Charge, eigh, eigvalsh, norm, root, svd, svdvals, triangular
 from torch import Tensor, nn
 
 RANKED_ROWS, BLOCK = 20_000, 64
@@ -130,8 +130,8 @@ class Sizes:
 
     @property
     def cross(self) -> int:
-        """N of a sample: every tap at all positions, or behind a flatten at its own."""
-        return (1 if self.flat else self.r) * (self.f + 1) * self.wide
+        """N of a sample: at all positions of the next layer every tap, or one behind a flatten."""
+        return (1 if self.flat else self.q) * (self.f + 1) * self.wide
 
     @property
     def flat(self) -> bool:
@@ -142,7 +142,7 @@ class Sizes:
     def goals(self) -> int:
         """A pass with goals (which ends at a), E vvᵀ, and Σ v at every tap from one product."""
         passes = self.n * (self.forward + self.after)
-        constant = 0 if self.flat else self.r * self.wide
+        constant = 0 if self.flat else self.q * self.wide
         return passes + self.n * self.q * self.d**2 + constant
 
     @property
@@ -254,8 +254,8 @@ def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
     sums = gram(s.f + 1, s.n * s.r) + gram(s.e + 1, s.n * s.q) + s.n * s.hidden_goal
     few = s.sampled
     fit = gram(s.e + 1, few * s.q) + root(s.m)
-    again = few * (s.hidden_goal + s.fitted + s.cross) + 2 * triangular(s.m, s.d)
-    draw = again + s.whitened + svdvals(s.p, s.wide)
+    again = few * (2 * s.fitted + s.cross) + 2 * triangular(s.m, s.d)
+    draw = again + s.whitened + norm(s.p, s.wide)
     N = s.best_update + s.n * (s.fitted + s.cross) + root(s.p) + s.whitened
     neurons = triangular(s.p, s.k) + s.rescaling
     return {
@@ -269,8 +269,8 @@ def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
 
 def tiny_unprojected(s: Sizes) -> dict[str, float]:
     """S and goals; Ñ, its SVD and another of what is centred, t*, and draws."""
-    spectrum = s.whitened + svdvals(s.p, s.wide)
-    tested = s.n * s.cross + spectrum + s.draws * (s.sampled * s.cross + spectrum)
+    draw = s.sampled * s.cross + s.whitened + norm(s.p, s.wide)
+    tested = s.n * s.cross + s.whitened + svdvals(s.p, s.wide) + s.draws * draw
     neurons = triangular(s.p, s.k) + s.rescaling
     N = root(s.p) + s.n * s.cross + s.whitened + leading(s.p, s.wide, s.found)
     return {

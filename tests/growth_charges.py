@@ -33,6 +33,12 @@ def svdvals(m: int, n: int) -> float:
     return (2 * m * n**2 + 2 * n**3) / 2
 
 
+def norm(m: int, n: int) -> float:
+    """The largest singular value, from the smaller Gram matrix."""
+    m, n = max(m, n), min(m, n)
+    return m * n**2 + eigvalsh(n)
+
+
 def root(n: int) -> float:
     """Cholesky factor of a covariance, and four steps of inverse iteration from four starts."""
     return (n**3 // 3) / 2 + 16 * n**2
@@ -147,7 +153,7 @@ def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
     p, m = s.f + 1, s.h + 1
     sums = s.n * (s.f**2 * (not s.known) + s.h**2 + s.f * s.h)
     again = 2 * s.n * m * s.d + 2 * triangular(m, s.d)
-    draw = again + s.n * p * s.d + triangular(p, s.d) + svdvals(p, s.d)
+    draw = again + s.n * p * s.d + triangular(p, s.d) + norm(p, s.d)
     null = s.n * (m * s.d + m**2) + root(m) + s.draws * draw
     N = s.best_update + p * m * s.d + root(p) + triangular(p, s.d)
     return {
@@ -159,8 +165,9 @@ def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
 def tiny_unprojected(s: Sizes) -> dict[str, float]:
     """S and the goals; the SVD, another of what is centred, and the null draws."""
     p, f = s.f + 1, s.f
-    spectrum = triangular(f, s.d) + svdvals(f, s.d)
-    tested = root(f) + spectrum + s.draws * (s.n * p * s.d + spectrum)
+    spectrum = triangular(f, s.d)
+    draw = s.n * p * s.d + spectrum + norm(f, s.d)
+    tested = root(f) + spectrum + svdvals(f, s.d) + s.draws * draw
     N = root(p) + triangular(p, s.d)
     return {
         "statistics": s.n * f**2 * (not s.known) + s.goals,

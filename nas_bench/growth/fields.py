@@ -123,6 +123,26 @@ class Kernel:
         x = functional.pad(x, (left, right, top, bottom))
         return functional.conv2d(x, kernel, bias, self.stride, 0, self.dilation)
 
+    def weight_gradient(self, x: Tensor, gradient: Tensor) -> Tensor:
+        """Σ over samples and positions q of x read by each tap of q, times a gradient at q.
+
+        Args:
+            x: shape (n, C, H, W).
+            gradient: shape (n, d, H', W').
+
+        Returns:
+            Shape (d, C, taps).
+        """
+        top, bottom, left, right = self.padding
+        if top != bottom or left != right:
+            x, top, left = functional.pad(x, (left, right, top, bottom)), 0, 0
+        weight = x.new_empty(gradient.shape[1], x.shape[1], *self.size)
+        _, summed, _ = torch.ops.aten.convolution_backward(
+            gradient, x, weight, None, self.stride, (top, left), self.dilation, False, (0, 0), 1,
+            (False, True, False),
+        )  # fmt: skip
+        return summed.flatten(2)
+
     def centre(self) -> MapFunction:
         """The convolution whose kernel is 1 at index (k − 1)//2 and 0 elsewhere."""
         i, j = ((k - 1) // 2 for k in self.size)
@@ -214,8 +234,9 @@ class Field:
         if self.next == Kernel(self.size):  # every tap reads one position, as behind a flatten
             product = torch.einsum("pnr,nd->prd", carried.flatten(2), goals.flatten(1))
             return product.flatten(1)
-        spread = self.next.spread(goals, *self.size)
-        return carried.flatten(1) @ spread.flatten(2).flatten(0, 1).T
+        return (
+            self.next.weight_gradient(carried.transpose(0, 1), goals).permute(1, 2, 0).flatten(1)
+        )
 
     def linear_change(self, x: Tensor, fan_in: Tensor, fan_out: Tensor) -> Tensor:
         """v_new = Σ_k ω_k α_kᵀ ū, linear in both weights.

@@ -181,6 +181,12 @@ def leading_directions(matrix: Tensor, tolerance: float) -> tuple[Tensor, Tensor
     return U[:, kept], s[kept], matrix.T @ U[:, kept] / s[kept]
 
 
+def spectral_norm(matrix: Tensor) -> float:
+    """The largest singular value, from the smaller Gram matrix."""
+    smaller = matrix if len(matrix) <= matrix.shape[1] else matrix.T
+    return float(torch.linalg.eigvalsh(smaller @ smaller.T)[-1].clamp_min(0).sqrt())
+
+
 def _spread(
     rows: Tensor, columns: Tensor, triples: tuple[Tensor, Tensor, Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """The maps of a batch at a convolutional site, kept so that nothing of size (taps, p, m) is."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,6 +9,9 @@ from torch import Tensor
 
 from nas_bench.growth.fields import Field, chunks, total
 from nas_bench.growth.linalg import gram, trimmed
+
+KEPT_ENTRIES = 2**26
+"""Of carried patches, at most so many are kept for several products."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,24 @@ class SiteMaps:
 
     def cross(self, goals: Tensor) -> Tensor:
         """E Σ_q ū(q, o) g(q)ᵀ for goals g in place of v, shape (p, taps · d), float64."""
-        field, parts = self.field, []
-        for part in chunks(field.grown, self.inputs):
-            carried, _ = field.carried(field.grown.patches(self.inputs[part]))
-            parts.append(field.cross(carried, goals[part]))
+        return self._crossed(self._carried(), goals)
+
+    def crossing(self) -> Callable[[Tensor], Tensor]:
+        """`cross` as a function, with ū made once if it is not too large."""
+        features = self.inputs.shape[1] * self.field.grown.taps + 1
+        if features * math.prod(self.field.size) * len(self) > KEPT_ENTRIES:
+            return self.cross
+        kept = [(part, _samples_first(carried)) for part, carried in self._carried()]
+        return lambda goals: self._crossed(kept, goals)
+
+    def _carried(self) -> Iterator[tuple[slice, Tensor]]:
+        """ū of some samples after the other."""
+        for part in chunks(self.field.grown, self.inputs):
+            carried, _ = self.field.carried(self.field.grown.patches(self.inputs[part]))
+            yield part, carried
+
+    def _crossed(self, carried: Iterable[tuple[slice, Tensor]], goals: Tensor) -> Tensor:
+        parts = [self.field.cross(patches, goals[part]) for part, patches in carried]
         return trimmed(total(parts) / len(self), self.grown_bias)
 
     def tap_gram(self) -> Tensor:
@@ -83,11 +101,10 @@ class SiteMaps:
 
     def hidden_cross(self, goals: Tensor) -> Tensor:
         """E Σ_q b₁(q) g(q)ᵀ for goals g in place of v, shape (m, d), float64."""
-        parts = []
-        for part in chunks(self.field.next, self.hidden):
-            patches = self.field.next.patches(self.hidden[part]).flatten(1)
-            parts.append(patches @ goals[part].transpose(0, 1).flatten(1).T)
-        return trimmed(total(parts) / len(self), self.next_bias)
+        product = self.field.next.weight_gradient(self.hidden, goals).flatten(1)
+        if self.next_bias:
+            product = torch.cat((product, goals.sum((0, 2, 3))[:, None]), 1)
+        return product.T.double() / len(self)
 
     def hidden_gram(self) -> Tensor:
         """E Σ_q b₁(q) b₁(q)ᵀ, shape (m, m), float64."""
@@ -106,3 +123,8 @@ class SiteMaps:
         """v_new = Σ_k ω_k α_kᵀ ū, shape of the goals."""
         weights = fan_in.to(self.inputs), fan_out.to(self.inputs)
         return self.field.linear_change(self.inputs, *weights)
+
+
+def _samples_first(carried: Tensor) -> Tensor:
+    """The same, of shape (p, n, H, W), in the order in memory that convolutions read."""
+    return carried.transpose(0, 1).contiguous().transpose(0, 1)

@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Generator, Tensor
 
-from nas_bench.growth.linalg import InverseRoot, inverse_root, ridged
+from nas_bench.growth.linalg import InverseRoot, inverse_root, ridged, spectral_norm
 from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.growth.sums import SiteSamples
@@ -67,7 +67,7 @@ class _Null:
             again = v - self.fitted(v)
             lost = float(v.norm() / again.norm())  # v_p was projected once, the null goal twice
             v = again
-        gain = lost * float(torch.linalg.matrix_norm(self.root.whitened(self.cross(v)), 2))
+        gain = lost * spectral_norm(self.root.whitened(self.cross(v)))
         return math.inf if math.isnan(gain) else gain
 
 
@@ -179,7 +179,7 @@ def _on_maps(
     count = min(len(maps), max(MAP_SAMPLES, 4 * statistics.next_weight.shape[1] // rows))
     few, goals = maps.some(count), replace(maps, goals=goals).some(count).goals
     fitted = _fit_maps(few, statistics) if projected else None
-    return _Null(cast("Tensor", goals), few.cross, fitted, root, gains)
+    return _Null(cast("Tensor", goals), few.crossing(), fitted, root, gains)
 
 
 def _fit_maps(maps: SiteMaps, statistics: SiteStatistics) -> Callable[[Tensor], Tensor]:
