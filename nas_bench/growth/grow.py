@@ -16,10 +16,19 @@ from nas_bench.growth.layers import SiteError
 from nas_bench.growth.losses import Loss
 from nas_bench.growth.method import SEARCH_SAMPLES, GrowthMethod
 from nas_bench.growth.obstacles import check_sites, frozen_reason
-from nas_bench.growth.optimizer import Policy, check
-from nas_bench.growth.preflight import check_context, check_pass
+from nas_bench.growth.optimizer import POLICIES, Policy, check, check_trained
+from nas_bench.growth.preflight import (
+    check_choice,
+    check_context,
+    check_kinds,
+    check_names,
+    check_numbers,
+    check_pass,
+    few,
+)
 from nas_bench.growth.sites import Site, arrange_slopes
 from nas_bench.growth.tracing import survey
+from nas_bench.growth.width_reads import check_widths
 
 
 @torch.no_grad()
@@ -75,27 +84,35 @@ def grow(
         One event for each site considered.
 
     Raises:
+        TypeError: if an argument is of another type.
         SiteError: if the model cannot be traced, or a site cannot grow by this method.
-        ValueError: if where is none of these, the data is empty, not finite or changes between
-            passes, the model is not the same in every pass, the loss is no mean, a proposal is
-            malformed, or parameters are of half precision.
+        ValueError: if an argument has no such value, the data is empty, not finite or changes
+            between passes, the model is not the same in every pass, the loss is no mean, a
+            proposal is malformed, the optimiser trains half of a layer, or parameters are of half
+            or mixed precision.
     """
-    if where not in get_args(Where):
-        raise ValueError(f"where is {where!r}, expected one of {', '.join(get_args(Where))}")
+    check_kinds(
+        {
+            "model": model, "batches": batches, "loss": loss, "method": method, "fill": fill,
+            "optimizer": optimizer, "calibrate_young": calibrate_young,
+        }
+    )  # fmt: skip
+    check_choice("where", where, get_args(Where))
+    check_choice("policy", policy, POLICIES)
+    check_numbers(neurons, samples, seed)
     check_context(model, optimizer)
     device = next(model.parameters()).device
     passes = Passes(batches, device)
     search_batch = search_batch or first(batches, SEARCH_SAMPLES)
     search_batch = on(device, checked(search_batch, "the search batch"))
-    sites = _checked(sites) if sites is not None else _found(model, search_batch[0][:2])
+    sites = _checked(model, sites) if sites is not None else _found(model, search_batch[0][:2])
     asked = neurons if isinstance(neurons, Mapping) else {s.name: neurons for s in sites}
-    if unknown := set(asked) - {site.name for site in sites}:
-        raise ValueError(
-            f"no site {', '.join(sorted(unknown))}; sites: {', '.join(s.name for s in sites)}"
-        )
+    check_names("neurons", asked, sites)
+    check_names("samples", samples or {}, sites)
     sites = [site for site in sites if asked.get(site.name, 0) > 0]
     if optimizer is not None:
         check(optimizer, policy)
+        check_trained(optimizer, model, sites)
     generator = torch.Generator().manual_seed(_drawn() if seed is None else seed)
     grower = Grower(
         model, passes, loss, method, asked, search_batch, fill, samples, generator,
@@ -106,7 +123,8 @@ def grow(
     check_sites(model, sites)
     with full_precision(model):
         if sites:
-            check_pass(model, sites, search_batch, loss)
+            check_pass(model, sites, search_batch, loss, batches)
+            check_widths(model, sites, few(search_batch)[0])
         if method.zero_fan_in:
             arrange_slopes(model, sites)
         for group in groups:
@@ -126,10 +144,19 @@ def _found(model: nn.Module, example: Tensor) -> Sequence[Site]:
     return sites
 
 
-def _checked(sites: Sequence[Site]) -> Sequence[Site]:
-    """Sites in network order, as what is padded for whom depends on it."""
-    grown: set[str] = set()
+def _checked(model: nn.Module, sites: Sequence[Site]) -> Sequence[Site]:
+    """Sites of this model in network order, as what is padded for whom depends on it."""
+    check_kinds({"sites": sites})
+    modules, grown = dict(model.named_modules()), set[str]()
     for site in sites:
+        check_kinds({"an element of sites": site})
+        if missing := [name for name in site.modules if name not in modules]:
+            raise SiteError(
+                f"site {site.name} is of another model, this one has no module {missing[0]}: take "
+                "those that find_sites finds in it"
+            )
+        if site.grown in grown:
+            raise SiteError(f"site {site.name} is given twice")
         if site.next in grown:
             raise SiteError(f"{site.grown} comes before {site.next} in the network, not after it")
         grown.add(site.grown)

@@ -1,4 +1,4 @@
-"""What keeps a module that could grow from growing: hooks, pruning, frozen weights."""
+"""What keeps a site that could grow from growing: hooks, pruning, frozen weights."""
 
 from collections.abc import Iterable
 
@@ -13,12 +13,36 @@ def obstacle(module: nn.Module) -> str | None:
     for key in ("weight", "bias"):
         if getattr(module, key, None) is not None and key not in module._parameters:
             return f"has a parametrised {key} (or a pruned one), which cannot be widened"
-    if module._forward_hooks or module._forward_pre_hooks:
-        return "has forward hooks, which growth does not follow: remove them before"
+    if reason := _hooks(module):
+        return reason
     for key, parameter in module.named_parameters(recurse=False):
         if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
             return f"has hooks on its {key}, which a wider one would lose: remove them before"
     return None
+
+
+def _hooks(module: nn.Module) -> str | None:
+    if module._forward_hooks or module._forward_pre_hooks:
+        return "has forward hooks, which growth does not follow: remove them before"
+    return None
+
+
+def hooked_part(model: nn.Module, site: Site) -> str | None:
+    """Why a module around a part of a site, but not around all of it, keeps it from growing.
+
+    What its hooks change lies between the grown and the next layer.
+    """
+    around = [_around(name) for name in site.modules]
+    for name in sorted(set().union(*around) - set.intersection(*around)):
+        if reason := _hooks(model.get_submodule(name)):
+            return f"{name} {reason}"
+    return None
+
+
+def _around(name: str) -> set[str]:
+    """The modules that a module is part of, by qualified name."""
+    parts = name.split(".")[:-1]
+    return {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
 
 
 def frozen_reason(model: nn.Module, site: Site) -> str | None:
@@ -40,9 +64,8 @@ def check_sites(model: nn.Module, sites: Iterable[Site]) -> None:
         SiteError: with the reason.
     """
     for site in sites:
-        path = [step.module for step in site.path if step.module]
-        for name in (site.grown, site.next, *path):
+        for name in site.modules:
             if reason := obstacle(model.get_submodule(name)):
                 raise SiteError(f"site {site.name} cannot grow: {name} {reason}")
-        if reason := frozen_reason(model, site):
+        if reason := hooked_part(model, site) or frozen_reason(model, site):
             raise SiteError(f"site {site.name} cannot grow: {reason}")

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -43,9 +44,10 @@ def module_step(name: str, module: nn.Module, shape: Sequence[int]) -> Operation
     if reason := obstacle(module):
         raise SiteError(f"{label} in the path {reason}")
     if isinstance(module, IDENTITY_MODULES):
-        return Operation("identity", label)
+        return Operation("identity", label, module=name)
     if isinstance(module, nn.Flatten):
-        return flatten_step(label, shape, module.start_dim, module.end_dim)
+        step = flatten_step(label, shape, module.start_dim, module.end_dim)
+        return replace(step, module=name)
     if isinstance(module, _BatchNorm):
         return _batch_norm(name, label, module, shape)
     if isinstance(module, COUPLING):

@@ -1,13 +1,15 @@
 """What becomes of the optimiser's state when growth replaces parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import LBFGS, SGD, Adam, AdamW, Optimizer
 
+from nas_bench.growth.sites import Site
 from nas_bench.growth.widen import Replacement
+from nas_bench.text import counted
 
 Policy = Literal["transplant", "zeros", "reset"]
 POLICIES: tuple[Policy, ...] = ("transplant", "zeros", "reset")
@@ -70,6 +72,29 @@ def check(optimizer: Optimizer, policy: Policy) -> None:
                     f"a parameter of shape {tuple(parameter.shape)}, which cannot be "
                     'transplanted; use the policy "reset"'
                 )
+
+
+def check_trained(optimizer: Optimizer, model: nn.Module, sites: Iterable[Site]) -> None:
+    """Refuse an optimiser that would train only a part of what growth replaces.
+
+    Raises:
+        ValueError: if it holds half of a layer's parameters, or not those of a layer but others
+            that are not the model's, as after the layer was replaced.
+    """
+    held = [p for group in optimizer.param_groups for p in group["params"]]
+    ids, own = set(map(id, held)), {id(p) for p in model.parameters()}
+    foreign = sum(id(p) not in own for p in held)
+    for name in dict.fromkeys(name for site in sites for name in site.modules):
+        keys = dict(model.get_submodule(name).named_parameters(recurse=False))
+        missing = [f"{name}.{key}" for key, p in keys.items() if id(p) not in ids]
+        if missing and (foreign or len(missing) < len(keys)):
+            rest = " but only the rest of its layer"
+            others = f" and holds {counted(foreign, 'tensor')} that the model does not have"
+            raise ValueError(
+                f"the optimiser, {type(optimizer).__name__}, does not train "
+                f"{' and '.join(missing)}{others if foreign else rest}: build it anew from "
+                "model.parameters()"
+            )
 
 
 def _exchange(optimizer: Optimizer, replacement: Replacement) -> None:

@@ -102,6 +102,8 @@ class Operation:
 
     def apply(self, model: nn.Module, z: Tensor, copied: Tensor | None = None) -> Tensor:
         """What becomes of new channels z; those that copy others share their parameters."""
+        if self.kind == "identity":
+            return z
         if self.kind == "flatten":
             return z.flatten(1)
         if self.kind == "batch norm":

@@ -1,8 +1,9 @@
 """What is refused before anything is measured: where growth would go wrong without a word."""
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -10,15 +11,101 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_leaves
+from torch.utils.data import DataLoader
 
 from nas_bench.growth.batches import Batch, some
 from nas_bench.growth.losses import Loss, check_mean
+from nas_bench.growth.method import GrowthMethod
 from nas_bench.growth.sites import Site, evaluating, randomness_kept
 
 SAMPLES = 64
 """About as many of the minibatch, spread over it, are what model and loss are tried on."""
 DIFFERENCE = 1e-3
 """Between two passes, of their size: what rounding in another order never makes."""
+
+
+_KINDS: dict[str, tuple[Any, str]] = {
+    "model": (nn.Module, "an nn.Module"),
+    "batches": (Iterable, "batches of (inputs, targets), such as a list or a DataLoader"),
+    "loss": (Callable, "a function of (outputs, targets), such as nn.CrossEntropyLoss()"),
+    "method": (GrowthMethod, "a growth method, such as Tiny()"),
+    "fill": (bool, "True or False"),
+    "calibrate_young": (bool, "True or False"),
+    "optimizer": (Optimizer | None, "one torch.optim.Optimizer, or None"),
+    "sites": (list | tuple, "a list of sites, as find_sites(model, example) returns it"),
+    "an element of sites": (Site, "a site, as find_sites(model, example) returns them"),
+}
+"""What the arguments of `grow` are."""
+
+
+def check_kinds(arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments of another kind.
+
+    Args:
+        arguments: by name.
+
+    Raises:
+        TypeError: if one is not what it should be.
+    """
+    for name, value in arguments.items():
+        kind, expected = _KINDS[name]
+        if not isinstance(value, kind) or isinstance(value, type):
+            raise TypeError(f"{name} is {_spelled(value)}, expected {expected}")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Refuse what is none of the choices.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
+
+
+def check_numbers(neurons: Any, samples: Any, seed: Any) -> None:
+    """Refuse numbers of neurons and samples, and a seed, that are none.
+
+    Raises:
+        TypeError: if one is not a whole number (or, by names of sites, whole numbers).
+        ValueError: if one is too small or too large.
+    """
+    _check_counts("neurons", neurons if isinstance(neurons, Mapping) else {"": neurons}, 0)
+    if samples is not None and not isinstance(samples, Mapping):
+        raise TypeError(
+            f"samples is {_spelled(samples)}, expected numbers by names of sites, such as "
+            "{'0': 500}, or None"
+        )
+    _check_counts("samples", samples or {}, 1)
+    if seed is not None:
+        _check_counts("seed", {"": seed}, 0)
+
+
+def _check_counts(name: str, counts: Mapping[Any, Any], least: int) -> None:
+    for site, count in counts.items():
+        what = f"{name} of site {site}" if site else name
+        if not isinstance(count, Integral) or isinstance(count, bool):
+            raise TypeError(f"{what} is {_spelled(count)}, expected a whole number")
+        if not least <= int(count) < 2**63:
+            raise ValueError(f"{what} is {count}, expected at least {least} and less than 2**63")
+
+
+def check_names(name: str, given: Iterable[str], sites: Sequence[Site]) -> None:
+    """Refuse names of sites that are none.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    known = [site.name for site in sites]
+    if unknown := sorted(str(site) for site in given if site not in known):
+        raise ValueError(f"{name}: no site {', '.join(unknown)}; sites: {', '.join(known)}")
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}, not an instance"
+    short = isinstance(value, (str, int, float)) or value is None
+    return repr(value)[:80] if short else f"a {type(value).__name__}"
 
 
 def check_context(model: nn.Module, optimizer: Optimizer | None) -> None:
@@ -57,7 +144,14 @@ def _wrappers() -> list[DistributedDataParallel]:
     return [x for x in gc.get_objects() if issubclass(type(x), DistributedDataParallel)]
 
 
-def check_pass(model: nn.Module, sites: Iterable[Site], batch: Batch, loss: Loss) -> None:
+def few(batch: Batch) -> Batch:
+    """A few samples of a batch, spread over it."""
+    return some(batch, slice(None, None, max(1, len(batch[0]) // SAMPLES)))
+
+
+def check_pass(
+    model: nn.Module, sites: Iterable[Site], batch: Batch, loss: Loss, batches: Iterable[Batch]
+) -> None:
     """Refuse a model that is not the same twice, and a loss that is no mean over samples.
 
     Args:
@@ -65,31 +159,42 @@ def check_pass(model: nn.Module, sites: Iterable[Site], batch: Batch, loss: Loss
         sites: that are to grow.
         batch: of which a few samples are read.
         loss: of (outputs, targets).
+        batches: that it comes from.
 
     Raises:
         ValueError: also if the model or the loss cannot read the batch.
     """
-    batch = some(batch, slice(None, None, max(1, len(batch[0]) // SAMPLES)))
+    batch, cure = few(batch), _cure(batch, batches)
     with evaluating(model), torch.no_grad(), randomness_kept(batch[0].device):
         with (
-            _explained(f"the model cannot read inputs of {_described(batch[0])}"),
+            _explained(f"the model cannot read inputs of {_described(batch[0])}", cure),
             _one_precision(model, sites),
         ):
             outputs, again = model(batch[0]), model(batch[0])
-        if not _same(outputs, again):
+        if not alike(outputs, again, DIFFERENCE):
             raise ValueError(
                 "two passes over the same samples in eval mode differ: something stays random, "
                 "such as functional dropout; pass it training=self.training"
             )
         with _explained(
             f"the loss cannot be taken of outputs of {_described(outputs)} and targets of "
-            f"{_described(batch[1])}"
+            f"{_described(batch[1])}",
+            cure,
         ):
             check_mean(batch, loss, outputs)
 
 
+def _cure(batch: Batch, batches: Iterable[Batch]) -> str:
+    """What helps where a loader has made batches of batches."""
+    inputs, targets = batch
+    pairs = isinstance(targets, Tensor) and inputs.dim() > 2 and targets.dim() > 1
+    if isinstance(batches, DataLoader) and batches.batch_size and pairs:
+        return " (a DataLoader over whole batches needs batch_size=None)"
+    return ""
+
+
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
+def _explained(what: str, cure: str) -> Iterator[None]:
     """Errors of the caller's own code as one sentence; ours are sentences already."""
     try:
         yield
@@ -97,9 +202,7 @@ def _explained(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ValueError(
-            f"{what}: {reason} (a DataLoader over whole batches needs batch_size=None)"
-        ) from error
+        raise ValueError(f"{what}: {reason}{cure}") from error
 
 
 @contextmanager
@@ -128,13 +231,14 @@ def _described(values: Any) -> str:
     return ", ".join(kinds) or type(values).__name__
 
 
-def _same(first: Any, second: Any) -> bool:
+def alike(first: Any, second: Any, difference: float) -> bool:
+    """Whether outputs of a model are the same but for a difference, relative to their size."""
     pairs = zip(tree_leaves(first), tree_leaves(second), strict=False)
-    return all(_close(a, b) for a, b in pairs if isinstance(a, Tensor))
+    return all(_close(a, b, difference) for a, b in pairs if isinstance(a, Tensor))
 
 
-def _close(a: Tensor, b: Tensor) -> bool:
+def _close(a: Tensor, b: Tensor, difference: float) -> bool:
     if a.shape != b.shape or not a.is_floating_point():
         return torch.equal(a, b)
     size = float(a.abs().nan_to_num(0.0, 0.0).max()) if a.numel() else 0.0
-    return torch.allclose(a, b, rtol=0.0, atol=DIFFERENCE * size, equal_nan=True)
+    return torch.allclose(a, b, rtol=0.0, atol=difference * size, equal_nan=True)

@@ -56,6 +56,11 @@ class Site:
         return frozenset((layers, *(kind for kind in between if kind in steps)))
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """Qualified names of the grown layer, the next one and the modules of the path."""
+        return (self.grown, self.next, *(s.module for s in self.path if s.module))
+
+    @property
     def batch_norms(self) -> tuple[str, ...]:
         """Qualified names of the batch norms in the path."""
         return tuple(s.module or "" for s in self.path if s.kind == "batch norm")

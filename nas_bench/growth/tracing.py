@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from nas_bench.growth.layers import SiteError, layer
-from nas_bench.growth.obstacles import obstacle
+from nas_bench.growth.obstacles import hooked_part, obstacle
 from nas_bench.growth.operations import (
     ADDITIONS,
     check_convolution,
@@ -22,6 +22,7 @@ from nas_bench.growth.operations import (
 )
 from nas_bench.growth.paths import UNIT_SLOPE, Operation, follow, repeated
 from nas_bench.growth.sites import Refusal, Site, Survey, evaluating, randomness_kept
+from nas_bench.growth.width_reads import width_reasons
 
 LAYERS = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d,
@@ -68,6 +69,9 @@ def survey(model: nn.Module, example: Tensor) -> Survey:
         if isinstance(module, LAYERS) and name not in found:
             reason = "the model's own forward does not call it as a layer"
             found[name] = Refusal(name, reason)
+    sites = [s for s in found.values() if isinstance(s, Site)]
+    for name, reason in width_reasons(model, sites, example).items():
+        found[name] = Refusal(name, reason)
     return Survey(
         tuple(s for s in found.values() if isinstance(s, Site)),
         tuple(r for r in found.values() if isinstance(r, Refusal)),
@@ -313,7 +317,10 @@ class _Pathfinder:
             node = user
         following = str(user.target)
         self._check_layer(following, f"the next layer, {following},")
-        return _site(grown, following, path, shape, self.model)
+        site = _site(grown, following, path, shape, self.model)
+        if reason := hooked_part(self.model, site):
+            raise SiteError(reason)
+        return site
 
     def _check_layer(self, name: str, what: str) -> None:
         _check_kind(self.modules[name], what)

@@ -115,11 +115,44 @@ def test_hooks_on_parameters_that_become_wider_are_refused(key, kind):
     assert "has hooks on its" in refusal(model)
 
 
+@pytest.mark.parametrize("index", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_added_after_sites_were_found_are_refused(index, kind):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 2), nn.Dropout(), nn.Tanh(), nn.Flatten(), nn.Linear(4, 3)
+    )
+    x = torch.randn(90, 1, 2, 2)
+    (site,) = find_sites(model, x[:2])
+    assert site.modules == ("0", "4", "1", "2", "3")
+    getattr(model[index], kind)(lambda *_: None)
+    message = refusal(model, [(x, data()[1])], sites=[site])
+    assert f"site 0 cannot grow: {index} has forward hooks" in message
+
+
+@pytest.mark.parametrize("kind", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_around_a_part_of_a_site_are_refused(kind):
+    model = nn.Sequential(nn.Linear(5, 4), nn.Sequential(nn.ReLU(), nn.Dropout()), nn.Linear(4, 3))
+    (site,) = find_sites(model, data()[0][:2])
+    getattr(model[1], kind)(lambda *_: None)
+    assert "1 has forward hooks" in refusal(model, sites=[site])
+    assert "1 has forward hooks" in refusal(model)
+
+
 def test_hooks_elsewhere_do_no_harm():
     model = Calling(lambda s, x: s.two(s.act(s.one(s.stem(x)))), stem=nn.Tanh())
     model.stem.register_forward_hook(lambda _, __, output: 2 * output)
     (event,) = grow(model, [data()], CROSS_ENTROPY, EAGER, neurons=2)
     assert event.added > 0
+
+
+def test_a_hook_around_a_whole_site_does_no_harm():
+    model = nn.Sequential(nn.Tanh(), network())
+    model[1].register_forward_hook(lambda _, __, output: 2 * output)
+    before = float(CROSS_ENTROPY(model(data()[0]), data()[1]).detach())
+    (event,) = grow(model, [data()], CROSS_ENTROPY, EAGER, neurons=2)
+    after = float(CROSS_ENTROPY(model(data()[0]), data()[1]).detach())
+    assert event.measured == pytest.approx(before - after, abs=1e-6)
 
 
 # Randomness
@@ -168,6 +201,13 @@ def test_half_precision_anywhere_is_refused(index, dtype):
     model[index].to(dtype)
     site = named_site(nn.Sequential(*network()), data()[0][:2], "0", "2", ["1"])
     assert "too coarse to grow" in refusal(model, sites=[site])
+
+
+def test_single_and_double_precision_in_one_model_are_refused():
+    model = Calling(lambda s, x: s.tail(s.two(s.act(s.one(x))).double()), tail=nn.Linear(3, 3))
+    model.tail.double()
+    message = "float32 (one.weight) and float64 (tail.weight), expected one precision"
+    assert message in refusal(model)
 
 
 @pytest.mark.parametrize("norm", [False, True])
@@ -264,6 +304,14 @@ def test_batches_that_are_no_pairs_are_refused(batch, words):
 def test_a_loader_of_batches_that_adds_a_dimension_is_refused():
     loader = DataLoader([data()], batch_size=1)
     assert "needs batch_size=None" in refusal(network(), loader)
+
+
+def test_a_loader_that_is_not_the_cause_is_not_blamed():
+    x, y = data()
+    for batches in ([(x, y + 7)], DataLoader(TensorDataset(x, y + 7), batch_size=40)):
+        message = refusal(network(), batches)
+        assert "the loss cannot be taken" in message
+        assert "batch_size" not in message
 
 
 @pytest.mark.parametrize("kind", ["plain", "drop last", "none"])
