@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal[
-    "added", "rejected", "not significant", "not possible", "not chosen", "too expensive"
-]
+    "added", "updated", "rejected", "not significant", "not possible", "not chosen",
+    "too expensive",
+]  # fmt: skip
 
 
 STEEP = 5.0
@@ -18,7 +19,8 @@ class GrowthEvent:
 
     Attributes:
         site: name of the grown layer.
-        status: what became of it; too expensive is for those who keep budgets to say.
+        status: what became of it: updated where δW* was applied and no neuron added; too
+            expensive is for those who keep budgets to say.
         asked: neurons asked for.
         proposed: neurons that the method had.
         dropped: neurons that were not significant.

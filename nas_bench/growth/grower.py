@@ -212,7 +212,7 @@ def _event(
     update = c.proposal.weight_update
     return GrowthEvent(
         site=c.site.name,
-        status="added" if own or filled else _status(c),
+        status="added" if own or filled else _status(c, step),
         asked=asked,
         proposed=len(c.proposal),
         dropped=c.proposal.dropped,
@@ -237,8 +237,10 @@ def _event(
     )
 
 
-def _status(c: Candidate) -> Status:
-    """What became of neurons that were not added."""
+def _status(c: Candidate, step: Step | None) -> Status:
+    """What became of a proposal of which no neuron was added."""
+    if step is not None and step.neurons.weight_update is not None:
+        return "updated"
     if not len(c.proposal):
         return "not significant" if c.proposal.dropped else "not possible"
     return "not chosen" if c.step is None or c.step.amplitude else "rejected"

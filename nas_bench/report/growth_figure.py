@@ -25,7 +25,7 @@ _REFUSED: dict[str, Any] = {
 }  # fmt: skip
 _COLUMNS = 3
 _DASHES = ("-", (0, (4, 1.2)), (0, (1.2, 1)))
-_WITHOUT_MEANING = ("not chosen",)  # another site was grown; nothing was refused
+_NOT_REFUSED = ("not chosen", "updated")  # another site was grown, or the weights changed
 
 
 def growth_figure(comparison: Comparison) -> Figure | None:
@@ -102,7 +102,7 @@ def _draw(axes: Axes, runs: Sequence[Run], place: int, sites: int) -> None:
         event.step
         for run in runs
         for event in run.growth
-        if event.site == name and not event.added and event.status not in _WITHOUT_MEANING
+        if event.site == name and not event.added and event.status not in _NOT_REFUSED
     )
     for counts, mark in ((growths, _ACCEPTED), (refused, _REFUSED)):
         for step, seeds in counts.items():

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 SiteStatus = Literal[
-    "added", "rejected", "not significant", "not chosen", "not possible", "too expensive"
-]
+    "added", "rejected", "not significant", "not chosen", "not possible", "too expensive",
+    "updated",
+]  # fmt: skip
 
 
 def score(accuracy: float | None, loss: float) -> float:
@@ -80,7 +81,7 @@ class GrowthRecord:
         site: name of the grown layer.
         asked: neurons asked for; `proposed` came back, `dropped` by the threshold,
             `added` from the method, `filled` by the harness with zero fan-out.
-        status: what became of it.
+        status: what became of it: "updated" where δW* was applied and no neuron added.
         gains: λ of the neurons proposed.
         threshold: significance threshold on λ, or None; at least so much where nothing was
             significant, since null draws end when that is known. `draws` of them were made.

@@ -211,7 +211,7 @@ def test_an_event_is_what_its_definition_says(method):
 def test_the_update_is_applied_where_no_neuron_is_significant(method):
     found = growth(method, Chance(), 60)
     assert_defined(found, METHODS[method])
-    assert (found.record.proposed, found.record.status) == (0, "not significant")
+    assert (found.record.proposed, found.record.status) == (0, "updated")
     assert found.record.update_amplitude > 0
     assert found.record.next_norm_before != found.record.next_norm_after
 
