@@ -76,17 +76,49 @@ def explained(finding: Mapping[str, Any]) -> str:
     return f"expected {form.format(**finding.get('ctx', {}))}"
 
 
+def misread(given: Any, read: Any, name: str = "") -> tuple[str, Any, str] | None:
+    """What pydantic took for something else: text for a number, a number for yes or no.
+
+    Args:
+        given: as it was typed.
+        read: what became of it.
+        name: of the value.
+
+    Returns:
+        The name of the first such value, the value and what is expected, or None.
+    """
+    if isinstance(given, Mapping) and isinstance(read, Mapping):
+        parts = [(given[key], read[key], f"{name}.{key}") for key in given if key in read]
+    elif isinstance(given, list | tuple) and isinstance(read, list | tuple):
+        parts = [(g, r, name) for g, r in zip(given, read, strict=False)]
+    else:
+        expected = _unread(given, read)
+        return (name.lstrip("."), given, expected) if expected else None
+    return next(filter(None, (misread(*part) for part in parts)), None)
+
+
+def _unread(given: Any, read: Any) -> str:
+    """What was expected in place of a single value; empty if it was read as it is."""
+    if isinstance(read, bool):
+        return "" if str(given).lower() == str(read).lower() else _YES_NO
+    if isinstance(read, int | float) and isinstance(given, str | bool):
+        return _WHOLE if isinstance(read, int) else _NUMBER
+    return ""
+
+
 def _converted(value: Any, hint: Any, what: str) -> Any:
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-    if hint in (int, float) and isinstance(value, bool):
-        raise InputError(f"{what} cannot be {value!r}: expected a number")
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False))
-        return adapter.validate_python(value)
+        read = adapter.validate_python(value)
     except ValidationError as error:
         reason = explained(error.errors()[0])
         raise InputError(f"{what} cannot be {value!r}: {reason}") from None
+    if found := misread(value, read):
+        _, given, expected = found
+        raise InputError(f"{what} cannot be {given!r}: expected {expected}")
+    return read
 
 
 def _default(field: "dataclasses.Field[Any]") -> Any:

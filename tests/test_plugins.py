@@ -79,7 +79,10 @@ def test_a_canonical_spec_is_its_own():
             "unknown option 'k': choose from exact, largest_amplitude, projection, ridge",
         ),
         ("tiny[update=abc]", "option update cannot be 'abc': expected true or false"),
+        ("tiny[update=1]", "option update cannot be 1: expected true or false"),
+        ("tiny[update=yes]", "option update cannot be 'yes': expected true or false"),
         ("gradmax[scale=true]", "option scale cannot be True: expected a number"),
+        ('gradmax[scale="2"]', "option scale cannot be '2': expected a number"),
         ("gradmax[scale=NaN]", "option scale cannot be nan"),
         ("fixed[size=big]", "option size cannot be 'big': expected 'target' or 'seed'"),
         ("random_growth[update=true,zero_fan_out=true]", "not both"),
@@ -102,6 +105,8 @@ def test_what_cannot_be_used_gets_one_sentence(spec, sentence):
         ("digits[target_widths=[],seed_widths=[]]", "must have one width each"),
         ("digits[target_widths=[0,5]]", "is below 1: expected whole numbers"),
         ("digits[seed_widths=[1,-1]]", "is below 1: expected whole numbers"),
+        ('digits[target_widths=["5",5]]', "target_widths cannot be '5': expected a whole number"),
+        ("digits[target_widths=[true,5]]", "target_widths cannot be True: expected a whole num"),
         ("digits[target_widths=5]", "cannot be 5: expected a list, such as [1,2]"),
         ("sine[samples=-5]", "samples is -5, expected at least 10"),
     ],
@@ -286,6 +291,8 @@ def test_a_plugin_folder_under_another_name_says_how_to_reach_it(folder):
 def test_options_of_any_dataclass_are_checked():
     from nas_bench.training.task import Recipe
 
-    assert validated({"learning_rate": "1e-3"}, Recipe, "recipe") == {"learning_rate": 1e-3}
+    assert validated({"learning_rate": 1e-3}, Recipe, "recipe") == {"learning_rate": 1e-3}
+    with pytest.raises(PluginError, match="batch_growth cannot be 1: expected true or false"):
+        validated({"batch_growth": 1}, Recipe, "recipe")
     with pytest.raises(PluginError, match="recipe: unknown option 'lerning_rate': did you mean"):
         validated({"lerning_rate": 1}, Recipe, "recipe")

@@ -73,6 +73,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if it cannot be read or is no mapping.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"cannot read {path}: it is no regular file")
     try:
         return mapping(path.read_text("utf-8"), str(path))
     except (OSError, ValueError) as error:

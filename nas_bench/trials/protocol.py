@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from nas_bench.options import misread
 from nas_bench.specs import InputError, specs, unknown
 from nas_bench.trials.config import Budget, Kind, OptimizerPolicy, Schedule, Value
 from nas_bench.trials.inputs import budget, explained, mapping, read_yaml, seeds
@@ -112,9 +113,13 @@ def load_protocol(name: str, changes: Iterable[Mapping[str, Any]] = ()) -> Proto
     for change in changes:
         values = merged(values, change)
     try:
-        return Protocol.model_validate(values)
+        protocol = Protocol.model_validate(values)
     except ValidationError as error:
         raise InputError(f"protocol {name}: {explained(error)}") from None
+    if found := misread(values, protocol.model_dump()):
+        where, given, expected = found
+        raise InputError(f"protocol {name}: {where}: expected {expected}, not {given!r}")
+    return protocol
 
 
 def protocol_values(name: str) -> dict[str, Any]:

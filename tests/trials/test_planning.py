@@ -68,7 +68,7 @@ def test_without_baselines_only_what_was_asked_for_is_planned():
 
 def test_specs_are_canonical():
     (trial,) = planned(
-        {"methods": "tiny[significance=true,update=0]", "tasks": "digits[activation=relu]"},
+        {"methods": "tiny[significance=true,update=false]", "tasks": "digits[activation=relu]"},
         {"seeds": "4"},
         baselines=False,
     )
@@ -182,8 +182,10 @@ def test_free_growth_may_start_above_the_size_of_the_fixed_network():
 
 
 def test_recipe_overrides_are_checked_and_typed():
-    trials = planned({"recipe": {"learning_rate": "1e-3"}})
-    assert trials[0].recipe == {"learning_rate": 1e-3}
+    trials = planned({"recipe": {"learning_rate": 1}})
+    assert repr(trials[0].recipe) == "{'learning_rate': 1.0}"
+    with pytest.raises(InputError, match="learning_rate cannot be '1e-3': expected a number"):
+        planned({"recipe": {"learning_rate": "1e-3"}})
     with pytest.raises(InputError, match="recipe: unknown option 'lr'"):
         planned({"recipe": {"lr": 1}})
 

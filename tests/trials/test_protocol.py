@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -69,6 +70,46 @@ def test_a_protocol_from_a_file_has_its_numbers(tmp_path):
     assert protocol.recipe == {"learning_rate": 1e-3}
     assert protocol.seeds == (0, 1, 2)
     assert protocol.methods == ("tiny", "fixed")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("redraw_dead=1", "redraw_dead: expected true or false, not 1"),
+        ("redraw_dead=yes", "redraw_dead: expected true or false, not 'yes'"),
+        ("threads=true", "threads: expected a whole number, not True"),
+        ('threads="2"', "threads: expected a whole number, not '2'"),
+        ("seeds=[true,false]", "seeds: expected a whole number, not True"),
+        ('seeds=["3"]', "seeds: expected a whole number, not '3'"),
+        ('budget={"steps":true}', "budget.steps: expected a whole number, not True"),
+        ('budget={"epochs":"3"}', "budget.epochs: expected a number, not '3'"),
+        ("schedule.first=false", "schedule.first: expected a number, not False"),
+        ('schedule.neurons="3"', "schedule.neurons: expected a whole number, not '3'"),
+        (
+            "schedule.max_parameters=true",
+            "schedule.max_parameters: expected a whole number, not T",
+        ),
+        ('validation="0.2"', "validation: expected a number, not '0.2'"),
+    ],
+)
+def test_text_is_no_number_and_a_number_neither_yes_nor_no(text, words):
+    with pytest.raises(InputError) as error:
+        load_protocol("smoke", [setting(text)])
+    assert words in str(error.value)
+
+
+def test_whole_numbers_may_be_written_as_fractions_and_seeds_and_budgets_as_text():
+    changes = [setting("threads=2.0"), {"budget": "1e3 steps", "seeds": "0-2"}]
+    protocol = load_protocol("smoke", [*changes, setting("schedule.first=1")])
+    assert (protocol.threads, protocol.budget.steps, protocol.schedule.first) == (2, 1000, 1.0)
+    assert load_protocol("smoke", [{"seeds": 3, "budget": {"steps": 1e3}}]).seeds == (3,)
+
+
+def test_a_named_pipe_is_no_protocol(tmp_path):
+    path = tmp_path / "pipe.yaml"
+    os.mkfifo(path)
+    with pytest.raises(InputError, match="it is no regular file"):
+        load_protocol(str(path))
 
 
 def test_later_changes_win_and_leave_the_rest():
