@@ -161,6 +161,47 @@ def test_plan_says_what_it_cannot_know_without_the_data(said, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+BROKEN = """
+from dataclasses import dataclass
+from typing import ClassVar
+from nas_bench.tasks.digits import Digits
+
+
+@dataclass(frozen=True)
+class Broken(Digits):
+    name: ClassVar[str] = "broken"
+    summary: ClassVar[str] = "cannot be loaded"
+
+    def load(self, folder):
+        raise RuntimeError("the file is of another version\\nthan this")
+"""
+
+
+def test_plan_prices_each_task_by_itself(said, tmp_path):
+    """Data that are missing and plugins that fail keep none of the others from being priced."""
+    (tmp_path / "broken.py").write_text(BROKEN)
+    arguments = [
+        "plan", "--protocol", "mlp-free", "--tasks", "sine,mnist,broken", "--methods",
+        "random_growth", "--seeds", "0", "--data", str(tmp_path / "none"), "--plugin", "broken.py",
+    ]  # fmt: skip
+    planned = json.loads(said(*arguments, "--json"))
+    assert planned["flops"] is planned["seconds"] is None
+    found = {"sine": [], "mnist": [], "broken": []}
+    for row in planned["trials"]:
+        found[row["task"]].append(row["estimate"])
+    assert len(found["sine"]) == len(found["mnist"]) == len(found["broken"]) == 5
+    assert all(e["flops"] > 0 and e["seconds"] > 0 for e in found["sine"])
+    assert all((e["flops"], e["seconds"]) == (None, None) for e in found["mnist"])
+    assert {e["basis"] for e in found["broken"]} == {
+        "not known: RuntimeError: the file is of another version"
+    }
+    out = said(*arguments)
+    rows = [line.split() for line in out.splitlines() if line.startswith("mnist")]
+    assert all(row[-2:] == ["?", "?"] for row in rows)
+    assert "15 trials, 15 to run" in out
+    assert ", 10 not known: about" in out
+
+
 def test_merge_copies_and_names_conflicts(ledger, said, tmp_path):
     other = Ledger(tmp_path / "other")
     synthetic.run(other, trial())

@@ -139,11 +139,15 @@ def _remarks(planned: Sequence[_Planned], at_a_time: int) -> Iterator[str]:
     yield f"{counted(len(planned), 'trial')}, {len(running)} to run"
     if not running:
         return
-    flops, spent = _costs(running)
-    seconds = _total(trial.estimate.seconds for trial in running if trial.estimate)
-    if seconds is not None:
-        wall = _duration(_wall(running, seconds, at_a_time))
-        yield f"{flops} FLOPs, {spent} of trials: about {wall} with {at_a_time} at a time"
+    known = [
+        t for t in running if t.estimate and None not in (t.estimate.flops, t.estimate.seconds)
+    ]
+    if known:
+        flops, spent = _costs(known)
+        seconds = _total(trial.estimate.seconds for trial in known if trial.estimate) or 0.0
+        wall = _duration(_wall(known, seconds, at_a_time))
+        but = "" if len(known) == len(running) else f", {len(running) - len(known)} not known"
+        yield f"{flops} FLOPs, {spent} of trials{but}: about {wall} with {at_a_time} at a time"
     bases = Counter(one_line(trial.estimate.basis) for trial in running if trial.estimate)
     yield from (f"{count} of {len(running)}: {basis}" for basis, count in bases.items())
 

@@ -68,10 +68,15 @@ class Estimator:
             return self._counted(config)
         except DataMissingError as error:
             return Estimate(config.budget.flops, None, f"not known without the data: {error}")
+        except Exception as error:  # tasks and methods of others may do anything
+            reason = str(error).strip().partition("\n")[0]
+            return Estimate(None, None, f"not known: {type(error).__name__}: {reason}")
 
     def _counted(self, config: TrialConfig) -> Estimate:
         if config.twin and config.twin.match == "flops":
             original = self.estimate(config.model_copy(update={"twin": None}))
+            if original.flops is None:
+                return original
             config = config.model_copy(update={"budget": Budget(flops=original.flops)})
         facts = self._facts(config.task, config.validation)
         clock = self._speed(config.task, config.threads, config.validation, _recipe(config))
