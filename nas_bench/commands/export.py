@@ -56,14 +56,18 @@ def export(
     if folder and results:
         raise click.UsageError("give the folder once: as an argument or with --results")
     place = results_folder(folder or results)
-    runs = Ledger(place).runs()
+    target = (out or place / "report" / "export").expanduser().absolute()
+    _refuse_trials_place(target, place)
+    found = Ledger(place).runs()
+    problems = [line for run in found for line in run.damage]
+    runs = [run for run in found if not run.astray]
     if not runs:
+        for problem in problems:
+            click.echo(f"Warning: {problem}", err=True)
         click.echo(f"Nothing to export: there are no trials in {place}", err=True)
         return NOTHING
-    target = (out or place / "report" / "export").expanduser().absolute()
     made = tables(runs)
     paths = _write(made, kind, target)
-    problems = [line for run in runs for line in run.damage]
     if as_json:
         rows = {table.name: len(table.rows) for table in made}
         shown = {"paths": list(map(str, paths)), "rows": rows, "problems": problems}
@@ -74,6 +78,16 @@ def export(
     for problem in problems:
         click.echo(f"Warning: {problem}", err=True)
     return OK
+
+
+def _refuse_trials_place(target: Path, results: Path) -> None:
+    """Refuse a folder in which files would stand in the way of trials."""
+    target, results = target.resolve(), results.resolve()
+    if target.is_relative_to(results) and not target.is_relative_to(results / "report"):
+        raise click.UsageError(
+            f"--out {target} is where trials lie: choose a folder outside of {results}, or below "
+            "its report/"
+        )
 
 
 def _write(made: "Sequence[Columns]", kind: Format, target: Path) -> list[Path]:

@@ -72,7 +72,10 @@ def results_folder(given: Path | None) -> Path:
     """The folder given, else the one in NAS_BENCH_RESULTS, else ./results/local."""
     named = given or os.environ.get(RESULTS_VARIABLE)
     folder = Path(named) if named else Path("results", "local")
-    return folder.expanduser().absolute()
+    folder = folder.expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise click.UsageError(f"the results folder {folder} is a file: name a folder")
+    return folder
 
 
 def typed() -> list[str]:

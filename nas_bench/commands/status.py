@@ -70,9 +70,9 @@ def status(
     found = overview(folder)
     if as_json:
         print_json(_values(found))
-    elif found.trials:
+    elif found.trials or found.strays:
         _console().print(_shown(found))
-    if not found.trials:
+    if not found.trials and not found.strays:
         click.echo(f"Nothing to show: there are no trials in {folder}", err=True)
         return NOTHING
     return OK

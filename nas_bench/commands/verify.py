@@ -152,11 +152,16 @@ def _lines(
         yield one_line(f"{finding.check}: {finding.place}: {finding.message}")
     for trial in again:
         yield one_line(f"{_verdict(trial)}: {trial.place}{_because(trial)}")
-    yield f"{counted(len(runs), 'trial')}, {counted(len(found), 'finding')}"
+    yield f"{counted(_trials(runs), 'trial')}, {counted(len(found), 'finding')}"
     if stale:
         yield f"{stale} stale: of other behaviour or data than today's"
     if again:
         yield f"{sum(trial.ok for trial in again)} of {len(again)} reproduced"
+
+
+def _trials(runs: "Sequence[Run]") -> int:
+    """How many of them are trials, and do not only stand in the way of some."""
+    return sum(not run.astray for run in runs)
 
 
 def _verdict(trial: _Again) -> str:
@@ -185,7 +190,7 @@ def _values(
 ) -> dict[str, Any]:
     return {
         "results": str(folder),
-        "trials": len(runs),
+        "trials": _trials(runs),
         "stale": stale,
         "findings": [asdict(finding) for finding in found],
         "rerun": [{**asdict(trial), "ok": trial.ok} for trial in again],

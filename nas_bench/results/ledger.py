@@ -182,7 +182,7 @@ class Ledger:
         with no_garbage():
             found = self._packs.sources()
             trials = [read(source) for source in found.trials]
-        return [*trials, *(stray(place, why) for place, why in found.strays)]
+        return [*trials, *(stray(path, self.folder, why) for path, why in found.strays)]
 
     def _resume(self, config: TrialConfig, messages: Sequence[dict[str, Any]]) -> None:
         """Lets the files hold what the trial had said when its checkpoint was made."""

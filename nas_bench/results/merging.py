@@ -28,18 +28,23 @@ class Decision:
         action: "copied" where there was none; "replaced" what was worth less, which is set
             aside; "kept" what was there; "conflict" keeps what was there, too, and is an error;
             "damaged" cannot be copied.
-        source: the trial's folder in the source.
+        run: the trial in the source.
         reason: why, in one sentence; of a conflict with both origins.
     """
 
     action: Action
-    source: Path
+    run: Run
     reason: str
 
     @property
+    def source(self) -> Path:
+        """The trial's folder in the source."""
+        return self.run.folder
+
+    @property
     def place(self) -> str:
-        """The trial's folder, without the results folder."""
-        return "/".join(self.source.parts[-5:])
+        """The same, without the results folder."""
+        return self.run.place
 
 
 def merge(
@@ -134,20 +139,20 @@ def _existing(run: Run, target: Ledger, known: dict[str, Run]) -> Run | None:
 
 def _decision(run: Run, existing: Run | None, prefer: Prefer | None) -> Decision:
     if _worth(run) == 0:
-        return Decision("damaged", run.folder, "; ".join(run.problems))
+        return Decision("damaged", run, "; ".join(run.problems))
     if existing is None:
-        return Decision("copied", run.folder, "it was not there")
+        return Decision("copied", run, "it was not there")
     mine, theirs = _worth(existing), _worth(run)
     if mine == 0:
-        return Decision("replaced", run.folder, f"what was there is damaged: {existing.reason}")
+        return Decision("replaced", run, f"what was there is damaged: {existing.reason}")
     if mine != theirs:
         better, worse = (run, existing) if theirs > mine else (existing, run)
         action = "replaced" if theirs > mine else "kept"
-        return Decision(action, run.folder, f"{_called(better)} beats {_called(worse)}")
+        return Decision(action, run, f"{_called(better)} beats {_called(worse)}")
     if theirs == _UNFINISHED:
         return _longer(run, existing)
     if not (found := differences(existing, run)):
-        return Decision("kept", run.folder, "both are the same")
+        return Decision("kept", run, "both are the same")
     return _settled(run, existing, found, prefer)
 
 
@@ -155,19 +160,17 @@ def _settled(run: Run, existing: Run, found: Iterable[str], prefer: Prefer | Non
     """Two that have ended and differ."""
     said = f"{'; '.join(found)} (existing: {origin(existing)}; source: {origin(run)})"
     if prefer is None:
-        return Decision("conflict", run.folder, said)
+        return Decision("conflict", run, said)
     newer = (run.finished or "") > (existing.finished or "")
     wins = {"source": True, "existing": False, "newest": newer, "oldest": not newer}[prefer]
-    return Decision("replaced" if wins else "kept", run.folder, f"--prefer {prefer}: {said}")
+    return Decision("replaced" if wins else "kept", run, f"--prefer {prefer}: {said}")
 
 
 def _longer(run: Run, existing: Run) -> Decision:
     """The one of two unfinished trials that has more records."""
     mine, theirs = len(existing.curve), len(run.curve)
     action = "replaced" if theirs > mine else "kept"
-    return Decision(
-        action, run.folder, f"neither has ended; {counted(theirs, 'record')}, here {mine}"
-    )
+    return Decision(action, run, f"neither has ended; {counted(theirs, 'record')}, here {mine}")
 
 
 _UNFINISHED = 1

@@ -84,12 +84,14 @@ class Overview:
     Attributes:
         folder: the results folder.
         trials: all of them, sorted by path.
+        strays: what stands in their way.
         driver: who writes at present, None if nobody does.
         now: when this was read, in seconds since the epoch.
     """
 
     folder: Path
     trials: tuple[Trial, ...]
+    strays: tuple[Run, ...]
     driver: str | None
     now: float
 
@@ -104,8 +106,8 @@ class Overview:
     @property
     def problems(self) -> list[str]:
         """What is damaged, one sentence each; a line that is being written is not."""
-        harmless = (trial for trial in self.trials if not trial.run.only_cut)
-        return [f"{trial.place}: {text}" for trial in harmless for text in trial.run.problems]
+        runs = (*(trial.run for trial in self.trials if not trial.run.only_cut), *self.strays)
+        return [line for run in runs for line in run.damage]
 
 
 def overview(folder: Path) -> Overview:
@@ -113,8 +115,9 @@ def overview(folder: Path) -> Overview:
     runs = Ledger(folder).glances()
     results = {run.id: run.result for run in runs if run.result}
     data = newest_data(runs)
-    trials = tuple(_trial(run, results, data) for run in runs)
-    return Overview(folder, trials, _driver(folder), time.time())
+    trials = tuple(_trial(run, results, data) for run in runs if not run.astray)
+    strays = tuple(run for run in runs if run.astray)
+    return Overview(folder, trials, strays, _driver(folder), time.time())
 
 
 def _trial(run: Run, results: Mapping[str, Record], data: Mapping[str, str]) -> Trial:

@@ -67,8 +67,13 @@ def pack(
         LedgerError: if the results folder cannot be written.
     """
     trials: dict[Path, list[Path]] = defaultdict(list)
-    for trial in places(results).trials:
+    found = places(results)
+    for trial in found.trials:
         trials[trial.parents[2]].append(trial)
+    for stray, _ in found.strays:
+        protocol, task, *below = (*stray.relative_to(results).parts, "", "")
+        if any(below):
+            trials.setdefault(results / protocol / task, [])
     for folder in _chosen(sorted(trials), protocols, tasks):
         yield _outcome(folder, partial(_packed, trials[folder]))
 

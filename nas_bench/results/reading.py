@@ -1,7 +1,7 @@
 """A trial as the ledger knows it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar
@@ -40,12 +40,15 @@ class Run(Summary):
         curve: its records, in order.
         growth: its growth events, in order.
         problems: what is wrong with its files, one sentence each.
+        astray: where in the results folder it is, of what is no trial but stands in the way of
+            trials; else empty.
     """
 
     source: Source
     curve: tuple[Record, ...] = ()
     growth: tuple[GrowthRecord, ...] = ()
     problems: tuple[str, ...] = ()
+    astray: str = ""
 
     @property
     def folder(self) -> Path:
@@ -60,7 +63,7 @@ class Run(Summary):
     @property
     def place(self) -> str:
         """Its folder, without the results folder."""
-        return place_of(self.folder)
+        return self.astray or place_of(self.folder)
 
     @property
     def damage(self) -> list[str]:
@@ -115,14 +118,18 @@ def glance(place: Source | Path) -> Run:
     return _read(_source(place), everything=False)
 
 
-def stray(place: Path, problem: str) -> Run:
-    """What stands in the way of trials in a results folder, as a damaged trial.
+def stray(path: Path, results: Path, problem: str) -> Run:
+    """What stands in the way of trials in a results folder, as if it were a damaged trial.
 
     Args:
-        place: inside of the results folder.
+        path: inside of the results folder.
+        results: the results folder.
         problem: one sentence.
     """
-    return Run(**vars(_unreadable(place)), source=Folder(place), problems=(problem,))
+    place = path.relative_to(results).as_posix()
+    names = [] if place == "." else place.removesuffix(PACK).split("/")
+    summary = _unreadable((*names, *"–––––")[:5])
+    return Run(**vars(summary), source=Folder(path), problems=(problem,), astray=place)
 
 
 def checksum(content: bytes) -> str:
@@ -162,14 +169,12 @@ def _summary(source: Source) -> tuple[Summary, list[str]]:
     try:
         return read_summary(source), []
     except ValueError as error:
-        return _unreadable(source.path), [str(error)]
+        return _unreadable(source.path.parts[-5:]), [str(error)]
 
 
-def _unreadable(folder: Path) -> Summary:
-    """What the names tell about a trial whose `run.json` does not, or about a pack."""
-    if folder.name.endswith(PACK):
-        folder = folder.with_suffix("") / "–" / "–" / "–"
-    protocol, task, method, settings_id, seed = folder.parts[-5:]
+def _unreadable(names: Sequence[str]) -> Summary:
+    """What the five names of its folders tell about a trial whose `run.json` does not."""
+    protocol, task, method, settings_id, seed = names
     return Summary(
         method=method,
         task=task,

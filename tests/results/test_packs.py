@@ -272,8 +272,8 @@ def test_a_file_that_is_no_pack_is_one_damage(ledger: Ledger, size: float) -> No
     path.write_bytes(raw[: int(len(raw) * size)] if 0 < size < 1 else raw[: int(size)])
     (line,) = damages(ledger.folder)
     assert line.startswith("smoke/digits.zip: it is no whole zip file")
-    (row,) = overview(ledger.folder).rows
-    assert (row.protocol, row.task) == ("smoke", "digits")
+    found = overview(ledger.folder)
+    assert (found.rows, found.problems) == ((), [line])
     outcome = only(unpack(ledger.folder))
     assert outcome.action == "refused"
     assert "restore digits.zip from a copy" in outcome.problems[0]
