@@ -10,15 +10,18 @@ from nas_bench.training.task import Recipe
 
 
 def optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """A fresh optimiser over the parameters, at the recipe's first learning rate."""
-    rate, decay = recipe.learning_rate, recipe.weight_decay
+    """A fresh optimiser over the parameters, at the recipe's first learning rate.
+
+    Fused: one kernel a tensor and step, on every device.
+    """
+    options = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
     match recipe.optimizer:
         case "sgd":
-            return SGD(parameters, lr=rate, momentum=recipe.momentum, weight_decay=decay)
+            return SGD(parameters, momentum=recipe.momentum, **options)
         case "adam":
-            return Adam(parameters, lr=rate, weight_decay=decay)
+            return Adam(parameters, **options)
         case "adamw":
-            return AdamW(parameters, lr=rate, weight_decay=decay)
+            return AdamW(parameters, **options)
     raise ValueError(f"unknown optimizer {recipe.optimizer!r}: choose sgd, adam or adamw")
 
 

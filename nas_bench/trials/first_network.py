@@ -1,5 +1,7 @@
 """The network that a trial begins with, and the layers of it that may grow."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -30,13 +32,24 @@ def first_network(start: Start, train: Samples) -> tuple[nn.Module, int]:
     """
     few = train.first(SEARCH_SAMPLES)
     for redraws in range(DRAWS):
-        model = start.task.network(start.widths).to(start.device)
+        model = network(start.task, start.widths, start.device)
         if not start.config.redraw_dead or alive(model, start.task, few):
             return model, redraws
     raise ValueError(
         f"each of {DRAWS} networks of widths {list(start.widths)} has a hidden layer without an "
         "active unit: give the task's network a better initialisation or larger seed widths"
     )
+
+
+def network(task: Task, widths: Sequence[int], device: str) -> nn.Module:
+    """A fresh network of a task on a device.
+
+    Images have their channels last in memory: on processors convolutions train 1.2 to 1.5 times
+    as fast so.
+    """
+    model = task.network(widths).to(device)
+    images = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    return model.to(memory_format=torch.channels_last) if images else model
 
 
 def alive(model: nn.Module, task: Task, few: Samples) -> bool:

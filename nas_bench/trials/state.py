@@ -15,7 +15,7 @@ from nas_bench.training.optimizers import optimizer
 from nas_bench.training.randomness import global_state, isolated, set_global_state
 from nas_bench.training.task import Recipe, Samples
 from nas_bench.trials.architecture import Architectures
-from nas_bench.trials.first_network import first_network, growing_sites
+from nas_bench.trials.first_network import first_network, growing_sites, network
 from nas_bench.trials.spending import Spent
 from nas_bench.trials.start import Start
 
@@ -91,7 +91,7 @@ class State:
     def restore(self, values: dict[str, Any]) -> None:
         """Go on, bit for bit, from where `values` was asked."""
         with isolated(0):
-            self.model = self.task.network(values["widths"]).to(self.device)
+            self.model = network(self.task, values["widths"], self.device)
         set_unit_slopes(self.model, values["unit_slopes"])
         self.model.load_state_dict(values["model"])
         self.optimizer = optimizer(self.recipe, self.model.parameters())

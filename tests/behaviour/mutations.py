@@ -313,8 +313,8 @@ MUTATIONS = (
     Mutation(
         "AdamW decays as Adam",
         optimizers.optimizer,
-        "return AdamW(parameters, lr=rate",
-        "return Adam(parameters, lr=rate",
+        "return AdamW(parameters",
+        "return Adam(parameters",
         "fixed seed size",
     ),
     Mutation(
