@@ -28,8 +28,9 @@ Differences = dict[str, dict[str, tuple[Any, Any]]]
 
 _CLOCKS = "clocks, in seconds"
 _RESULTS = (
-    "step", "epoch", "train_loss", "validation_loss", "test_loss", "train_accuracy",
-    "validation_accuracy", "test_accuracy", "weights",
+    "step", "epoch", "train_loss", "validation_loss", "full_validation_loss", "test_loss",
+    "train_accuracy", "validation_accuracy", "full_validation_accuracy", "test_accuracy",
+    "weights",
 )  # fmt: skip
 _EPILOG = examples(
     "nas-bench diff 3f2a 91bc",

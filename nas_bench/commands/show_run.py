@@ -171,24 +171,26 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _thinned(curve: Sequence[Any]) -> list[Any]:
-    """At most so many records: the first, the last, and some between."""
+    """At most so many records, the first, the last, and some between; and the full ones."""
     if len(curve) <= _POINTS:
         return list(curve)
     chosen = {round(i * (len(curve) - 1) / (_POINTS - 1)) for i in range(_POINTS)}
+    chosen |= {i for i, record in enumerate(curve) if record.full_validation_loss is not None}
     return [curve[index] for index in sorted(chosen)]
 
 
 def _record(record: Any) -> tuple[str, ...]:
     from nas_bench.text import human
 
-    if record.test_accuracy is None:
-        scores = f"{record.validation_loss:.4g}", f"{record.test_loss:.4g}"
+    if record.train_accuracy is None:
+        scores, form = (record.validation_loss, record.test_loss), ".4g"
     else:
-        scores = f"{record.validation_accuracy or 0:.2%}", f"{record.test_accuracy:.2%}"
+        scores, form = (record.validation_accuracy, record.test_accuracy), ".2%"
+    shown = ("–" if score is None else f"{score:{form}}" for score in scores)
     cost = human(record.train_flops + record.growth_flops)
     widths = "-".join(map(str, record.widths))
     sizes = f"{record.epoch:.2f}", cost, human(record.parameters), widths
-    return str(record.step), *sizes, *scores
+    return str(record.step), *sizes, *shown
 
 
 def _event(event: Any) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """`nas-bench tune`: equal tuning of every method, then the trials of a protocol."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -119,7 +118,7 @@ def _tune(request: _Request, stop: "Stop") -> int:
     trials = [trial for search in found for trial in search.trials]
     stopping = _early_stopping(request, trials, ledger)
     if stopping:
-        _require_records(planned, request, ledger)
+        _require_records(protocol)
     run_trials(request, trials, ledger, stop, replace(settings, early_stopping=stopping))
     chosen = [choose(search, ledger) for search in found]
     final = tuned(planned, {(c.search.task, c.search.method): c.candidate.change for c in chosen})
@@ -164,25 +163,16 @@ def _early_stopping(
     return EarlyStopping(tuple((trial, run.curve) for trial, run in runs if run))
 
 
-def _require_records(
-    planned: Sequence["TrialConfig"], request: _Request, ledger: "Ledger"
-) -> None:
+def _require_records(protocol: "Protocol") -> None:
     """Refuse records that are further apart than the first rung of ASHA."""
     from nas_bench.execution.asha import REDUCTION, RUNGS
-    from nas_bench.trials.config import Budget
 
-    estimator = _estimator(request, ledger)
-    apart = {"method": "fixed", "twin": None}
-    for task, config in {c.task: c for c in planned}.items():
-        budget = Budget(epochs=config.evaluate_every)
-        flops = estimator.estimate(config.model_copy(update={**apart, "budget": budget})).flops
-        rung = (config.budget.flops or math.inf) / REDUCTION**RUNGS
-        if flops is not None and flops > rung:
-            raise InputError(
-                f"--search asha compares at {rung:.2g} FLOPs first, but records are "
-                f"{flops:.2g} FLOPs of fixed apart on {task}: add --set evaluate_every="
-                f"{config.evaluate_every * rung / flops / 2:.1g}"
-            )
+    least = REDUCTION**RUNGS
+    if protocol.evaluations < least:
+        raise InputError(
+            f"--search asha compares at a {least}th of the budget first, but evaluations is "
+            f"{protocol.evaluations}: add --set evaluations={least} or more"
+        )
 
 
 def _estimator(request: _Request, ledger: "Ledger") -> "Estimator":

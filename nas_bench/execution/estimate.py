@@ -16,7 +16,8 @@ from nas_bench import plugins
 from nas_bench.contract import is_present
 from nas_bench.results.environment import environment
 from nas_bench.results.reading import Run
-from nas_bench.training.evaluation import CHUNK, TRAINING_SAMPLES, score
+from nas_bench.training.data import SAMPLE
+from nas_bench.training.evaluation import score
 from nas_bench.training.optimizers import optimizer
 from nas_bench.training.randomness import isolated
 from nas_bench.training.task import DataMissingError, Samples
@@ -73,6 +74,7 @@ class Estimator:
             return Estimate(None, None, f"not known: {type(error).__name__}: {reason}")
 
     def _counted(self, config: TrialConfig) -> Estimate:
+        asked = config
         if config.twin and config.twin.match == "flops":
             original = self.estimate(config.model_copy(update={"twin": None}))
             if original.flops is None:
@@ -87,12 +89,11 @@ class Estimator:
         parts = _parts(config, facts)
         train = sum(samples * facts.costs(widths) for samples, widths in parts)
         seconds = sum(samples * clock.sample(facts.costs(widths)) for samples, widths in parts)
-        epochs = sum(samples for samples, _ in parts) / facts.train
-        records = epochs / config.evaluate_every + 2
+        steps = sum(samples for samples, _ in parts) / _batch_size(config, facts)
         growth, basis = self._growth(config)
         return Estimate(
             train * (1 + growth[0]),
-            seconds * (1 + growth[1]) + records * clock.evaluation,
+            seconds * (1 + growth[1]) + _scored(asked, facts, train, steps) * clock.evaluation,
             f"{clock.basis}{basis}",
         )
 
@@ -127,8 +128,10 @@ class Estimator:
             run
             for run in self._done
             if run.task == task and _ran_on(run) == (here, threads, "cpu")
+            if run.config and run.config.evaluate_every is None
         ]
-        return _fitted(alike) or _measured(self._facts(task, validation), threads, dict(recipe))
+        facts = self._facts(task, validation)
+        return _fitted(alike, facts) or _measured(facts, threads, dict(recipe))
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class _Facts:
 
 @dataclass(frozen=True)
 class _Clock:
-    """Seconds per sample as a line over FLOPs per sample, and seconds per evaluation."""
+    """Seconds per sample as a line over FLOPs per sample, and seconds per sample scored."""
 
     base: float
     slope: float
@@ -176,15 +179,11 @@ def _parts(config: TrialConfig, facts: _Facts) -> list[tuple[float, tuple[int, .
     task, ways = facts.architectures.task, _ways(config, facts)
     seed, target = task.seed_widths, task.target_widths
     mean = fmean(map(facts.costs, ways))
-    batch = replace(task.recipe, **config.recipe).batch_size
-    budget = config.budget
-    if budget.flops is not None:
-        total = budget.flops / mean
-    else:
-        total = (budget.epochs or 0) * facts.train + (budget.steps or 0) * batch
-    if len(ways) == 1 or config.kind == "free" or budget.flops is not None:
+    flops = config.budget.flops
+    total = _samples(config, facts) if flops is None else flops / mean
+    if len(ways) == 1 or config.kind == "free" or flops is not None:
         return [(total / len(ways), way) for way in ways]
-    size = facts.train if config.schedule.unit == "epochs" else batch
+    size = facts.train if config.schedule.unit == "epochs" else _batch_size(config, facts)
     steps = milestones(config.schedule, seed, target)
     times = [min(total, growth_time(config.schedule, j) * size) for j in range(len(steps))]
     edges = [0.0, *times, total]
@@ -192,7 +191,29 @@ def _parts(config: TrialConfig, facts: _Facts) -> list[tuple[float, tuple[int, .
     return list(zip(spans, [seed, *steps], strict=True))
 
 
-def _fitted(runs: Sequence[Run]) -> _Clock | None:
+def _samples(config: TrialConfig, facts: _Facts) -> float:
+    """That a budget in epochs or steps trains on."""
+    budget = config.budget
+    return (budget.epochs or 0) * facts.train + (budget.steps or 0) * _batch_size(config, facts)
+
+
+def _batch_size(config: TrialConfig, facts: _Facts) -> int:
+    recipe = replace(facts.architectures.task.recipe, **config.recipe)
+    return min(recipe.batch_size, facts.train)
+
+
+def _scored(config: TrialConfig, facts: _Facts, flops: float, steps: float) -> float:
+    """Samples that the records of a trial score which spends so many FLOPs in so many steps."""
+    budget, records = config.budget, float(config.evaluations)
+    if budget.seconds is None:
+        target = facts.costs(facts.architectures.task.target_widths)
+        records *= flops / (budget.flops or _samples(config, facts) * target)
+    dense = min(facts.train, SAMPLE) + min(facts.held_out, SAMPLE)
+    full = facts.held_out + len(facts.test)
+    return min(records, steps) * dense + (config.full_evaluations + 1) * full
+
+
+def _fitted(runs: Sequence[Run], facts: _Facts) -> _Clock | None:
     """The line through what finished trials measured; None if they are too alike."""
     results = [run.result for run in runs if run.result and run.result.samples]
     costs = [result.train_flops / result.samples for result in results]
@@ -203,7 +224,11 @@ def _fitted(runs: Sequence[Run]) -> _Clock | None:
     spread = sum((cost - middle) ** 2 for cost in costs)
     slope = sum((c - middle) * (t - mean) for c, t in zip(costs, times, strict=True)) / spread
     slope = max(0.0, slope)
-    evaluations = [r.seconds.evaluation / (r.epoch + 2) for r in results]
+    evaluations = [
+        run.result.seconds.evaluation / _scored(run.config, facts, _flops(run), run.result.step)
+        for run in runs
+        if run.config and run.result
+    ]
     basis = f"counted, at the speed of {_counted(len(results), 'finished trial')}"
     return _Clock(max(0.0, mean - slope * middle), slope, fmean(evaluations), basis)
 
@@ -227,7 +252,7 @@ def _measured(facts: _Facts, threads: int, recipe: dict[str, Any]) -> _Clock:
 
 
 def _steps(facts: _Facts, widths: tuple[int, ...], changes: dict[str, Any]) -> tuple[float, float]:
-    """Seconds per sample of training, and per evaluation."""
+    """Seconds per sample of training, and per sample scored."""
     task = facts.architectures.task
     recipe = replace(task.recipe, **changes)
     network, loss = task.network(widths), task.loss
@@ -241,10 +266,8 @@ def _steps(facts: _Facts, widths: tuple[int, ...], changes: dict[str, Any]) -> t
         optimiser.step()
 
     training = _timed(step) / len(inputs)
-    some = facts.data.first(CHUNK)
-    looking = _timed(lambda: score(network, some, loss)) / len(some)
-    samples = min(facts.train, TRAINING_SAMPLES) + facts.held_out + len(facts.test)
-    return training, looking * samples
+    some = facts.data.first(SAMPLE)
+    return training, _timed(lambda: score(network, some, loss)) / len(some)
 
 
 def _timed(action: Callable[[], Any]) -> float:

@@ -134,7 +134,8 @@ def remark(message: dict[str, Any]) -> str:
     if message["type"] != "record":
         return ""
     widths = "-".join(map(str, message["widths"]))
-    accuracy, loss = message["validation_accuracy"], message["validation_loss"]
+    part = "validation" if message["full_validation_loss"] is None else "full_validation"
+    accuracy, loss = message[f"{part}_accuracy"], message[f"{part}_loss"]
     score = f"loss {loss:.4g}" if accuracy is None else f"accuracy {accuracy:.1%}"
     return f"validation {score}, widths {widths}"
 

@@ -20,6 +20,8 @@ _SCORES = (
     "train_accuracy",
     "validation_accuracy",
     "test_accuracy",
+    "full_validation_loss",
+    "full_validation_accuracy",
 )
 _CURVE = ("step", "epoch", "train_flops", "growth_flops", "parameters", "flops", *_SCORES)
 _GROWTH = ("added", "filled", "amplitude", "predicted", "measured", "score")

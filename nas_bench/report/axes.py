@@ -87,7 +87,7 @@ def score_axis(
     """
     low, high = min(values), max(values)
     margin = 0.12 * (high - low) or 0.01 * abs(high) or 1.0
-    name = {"test": "test", "train": "training"}[split]
+    name = "training" if split == "train" else split
     axes.set_ylabel(f"{name} loss" if metric == "loss" else f"{name} accuracy (%)")
     if metric == "loss" and low > 0 and high / low > 10 and not linear:
         _loss_scale(axes, math.log10(low), math.log10(high))

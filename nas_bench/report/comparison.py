@@ -18,7 +18,7 @@ from nas_bench.trials.planning import CONTROLS
 from nas_bench.tuning.history import Tuning, is_search, search_of, tunings
 
 Measure = Callable[[Record], float]
-Split = Literal["train", "test"]
+Split = Literal["train", "validation", "test"]
 Role = Literal["method", "control", "baseline", "twin"]
 _KINDS = {"same_target": "same target", "free": "free growth"}
 
@@ -169,11 +169,15 @@ class Comparison:
         return (min if self.higher else max)(scores, default=math.nan)
 
     def score(self, record: Record, split: Split = "test") -> float:
-        """The score on a split: accuracy in percent, or the loss."""
-        if self.metric == "loss":
-            return record.test_loss if split == "test" else record.train_loss
-        accuracy = record.test_accuracy if split == "test" else record.train_accuracy
-        return math.nan if accuracy is None else 100 * accuracy
+        """The score on a split: accuracy in percent, or the loss; NaN where none was measured.
+
+        Test scores are those of few records, the first and the last among them; those of the
+        validation split, of all records, are for curves.
+        """
+        found: float | None = getattr(record, f"{split}_{self.metric}")
+        if found is None:
+            return math.nan
+        return found if self.metric == "loss" else 100 * found
 
     def row_like(self, row: Row, method: str) -> Row | None:
         """The row of a method whose trials are otherwise configured as those of another row.
@@ -270,7 +274,7 @@ def _comparison(found: Comparison) -> Comparison:
 
 def _metric(runs: Sequence[Run]) -> Literal["accuracy", "loss"]:
     records = [run.curve[0] for run in runs if run.curve]
-    return "loss" if records and all(r.test_accuracy is None for r in records) else "accuracy"
+    return "loss" if records and all(r.train_accuracy is None for r in records) else "accuracy"
 
 
 def _place(comparison: Comparison, row: Row) -> tuple[bool, float, str]:

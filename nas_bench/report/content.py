@@ -204,7 +204,7 @@ def _spent(row: Row) -> dict[str, dict[str, float | None]]:
 
 
 def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[float | None]] | None:
-    """Mean and sd over the seeds with a result, against everything spent."""
+    """Mean and sd of the validation score over the seeds with a result, by what is spent."""
     runs = [run for run in row.runs if run.status == "ok" and len(run.curve) > 1]
     tables = [table for run in runs if len(table := _table(run, comparison))]
     if not tables:
@@ -219,12 +219,12 @@ def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[float | None
 
 
 def _table(run: Run, comparison: Comparison) -> np.ndarray:
-    """Progress, everything spent and score of each record that has one: (records, columns)."""
+    """Progress, everything spent and validation score of each record: (records, columns)."""
     end = max(run.curve[-1].step, 1)
     rows = [
         (record.step / end, *(measure(record) for measure in _AXES.values()), score)
         for record in run.curve
-        if math.isfinite(score := comparison.score(record))
+        if math.isfinite(score := comparison.score(record, "validation"))
     ]
     return np.array(rows, dtype=float).reshape(-1, 2 + len(_AXES))
 

@@ -1,8 +1,9 @@
-"""Anytime curves: test score against training FLOPs, growth included, and against steps."""
+"""Anytime curves: validation score against training FLOPs, growth included, and steps."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -60,7 +61,8 @@ def anytime_figure(comparison: Comparison) -> Figure | None:
     Twins are left out: what they say of growing is in the table. None without a curve.
     """
     rows = curve_rows(comparison)
-    view = View(training_flops, comparison.score, comparison.metric)
+    score = partial(comparison.score, split="validation")
+    view = View(training_flops, score, comparison.metric)
     points = view.points(rows)
     costs = [cost for cost, _ in points if cost > 0]
     scores = [score for _, score in points]
@@ -71,8 +73,8 @@ def anytime_figure(comparison: Comparison) -> Figure | None:
         comparison.title, Grid(2), legend(rows, looked), "mean ± sd over seeds"
     )
     cost_axis(against_flops, cost_label(comparison, "training_flops"), costs)
-    score_axis(against_flops, comparison.metric, scores)
-    score_axis(against_steps, comparison.metric, scores)
+    score_axis(against_flops, comparison.metric, scores, "validation")
+    score_axis(against_steps, comparison.metric, scores, "validation")
     against_steps.set(xlabel="training steps", ylabel="")
     against_steps.tick_params(left=False, labelleft=False)
     draw_curves(against_flops, rows, view, looked)

@@ -21,7 +21,7 @@ from nas_bench.results.reading import Run
 from nas_bench.trials.messages import Record
 
 X = Literal["seconds", "training_flops", "epochs", "steps", "trained"]
-Y = Literal["test", "train", "flops"]
+Y = Literal["test", "validation", "train", "flops"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class PaperFigure:
         source: its number and paper.
         subject: in a few words.
         panels: what each has on its axes: a clock, or before and after training ("trained");
-            the score on a split, or the network's FLOPs per sample.
+            the score on a split (papers show the test split, which is scored too seldom for a
+            curve), or the network's FLOPs per sample.
         twins: how those are matched that stand for the network from scratch, None if none do.
     """
 
@@ -43,20 +44,20 @@ class PaperFigure:
 
     @property
     def both_splits(self) -> bool:
-        """Whether scores of training and test are to be compared, on one linear scale."""
-        return {"train", "test"} <= {y for _, y in self.panels}
+        """Whether scores of training and validation are to be compared, on one linear scale."""
+        return {"train", "validation"} <= {y for _, y in self.panels}
 
 
 _TINY = "Verbockhaven et al. 2024"
 _TIMES: tuple[tuple[X, Y], ...] = (
-    ("seconds", "test"), ("epochs", "test"), ("training_flops", "test"),
+    ("seconds", "validation"), ("epochs", "validation"), ("training_flops", "validation"),
 )  # fmt: skip
-_COMPLEXITY: tuple[tuple[X, Y], ...] = (("steps", "test"), ("steps", "flops"))
+_COMPLEXITY: tuple[tuple[X, Y], ...] = (("steps", "validation"), ("steps", "flops"))
 _PASSES: tuple[tuple[X, Y], ...] = (("trained", "test"),)
 _FIGURE_11 = PaperFigure(
     f"figure 11 of {_TINY}",
     "neurons of TINY against random ones",
-    (("seconds", "test"), ("training_flops", "test")),
+    (("seconds", "validation"), ("training_flops", "validation")),
 )
 _FIGURE_12 = PaperFigure(f"figure 12 of {_TINY}", "grown against large", _TIMES)
 _FIGURE_13 = PaperFigure(f"figure 13 of {_TINY}", "grown against from scratch", _TIMES, "steps")
@@ -76,7 +77,7 @@ FIGURES: Mapping[str, PaperFigure] = {
     "tiny-fig14": PaperFigure(
         f"figure 14 of {_TINY}",
         "grown against from scratch",
-        (("steps", "train"), ("steps", "test")),
+        (("steps", "train"), ("steps", "validation")),
         "steps",
     ),
     "tiny-fig15": PaperFigure(f"figure 15 of {_TINY}", "accuracy and complexity", _COMPLEXITY),
@@ -158,8 +159,8 @@ def _view(comparison: Comparison, x: X, y: Y) -> View:
 
 def _ends(run: Run) -> list[Record]:
     """The records of acc₀ and acc∞ of Algorithm 3: after the last growth, and the final one."""
-    grown = max((event.step for event in run.growth), default=0)
-    before = [record for record in run.curve if record.step <= grown]
+    grown, spent = max((event.step for event in run.growth), default=0), run.curve[-1].growth_flops
+    before = [r for r in run.curve if r.step <= grown and r.growth_flops == spent]
     ends = [*before[-1:], *(record for record in run.curve if record.final)]
     return ends or list(run.curve[:1])
 

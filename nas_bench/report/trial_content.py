@@ -42,7 +42,7 @@ class Environments:
 
 
 def trial(comparison: Comparison, run: Run, environments: Environments) -> dict[str, Any]:
-    """Identity, outcome, sizes, costs, curve and growth events of one trial."""
+    """Identity, outcome, sizes, costs, validation curve and growth events of one trial."""
     last = run.result or (run.curve[-1] if run.curve else None)
     return {
         "id": run.id,
@@ -59,7 +59,7 @@ def trial(comparison: Comparison, run: Run, environments: Environments) -> dict[
         **(_measured(last) if last else {}),
         "curve": {
             "step": [record.step for record in run.curve],
-            "score": numbers([comparison.score(record) for record in run.curve]),
+            "score": numbers([comparison.score(record, "validation") for record in run.curve]),
         },
         "start": list(run.curve[0].widths) if run.curve else [],
         **_growth(run),

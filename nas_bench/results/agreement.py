@@ -38,8 +38,11 @@ def beyond_tolerance(one: Run, other: Run) -> list[str]:
         if gap > ACCURACY_TOLERANCE:
             return [f"the final test accuracies are {gap:.4f} apart"]
         return []
-    scale = max(abs(first.test_loss), abs(second.test_loss)) or 1.0
-    gap = abs(first.test_loss - second.test_loss) / scale
+    mine, theirs = first.test_loss, second.test_loss
+    if mine is None or theirs is None:
+        return [f"the final test losses are {mine} and {theirs}"]
+    scale = max(abs(mine), abs(theirs)) or 1.0
+    gap = abs(mine - theirs) / scale
     return [f"the final test losses are {gap:.0%} apart"] if gap > LOSS_TOLERANCE else []
 
 

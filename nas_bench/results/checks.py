@@ -73,6 +73,8 @@ def _end(run: Run) -> Iterator[str]:
         return
     if not run.result.final:
         yield "its result is not final"
+    if run.result.test_loss is None:
+        yield "its result has no test score"
     yield from _same_as_last(run, run.result)
     budget, result = run.config.budget, run.result
     if run.config.twin is not None:

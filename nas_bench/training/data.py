@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,7 +17,9 @@ from nas_bench.training.task import Samples, Task
 
 DATA_VARIABLE = "NAS_BENCH_DATA"
 SPLIT_SEED = 0
-"""Of the validation split, which is the same for every trial."""
+"""Of the validation split and of samples of a split, which are the same for every trial."""
+SAMPLE = 1000
+"""How many of a split are looked at where all of it would take too long."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,16 @@ class Data:
     validation: Samples
     test: Samples
     checksum: str
+
+    @cached_property
+    def train_sample(self) -> Samples:
+        """What training scores are measured on: at most 1 000, the same for every trial."""
+        return _sample(self.train)
+
+    @cached_property
+    def validation_sample(self) -> Samples:
+        """The same of the validation split."""
+        return _sample(self.validation)
 
 
 @runtime_checkable
@@ -158,7 +171,16 @@ class DataOrder:
         return indices
 
 
-def _at(samples: Samples, indices: Tensor, device: str) -> Samples:
+def _sample(samples: Samples) -> Samples:
+    """At most SAMPLE of a split, with equal shares of each class; all of a smaller one."""
+    if len(samples) <= SAMPLE:
+        return samples
+    generator = Generator().manual_seed(SPLIT_SEED)
+    _, chosen = split(samples.targets.cpu(), SAMPLE / len(samples), generator)
+    return _at(samples, chosen.to(samples.inputs.device), samples.inputs.device)
+
+
+def _at(samples: Samples, indices: Tensor, device: torch.device | str) -> Samples:
     return Samples(samples.inputs[indices].to(device), samples.targets[indices].to(device))
 
 

@@ -44,11 +44,15 @@ class Agenda:
 
     def due(self, growths: int, epoch: float, step: int) -> bool:
         """Whether another growth follows after so many, here and now."""
-        last = self.schedule.growths if self.milestones is None else len(self.milestones)
-        if not self.grows or growths >= (last or math.inf):
+        if not self.grows or self.done(growths):
             return False
         now = epoch if self.schedule.unit == "epochs" else step
         return now >= growth_time(self.schedule, growths) - 1e-9
+
+    def done(self, growths: int) -> bool:
+        """Whether none is left after so many."""
+        last = self.schedule.growths if self.milestones is None else len(self.milestones)
+        return growths >= (last or math.inf)
 
     def asked(self, growths: int, names: Sequence[str], widths: Sequence[int]) -> dict[str, int]:
         """Neurons asked for at each site, named with its width, in the next growth."""

@@ -133,7 +133,12 @@ class TrialConfig(Value):
         budget: how much training.
         schedule: when, where and how much to grow.
         recipe: overrides of the task's training recipe, by field name.
-        evaluate_every: epochs between records (and one at the start and at the end).
+        evaluations: points of the grid on which records lie, which is that of all trials of the
+            protocol on the task: shares of the FLOPs that training the target network for the
+            budget takes (of a budget in seconds, of the seconds).
+        full_evaluations: how often on the way the whole validation split and the test split are
+            scored too: at equal shares of the trial's budget, the last at its end.
+        evaluate_grown: whether they are scored too when the last growth of the schedule is done.
         validation: fraction of the training set kept apart as validation split.
         optimizer_policy: what optimiser state new parameters get.
         statistics_factor: c of n = clip(c p²/P, 500, dataset) (TINY, D.1) for every method; None:
@@ -142,6 +147,7 @@ class TrialConfig(Value):
             unit that is active on 1 % of the samples.
         threads: torch threads on a CPU; part of the identity, since bits depend on them.
         twin: what this trial is the twin of.
+        evaluate_every: epochs between records, of earlier results alone.
     """
 
     protocol: str
@@ -153,18 +159,26 @@ class TrialConfig(Value):
     budget: Budget
     schedule: Schedule
     recipe: dict[str, Any] = {}
-    evaluate_every: float = Field(default=1.0, gt=0)
+    evaluations: int = Field(default=50, ge=1, le=1000)
+    full_evaluations: int = Field(default=4, ge=1, le=8)
+    evaluate_grown: bool = False
     validation: float = Field(default=0.1, gt=0, lt=1)
     optimizer_policy: OptimizerPolicy = "transplant"
     statistics_factor: float | None = Field(default=None, gt=0)
     redraw_dead: bool = False
     threads: int = Field(default=1, gt=0)
     twin: Twin | None = None
+    evaluate_every: float | None = Field(default=None, gt=0)
 
     @model_serializer(mode="wrap")
     def _with_its_old_identity(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Redraws came later: trials without them keep the identity they had."""
-        return {k: v for k, v in whole(self).items() if k != "redraw_dead" or v}
+        """Redraws and grids of FLOPs came later: earlier trials keep the identity they had."""
+        values = whole(self)
+        if not self.redraw_dead:
+            del values["redraw_dead"]
+        grid = ("evaluations", "full_evaluations", "evaluate_grown")
+        other = ("evaluate_every",) if self.evaluate_every is None else grid
+        return {name: value for name, value in values.items() if name not in other}
 
     @property
     def settings_id(self) -> str:

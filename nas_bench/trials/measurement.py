@@ -7,20 +7,30 @@ import torch
 from torch import nn
 
 from nas_bench.training.data import Data
-from nas_bench.training.evaluation import TRAINING_SAMPLES, score
+from nas_bench.training.evaluation import score
 from nas_bench.training.flops import parameters
 from nas_bench.trials.messages import Record, Seconds
 from nas_bench.trials.state import State
 
 
-def record(state: State, data: Data, *, final: bool) -> Record:
-    """The network's scores on all splits and what it has cost; evaluation is booked."""
+def record(state: State, data: Data, *, full: bool, final: bool = False) -> Record:
+    """The network's scores and what it has cost; evaluation is booked.
+
+    Args:
+        state: of the trial.
+        data: its splits.
+        full: whether the whole validation split and the test split are scored too.
+        final: whether it is the trial's last.
+    """
     start = time.perf_counter()
-    train, validation, test = (
-        score(state.model, split, state.loss)
-        for split in (data.train.first(TRAINING_SAMPLES), data.validation, data.test)
-    )
     spent = state.spent
+    train = score(state.model, data.train_sample, state.loss)
+    validation = score(state.model, data.validation_sample, state.loss)
+    whole, test = None, None
+    if full:
+        sampled = len(data.validation_sample) < len(data.validation)
+        whole = score(state.model, data.validation, state.loss) if sampled else validation
+        test = score(state.model, data.test, state.loss)
     spent.book("evaluation", time.perf_counter() - start)
     return Record(
         step=spent.step,
@@ -34,10 +44,12 @@ def record(state: State, data: Data, *, final: bool) -> Record:
         widths=state.widths,
         train_loss=train.loss,
         validation_loss=validation.loss,
-        test_loss=test.loss,
+        test_loss=test and test.loss,
         train_accuracy=train.accuracy,
         validation_accuracy=validation.accuracy,
-        test_accuracy=test.accuracy,
+        test_accuracy=test and test.accuracy,
+        full_validation_loss=whole and whole.loss,
+        full_validation_accuracy=whole and whole.accuracy,
         final=final,
         weights=_digest(state.model) if final else None,
         redraws=state.redraws,

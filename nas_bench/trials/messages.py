@@ -41,10 +41,12 @@ class Record:
     """One measured point of a trial.
 
     FLOPs are multiply-adds. `train_flops` and `growth_flops` are totals since the start,
-    `flops` is per sample at inference. Accuracies are in [0, 1], None for regression; those of
-    the training split, and its loss, are measured on its first 10 000 samples. The final record
-    has the SHA-256 of all parameters and buffers in `weights`. `redraws` first networks were dead
-    before the trial's own was drawn.
+    `flops` is per sample at inference. Accuracies are in [0, 1], None for regression. Scores of
+    training and validation are of at most 1 000 samples, the same in every trial. Those of the
+    whole validation split (`full_…`) and of the test split are None but in full evaluations. (In
+    earlier results `validation_…` are of the whole split, test scores are in every record, and
+    training scores of 10 000 samples.) The final record has the SHA-256 of all parameters and
+    buffers in `weights`. `redraws` first networks were dead before the trial's own was drawn.
     """
 
     step: int
@@ -58,17 +60,21 @@ class Record:
     widths: tuple[int, ...]
     train_loss: float
     validation_loss: float
-    test_loss: float
+    test_loss: float | None
     train_accuracy: float | None
     validation_accuracy: float | None
     test_accuracy: float | None
     final: bool = False
     weights: str | None = None
     redraws: int = 0
+    full_validation_loss: float | None = None
+    full_validation_accuracy: float | None = None
 
     @property
     def validation_score(self) -> float:
-        """What searches go by, higher is better."""
+        """What searches go by, higher is better; of the whole split where that was scored."""
+        if self.full_validation_loss is not None:
+            return score(self.full_validation_accuracy, self.full_validation_loss)
         return score(self.validation_accuracy, self.validation_loss)
 
 

@@ -35,7 +35,10 @@ class Protocol(Value):
         budget: how much training each trial may do.
         schedule: when, where and how much to grow.
         recipe: overrides of the tasks' training recipes, by field name.
-        evaluate_every: epochs between records.
+        evaluations: points of the grid on which records lie, shares of the FLOPs that training
+            the task's target network for the budget takes.
+        full_evaluations: how often the whole validation split and the test split are scored too.
+        evaluate_grown: whether they are once the last growth is done.
         validation: fraction of the training set kept apart.
         optimizer_policy: what optimiser state new parameters get.
         statistics_factor: c of TINY's statistics batch (D.1) for every method; None: each
@@ -58,7 +61,9 @@ class Protocol(Value):
     budget: Budget
     schedule: Schedule
     recipe: dict[str, Any] = Field(default_factory=dict)
-    evaluate_every: float = Field(default=1.0, gt=0)
+    evaluations: int = Field(default=50, ge=1, le=1000)
+    full_evaluations: int = Field(default=4, ge=1, le=8)
+    evaluate_grown: bool = False
     validation: float = Field(default=0.1, gt=0, lt=1)
     optimizer_policy: OptimizerPolicy = "transplant"
     statistics_factor: float | None = Field(default=None, gt=0)
@@ -202,6 +207,12 @@ def merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
 
 def _known(key: str, value: Any) -> None:
     fields = Protocol.model_fields
+    if key == "evaluate_every":
+        raise InputError(
+            f"protocols have no evaluate_every any more, but it is {value!r}: leave it out, and "
+            "say with evaluations at how many points of the budget trials are evaluated "
+            f"({fields['evaluations'].default} unless given)"
+        )
     if key not in fields:
         raise InputError(unknown("protocol setting", key, fields))
     model = fields[key].annotation

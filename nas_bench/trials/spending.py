@@ -34,7 +34,7 @@ class Spent:
 
     def fraction(self, budget: Budget, epoch: float) -> float:
         """How much of a budget is spent, from 0 to 1 (and a last step beyond)."""
-        seconds = Seconds(**self.seconds).charged
+        seconds = Seconds(**self.seconds).charged if budget.seconds else 0.0
         return budget.share(epoch=epoch, step=self.step, flops=self.flops, seconds=seconds)
 
     def exhausts(self, budget: Budget, epoch: float, next_step: float) -> bool:

@@ -14,7 +14,7 @@ from nas_bench.training.data import DataOrder
 from nas_bench.training.optimizers import optimizer
 from nas_bench.training.randomness import global_state, isolated, set_global_state
 from nas_bench.training.task import Recipe, Samples
-from nas_bench.trials.architecture import Architectures
+from nas_bench.trials.architecture import Architectures, Costs
 from nas_bench.trials.first_network import first_network, growing_sites, network
 from nas_bench.trials.spending import Spent
 from nas_bench.trials.start import Start
@@ -32,7 +32,8 @@ class State:
         grams: of the data, where sites read it as it is.
         redraws: of the first network, because it was dead.
         spent: of the budget.
-        growths: done so far; evaluations: likewise.
+        growths: done so far.
+        evaluated: the last points of the dense and of the full grid that records stand for.
         begun: whether the first record was made.
     """
 
@@ -51,7 +52,7 @@ class State:
         self.architectures = Architectures(task, train.inputs[:2])
         self.grams = InputGrams(self._sites_on_data(train.first(2)))
         self.fit_to_size()
-        self.growths, self.evaluations, self.begun = 0, 0, False
+        self.growths, self.evaluated, self.begun = 0, (0, 0), False
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -66,10 +67,14 @@ class State:
     def fit_to_size(self) -> None:
         """Costs, and where the recipe says so the batch size (D.2), of the present widths."""
         self.costs = self.architectures.costs(self.widths)
-        self.batch_size = self.recipe.batch_size
-        if self.recipe.batch_growth:
-            seed = self.architectures.costs(self.task.seed_widths)
-            self.batch_size = round(self.batch_size * math.sqrt(self.costs.flops / seed.flops))
+        self.batch_size = self.batch_size_of(self.costs)
+
+    def batch_size_of(self, costs: Costs) -> int:
+        """That of a network with these costs."""
+        if not self.recipe.batch_growth:
+            return self.recipe.batch_size
+        seed = self.architectures.costs(self.task.seed_widths)
+        return round(self.recipe.batch_size * math.sqrt(costs.flops / seed.flops))
 
     def values(self) -> dict[str, Any]:
         """Everything that decides how the trial goes on, as tensors and plain values."""
@@ -83,7 +88,7 @@ class State:
             "augmentation": self.augmentation.get_state(),
             "generators": global_state(),
             "spent": asdict(self.spent),
-            "counts": [self.growths, self.evaluations],
+            "counts": [self.growths, *self.evaluated],
             "redraws": self.redraws,
             "grams": self.grams.made,
         }
@@ -100,7 +105,8 @@ class State:
         self.growth.set_state(values["growth"])
         self.augmentation.set_state(values["augmentation"])
         self.spent = Spent(**values["spent"])
-        self.growths, self.evaluations = values["counts"]
+        self.growths, *evaluated = values["counts"]
+        self.evaluated = (evaluated[0], evaluated[1])
         self.redraws = values["redraws"]
         self.grams = InputGrams(self.grams.sites, values["grams"])
         self.begun = True

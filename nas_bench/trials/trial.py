@@ -16,6 +16,7 @@ from nas_bench.training.data import prepare
 from nas_bench.training.optimizers import learning_rate, set_learning_rate
 from nas_bench.trials.agenda import Agenda
 from nas_bench.trials.config import Budget, TrialConfig
+from nas_bench.trials.evaluation_grid import EvaluationGrid
 from nas_bench.trials.growing import Growing
 from nas_bench.trials.measurement import record
 from nas_bench.trials.messages import Message, Record, Resumed, as_dict
@@ -89,6 +90,7 @@ class Trial:
         self.data = prepare(start.task, start.folder, start.config.validation, device=start.device)
         self.now = State(start, self.data.train)
         self.agenda = Agenda.of(start)
+        self.grid = EvaluationGrid(start, self.now)
         self.growing = Growing(start, self.agenda, self.data.train)
 
     @property
@@ -118,17 +120,17 @@ class Trial:
         """Train, grow and evaluate until the budget is spent, with pauses in between."""
         now = self.now
         if not now.begun:
-            yield self._record()
+            yield self._record(full=True)
             now.begun = True
         while not self._finished():
             yield Pause()
             if self._evaluation_due():
-                now.evaluations = math.floor(now.epoch / self.config.evaluate_every + 1e-9)
                 yield self._record()
             if self._growth_due():
                 yield from self.growing.attempts(now)
-                yield self._record()
-            if not self._finished() and not self._growth_due():
+                if self.config.evaluate_grown and self.agenda.done(now.growths):
+                    yield self._record(full=True)
+            else:
                 self._train()
         target = self.agenda.target
         if target and now.widths != target:
@@ -195,10 +197,13 @@ class Trial:
         return self.agenda.due(now.growths, now.epoch, now.spent.step)
 
     def _evaluation_due(self) -> bool:
-        now = self.now
-        return now.epoch >= (now.evaluations + 1) * self.config.evaluate_every - 1e-9
+        return self.grid.place(self.now) != self.now.evaluated
 
-    def _record(self, *, final: bool = False) -> Record:
-        made = record(self.now, self.data, final=final)
+    def _record(self, *, full: bool = False, final: bool = False) -> Record:
+        """What is measured now; it stands for all points of the grid that were passed."""
+        now, before = self.now, self.now.evaluated
+        now.evaluated = self.grid.place(now)
+        full = full or final or now.evaluated[1] > before[1]
+        made = record(now, self.data, full=full, final=final)
         self._refuse_divergence(made.train_loss)
         return made

@@ -14,7 +14,9 @@ from nas_bench import plugins
 from nas_bench.execution.worker import reset
 from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
 from nas_bench.trials.inputs import budget as parsed
+from nas_bench.trials.measurement import record
 from nas_bench.trials.messages import GrowthRecord, Message, Record
+from nas_bench.trials.pause import Pause
 from nas_bench.trials.schedule import first_widths
 from nas_bench.trials.trial import Start, Trial
 
@@ -129,7 +131,6 @@ def _fingerprint(
             "decay": decay,
             "batch_growth": batch_growth,
         },
-        evaluate_every=1.0,
         validation=0.2,
         optimizer_policy=policy,  # pyright: ignore[reportArgumentType]
     )
@@ -148,8 +149,22 @@ def _run(
             config, budget or config.budget, task, method if grows else None, begin, Path(), "cpu"
         )
     )
-    said = [message for message in trial.run() if isinstance(message, Record | GrowthRecord)]
-    return trial, said
+    return trial, list(_said(trial))
+
+
+def _said(trial: Trial) -> Iterator[Record | GrowthRecord]:
+    """Growth events, and full records: at the start, after each epoch and growth, at the end."""
+    epochs, growths = -1, 0
+    trial.grid.every = 1.0  # FLOP: there is a pause after each step
+    for message in trial.run():
+        now = trial.now
+        passed = isinstance(message, Pause) and math.floor(now.epoch + 1e-9) > epochs
+        ends = isinstance(message, Record) and message.final
+        if passed or ((ends or isinstance(message, Pause)) and now.growths > growths):
+            epochs, growths = math.floor(now.epoch + 1e-9), now.growths
+            yield record(now, trial.data, full=True)
+        if ends or isinstance(message, GrowthRecord):
+            yield message
 
 
 def _values(message: Message) -> dict[str, Any]:

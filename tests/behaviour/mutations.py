@@ -333,9 +333,9 @@ MUTATIONS = (
     ),
     Mutation(
         "batches grow with the FLOPs, not with their root",
-        State.fit_to_size,
-        "math.sqrt(self.costs.flops / seed.flops)",
-        "(self.costs.flops / seed.flops)",
+        State.batch_size_of,
+        "math.sqrt(costs.flops / seed.flops)",
+        "(costs.flops / seed.flops)",
         "tiny depthwise",
     ),
 )

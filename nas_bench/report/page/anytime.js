@@ -1,4 +1,4 @@
-// Score while training: mean and spread over seeds.
+// Validation score while training: mean and spread over seeds.
 
 const ALONG = { flops: "training FLOPs, growth included", steps: "training steps", seconds: "seconds of training and growth" };
 
@@ -39,8 +39,8 @@ function anytimeFigure(along, rows, singles) {
   ];
   const about = {
     name: "anytime",
-    title: `${metric === "loss" ? "Test loss" : "Test accuracy"} while training`,
-    says: "Lines are means over the seeds with a result, bands ± one standard deviation.",
+    title: `Validation ${metric} while training`,
+    says: "Lines are means over the seeds with a result, bands ± one standard deviation. What the tables report is the test score at the end.",
     columns,
     rows: points,
   };
@@ -65,7 +65,7 @@ function anytimeChart(along, rows, points, singles, width) {
     marginRight: 20,
     ariaLabel: `Score against ${ALONG[along]}; the table below has the numbers`,
     x: { label: ALONG[along], labelAnchor: "center", labelArrow: "none", tickFormat: along === "seconds" ? (v) => String(v) : tick, ticks: Math.max(3, width / 110), domain: [0, d3.max(points, (p) => p.x)] },
-    y: scoreScale(points.map((p) => p.mean), height),
+    y: scoreScale(points.map((p) => p.mean), height, "validation"),
     marks: [
       singles ? null : Plot.areaY(points, { x: "x", y1: (p) => band(p)[0], y2: (p) => band(p)[1], z: (p) => p.row.name, fill: (p) => rowColour(p.row), fillOpacity: 0.12, clip: true }),
       Plot.line(seeds, { x: "x", y: "score", z: (p) => p.trial.id, stroke: (p) => rowColour(p.row), strokeOpacity: 0.4, strokeWidth: 0.8, clip: true }),

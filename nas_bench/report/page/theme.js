@@ -124,7 +124,7 @@ function legend(rows) {
 const TOP = 100.3; // accuracies of 100 % have a place on the logarithmic scale too
 const ROUND = [90, 99, 50, 95, 98, 80, 97, 0, 70, 20, 96, 99.5, 60, 85, 30, 99.9, 40, 92, 10, 94, 100];
 
-const metricLabel = () => (comparison().metric === "loss" ? "test loss" : "test accuracy (%)");
+const metricLabel = (split) => (comparison().metric === "loss" ? `${split} loss` : `${split} accuracy (%)`);
 
 /** Whether scores are so far apart that equal steps would hide the differences of the best. */
 function spreadWide(values) {
@@ -134,9 +134,9 @@ function spreadWide(values) {
 }
 
 /** Options of a scale for scores: even, or logarithmic in the error. */
-function scoreScale(values, height) {
+function scoreScale(values, height, split = "test") {
   const ends = d3.extent(values.filter(isNumber));
-  const label = metricLabel();
+  const label = metricLabel(split);
   if (ends[0] === undefined) return { label };
   const even = state.scores === "even" || (state.scores === "fit" && !spreadWide(ends));
   if (even) return { label, domain: padded(ends, "linear"), grid: true, labelArrow: "none", ticks: Math.max(4, height / 60) };

@@ -117,12 +117,12 @@ function trialCurve(row, trial) {
     marginLeft: 52,
     ariaLabel: "Score while training",
     x: { label: "training steps", labelAnchor: "center", labelArrow: "none", ticks: 5, tickFormat: tick },
-    y: scoreScale(points.map((p) => p.score), 260),
+    y: scoreScale(points.map((p) => p.score), 260, "validation"),
     marks: [
       Plot.line(points, { x: "step", y: "score", stroke: rowColour(row), strokeWidth: 1.8 }),
       Plot.dot(points, Plot.pointerX({ x: "step", y: "score", fill: rowColour(row), r: 4 })),
       Plot.tip(points, Plot.pointerX({ x: "step", y: "score", title: (p) => `step ${p.step}\n${score(p.score, comparison().metric)}`, ...TIP })),
     ],
   });
-  return [figure({ name: "curve", title: "Score while training", says: "", columns, rows: points }, chartPlace(chart))];
+  return [figure({ name: "curve", title: "Validation score while training", says: "", columns, rows: points }, chartPlace(chart))];
 }
