@@ -10,7 +10,7 @@ from nas_bench.results.ledger import Ledger
 from nas_bench.templates import METHOD
 
 FEW = "6e5 flops"
-TUNE = ("tune", "--executor", "inline", "--tasks", "sine", "--set", "evaluate_every=100")
+TUNE = ("tune", "--executor", "inline", "--tasks", "sine", "--set", "evaluations=2")
 QUICK = (*TUNE, "--budget", FEW, "--seeds", "0", "--configurations", "3")
 GROWTH = ("--set", "schedule.every=10", "--set", "schedule.unit=steps")
 
@@ -107,7 +107,7 @@ def test_a_method_that_always_fails_keeps_its_default_and_is_a_row(capsys, tmp_p
 @pytest.mark.slow
 def test_asha_stops_what_lags_and_a_search_without_it_runs_that_too(capsys, tmp_path, ray_running):
     arguments = ["tune", "--tasks", "sine", "--budget", "6e5 flops", "--seeds", "0", *GROWTH]
-    arguments += ["--set", "evaluate_every=0.5", "--methods", "random_growth", "--no-baselines"]
+    arguments += ["--set", "evaluations=40", "--methods", "random_growth", "--no-baselines"]
     arguments += ["--configurations", "9", "--json", "-q"]
     assert status([*arguments, "--search", "asha"]) == 0
     (first,) = json.loads(capsys.readouterr().out)["tuning"]
@@ -155,7 +155,8 @@ def test_asha_stops_what_lags_and_a_search_without_it_runs_that_too(capsys, tmp_
          "--search asha stops trials under Ray Tune, but --executor is inline: leave it out"),
         (["--budget", "1e6 flops", "--search", "asha", "--executor", "ray", "--methods",
           "random_growth", "--no-baselines"],
-         "--search asha compares at 1.1e+05 FLOPs first, but records are"),
+         "--search asha compares at a 9th of the budget first, but evaluations is 2: add --set "
+         "evaluations=9 or more"),
         (["--budget", "1e6 flops", "--search", "asha", "--search-seeds", "7,8", "--executor",
           "ray"],
          "--search asha compares single trials, but --search-seeds is 7,8: give one seed"),

@@ -67,7 +67,7 @@ def _trial(seed: int, epochs: int) -> TrialConfig:
         seed=seed,
         budget=Budget(epochs=epochs),
         schedule=Schedule(every=2, growths=4),
-        evaluate_every=max(1.0, epochs / 12),
+        evaluations=12,
     )
 
 

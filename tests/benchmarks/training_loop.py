@@ -55,7 +55,7 @@ def ours(epochs: int) -> tuple[int, float]:
     config = TrialConfig(
         protocol="benchmark", version=1, kind="same_target", task="noise", method="fixed", seed=0,
         budget=Budget(epochs=epochs), schedule=Schedule(growths=1),
-        validation=0.001, evaluate_every=epochs,
+        validation=0.001, evaluations=1,
     )  # fmt: skip
     start = Start(config, config.budget, Noise(), None, (110, 51), Path(), "cpu")
     *_, last = Trial(start).run()

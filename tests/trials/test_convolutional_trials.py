@@ -78,7 +78,7 @@ class Attending(RandomImages, Cifar100Vit):
 def said(task, method, **changes):
     values = {
         "protocol": "test", "version": 1, "kind": "free", "task": task.name, "method": method,
-        "seed": 0, "budget": Budget(steps=3), "evaluate_every": 10.0, "statistics_factor": 1e-6,
+        "seed": 0, "budget": Budget(steps=3), "evaluations": 1, "statistics_factor": 1e-6,
         "schedule": Schedule(where="best", neurons=2, every=1, unit="steps"),
         "recipe": {"batch_size": 20, "batch_growth": False},
     }  # fmt: skip

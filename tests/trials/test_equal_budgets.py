@@ -38,7 +38,7 @@ def with_budgets_of_flops(ledger: Ledger) -> list[Run]:
 @pytest.mark.parametrize("changes", [{}, FREE])
 def test_with_a_budget_of_flops_all_methods_spend_the_same(tmp_path, changes):
     """Training and growth together, within 1 %, whatever growth costs."""
-    small = {"methods": METHODS, "budget": "1e8 flops", "seeds": "0", "evaluate_every": 5}
+    small = {"methods": METHODS, "budget": "1e8 flops", "seeds": "0", "evaluations": 5}
     schedule = {"schedule": {"every": 40, "unit": "steps"}, "baselines": "fixed"}
     configs = plan(load_protocol("smoke", [small, schedule, changes]))
     ledger = Ledger(tmp_path)

@@ -265,10 +265,10 @@ def test_a_protocol_has_the_values_of_what_it_extends_and_its_own(tmp_path):
 def test_a_path_is_relative_to_the_file_and_chains_are_followed(tmp_path):
     (tmp_path / "deeper").mkdir()
     extending(tmp_path, "smoke", "base.yaml", seeds="4")
-    path = extending(tmp_path, "../base.yaml", "deeper/mine.yaml", evaluate_every=3)
+    path = extending(tmp_path, "../base.yaml", "deeper/mine.yaml", evaluations=3)
     assert list(lineage(path)) == [path, str(tmp_path / "base.yaml"), "smoke"]
     protocol = load_protocol(path)
-    assert (protocol.seeds, protocol.evaluate_every) == ((4,), 3.0)
+    assert (protocol.seeds, protocol.evaluations) == ((4,), 3)
     assert protocol.schedule == load_protocol("smoke").schedule
 
 

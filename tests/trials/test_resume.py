@@ -187,7 +187,7 @@ def test_convolutional_trials_go_on_bit_for_bit():
     schedule = Schedule(where="best", neurons=2, every=1, unit="steps")
     changes = {
         "kind": "free", "schedule": schedule, "budget": Budget(steps=4),
-        "statistics_factor": 1e-6, "evaluate_every": 10.0,
+        "statistics_factor": 1e-6, "evaluations": 1,
     }  # fmt: skip
     assert_resumes(
         lambda: trial("gradmax", Augmented(), **changes), lambda pauses: (0, 2, pauses - 1)

@@ -238,7 +238,7 @@ def test_a_budget_of_seconds_ends_in_time_and_leaves_evaluation_out(monkeypatch)
     ticks = itertools.count()
     monkeypatch.setattr(time, "perf_counter", lambda: next(ticks) / 1024)
     schedule = Schedule(every=20, unit="steps", neurons=1)
-    changes: dict[str, Any] = {"kind": "free", "schedule": schedule, "evaluate_every": 0.05}
+    changes: dict[str, Any] = {"kind": "free", "schedule": schedule}
     records, events = said(trial("tiny", budget=Budget(seconds=0.25), **changes))
     clocks = asdict(records[-1].seconds)
     assert clocks.pop("evaluation") > 0.05
