@@ -20,6 +20,7 @@ import torch
 from nas_bench import plugins
 from nas_bench.execution.worker import reset
 from nas_bench.training.data import data_folder
+from nas_bench.training.task import DataMissingError
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record
 from nas_bench.trials.planning import plan
@@ -52,15 +53,22 @@ def main() -> None:
     """Run the trials and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("protocols", nargs="*")
+    parser.add_argument("--tasks", help="instead of the protocols' own")
     parser.add_argument("--methods", default=METHODS)
     parser.add_argument("--limit", type=float, default=15.0, help="seconds of a trial")
     options = parser.parse_args()
     torch.set_num_threads(1)
     names = options.protocols or [n for n in protocol_names() if n not in SAME_COSTS]
     for name in names:
-        protocol = load_protocol(name, [{"seeds": "0", "methods": options.methods, "twins": []}])
-        for config in plan(protocol, baselines=False):
-            found = measured(config, options.limit)
+        changes = {"seeds": "0", "methods": options.methods, "twins": []}
+        if options.tasks:
+            changes["tasks"] = options.tasks
+        for config in plan(load_protocol(name, [changes]), baselines=False):
+            try:
+                found = measured(config, options.limit)
+            except DataMissingError as error:
+                print(f"{name:24} {config.task:32} not measured: {error}")
+                continue
             clocks = vars(found).items()
             seconds = "  ".join(f"{k} {v:8.1f} s" for k, v in clocks if k != "run")
             print(

@@ -107,7 +107,8 @@ def test_every_curve_ends_at_the_mean_of_its_results(tmp_path: Path) -> None:
     assert figure
     ends = [np.asarray(line.get_xydata())[-1] for line in figure.axes[0].get_lines()]
     for row in comparison.rows:
-        cost, score = row.estimate(training_flops).mean, row.estimate(comparison.score).mean
+        cost = row.estimate(training_flops).mean
+        score = row.estimate(lambda record: comparison.score(record, "validation")).mean
         assert any(end == pytest.approx([cost, score]) for end in ends)
 
 

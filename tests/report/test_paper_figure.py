@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,19 +25,19 @@ AXES = {
     "tiny-fig5": [("", "test")],
     "tiny-fig5-resnet": [("", "test")],
     "tiny-fig11": [
-        ("seconds of training and growth", "test"), ("training FLOPs, growth included", ""),
+        ("seconds of training and growth", "validation"), ("training FLOPs, growth included", ""),
     ],
     "tiny-fig12": [
-        ("seconds of training and growth", "test"), ("epochs", ""),
+        ("seconds of training and growth", "validation"), ("epochs", ""),
         ("training FLOPs, growth included", ""),
     ],
     "tiny-fig13": [
-        ("seconds of training and growth", "test"), ("epochs", ""),
+        ("seconds of training and growth", "validation"), ("epochs", ""),
         ("training FLOPs, growth included", ""),
     ],
-    "tiny-fig14": [("training steps", "training"), ("training steps", "test")],
-    "tiny-fig15": [("training steps", "test"), ("training steps", "FLOPs per sample")],
-    "tiny-fig16": [("training steps", "test"), ("training steps", "FLOPs per sample")],
+    "tiny-fig14": [("training steps", "training"), ("training steps", "validation")],
+    "tiny-fig15": [("training steps", "validation"), ("training steps", "FLOPs per sample")],
+    "tiny-fig16": [("training steps", "validation"), ("training steps", "FLOPs per sample")],
     "gradmax-student-teacher": [("training steps", "training")],
 }  # fmt: skip
 AXES |= {f"{name}-summed": AXES[name] for name in ("tiny-fig11", "tiny-fig12", "tiny-fig13")}
@@ -142,7 +143,7 @@ def test_curves_end_at_the_mean_results_against_each_clock(tmp_path: Path) -> No
     clocks = (seconds, lambda record: record.epoch, training_flops)
     for axes, clock in zip(drawn(comparison).axes, clocks, strict=True):
         for row in comparison.rows:
-            expected = mean_end(row, clock, comparison.score)
+            expected = mean_end(row, clock, partial(comparison.score, split="validation"))
             assert any(end == pytest.approx(expected) for end in ends(axes))
 
 
@@ -159,10 +160,10 @@ def test_accuracy_on_both_splits_is_drawn_for_the_one_figure_that_shows_overfitt
     tmp_path: Path,
 ) -> None:
     comparison = compared(two_methods(tmp_path, "tiny-fig14"))
-    training, test = drawn(comparison).axes
-    assert training.get_ylim() == test.get_ylim()
-    assert training.get_yscale() == test.get_yscale() == "linear"
-    for axes, split in ((training, "train_accuracy"), (test, "test_accuracy")):
+    training, validation = drawn(comparison).axes
+    assert training.get_ylim() == validation.get_ylim()
+    assert training.get_yscale() == validation.get_yscale() == "linear"
+    for axes, split in ((training, "train_accuracy"), (validation, "validation_accuracy")):
         for row in comparison.rows:
             expected = 180, 100 * fmean(getattr(record, split) for record in row.results)
             assert any(end == pytest.approx(expected) for end in ends(axes))

@@ -35,7 +35,7 @@ def test_accuracy_of_tokens_is_the_share_of_right_tokens():
 @pytest.mark.parametrize("shape", [(), (3,)], ids=["labels", "tokens"])
 def test_neither_loss_nor_accuracy_depends_on_how_the_samples_are_cut(n, shape, monkeypatch):
     """Sorted by loss, so that means of chunks would differ from the mean of all."""
-    monkeypatch.setattr(evaluation, "ENTRIES", 5000)
+    monkeypatch.setattr(evaluation, "CPU_ENTRIES", 5000)
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(n, *shape, 5, generator=generator, dtype=torch.float64)
     inputs = inputs * torch.linspace(0, 4, n, dtype=torch.float64).view(-1, *[1] * len(shape), 1)

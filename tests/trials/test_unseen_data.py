@@ -9,8 +9,8 @@ import pytest
 from torch import Tensor
 from trials.test_trial import said, trial
 
-from nas_bench.training import evaluation
 from nas_bench.training.task import Samples
+from nas_bench.trials import measurement
 from nas_bench.trials.config import Budget, Schedule
 
 READERS: list[tuple[str, str]] = []
@@ -52,7 +52,7 @@ def _reader() -> str:
     """The measurement, if one is under way, else the innermost file of the package."""
     files = list(_files())
     inside = (file for file in files if "nas_bench" in file)
-    return evaluation.__file__ if evaluation.__file__ in files else next(inside, files[0])
+    return measurement.__file__ if measurement.__file__ in files else next(inside, files[0])
 
 
 def watched(samples: Samples, kind: type[Watched]) -> Samples:
@@ -77,7 +77,7 @@ def test_only_evaluation_reads_validation_and_test_data(method, where):
     records, events = said(running)
     assert len(events) == 3
     assert len(records) > 4
-    assert {reader for _, reader in READERS} == {evaluation.__file__}
+    assert {reader for _, reader in READERS} == {measurement.__file__}
     assert {"WatchedTest", "WatchedValidation"} <= {kind for kind, _ in READERS}
 
 
