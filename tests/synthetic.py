@@ -38,9 +38,16 @@ def trial(method: str = "tiny", seed: int = 0, **fields: Any) -> TrialConfig:
 
 
 def records(
-    config: TrialConfig, spread: float = 0.4, regression: bool = False, points: int = 12
+    config: TrialConfig,
+    spread: float = 0.4,
+    regression: bool = False,
+    points: int = 12,
+    earlier: bool = True,
 ) -> list[Record]:
-    """A learning curve that saturates at the method's accuracy."""
+    """A learning curve that saturates at the method's accuracy.
+
+    Whole splits are scored in every record of earlier results, else in every fourth.
+    """
     best, widths, share = SETTINGS.get(config.method, (90.0, (20, 15), 0.05))
     chance = random.Random(f"{config.method} {config.seed}")
     best += chance.gauss(0, spread)
@@ -76,7 +83,24 @@ def records(
                 test_accuracy=scores[2],
             )
         )
+    if not earlier:
+        found = [full(r) if place % 4 == 0 else seldom(r) for place, r in enumerate(found)]
     return [*found[:-1], replace(found[-1], final=True)]
+
+
+def full(record: Record) -> Record:
+    """The same, with a score of the whole validation split that is a point above the sample's."""
+    accuracy, loss = record.validation_accuracy, record.validation_loss
+    return replace(
+        record,
+        full_validation_loss=0.9 * loss,
+        full_validation_accuracy=None if accuracy is None else accuracy + 0.01,
+    )
+
+
+def seldom(record: Record) -> Record:
+    """The same, without scores of whole splits."""
+    return replace(record, test_loss=None, test_accuracy=None)
 
 
 def growth(step: int, added: int = 7) -> GrowthRecord:

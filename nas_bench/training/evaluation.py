@@ -11,8 +11,8 @@ from nas_bench.training.task import Samples
 CHUNK = 500
 """Samples of a batch of statistics: the activations of convolutions fit in memory."""
 CPU_ENTRIES, ENTRIES = 1 << 17, 1 << 21
-"""Numbers that go into a forward pass of an evaluation: on a CPU, where convolutions are 1.6 times as
-fast while activations fit into its caches (42 images of CIFAR, 167 of MNIST), and elsewhere."""
+"""Numbers that go into a forward pass of an evaluation, on a CPU and elsewhere: convolutions are
+1.6 times as fast while activations fit into a CPU's caches (42 images of CIFAR, 167 of MNIST)."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Score:
 
 
 def score(model: nn.Module, samples: Samples, loss: nn.Module) -> Score:
-    """Loss and accuracy in eval mode; the model is left as it is, the host waits once."""
+    """Loss and accuracy in eval mode; the model is left as it is, the host waits at the end."""
     classes = not samples.targets.is_floating_point()
     entries = CPU_ENTRIES if samples.inputs.device.type == "cpu" else ENTRIES
     size = max(1, entries // max(1, samples.inputs[0].numel()))

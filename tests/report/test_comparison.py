@@ -57,6 +57,25 @@ def test_the_score_is_that_of_the_last_record_not_the_best(tmp_path: Path) -> No
     assert comparison.rows[0].estimate(comparison.score).mean == 50.0
 
 
+@pytest.mark.parametrize("regression", [False, True])
+def test_scores_of_few_records_are_enough(tmp_path: Path, regression: bool) -> None:
+    """The metric, the score at the end and the worst score; curves are of all records."""
+    values = []
+    for earlier in (True, False):
+        ledger = Ledger(tmp_path / str(earlier))
+        for method in ("tiny", "fixed"):
+            synthetic.run(ledger, trial(method), regression=regression, earlier=earlier)
+        (comparison,) = compared(ledger)
+        scores = [comparison.scores(row) for row in comparison.rows]
+        (run, *_) = comparison.rows[0].runs
+        curve = [comparison.score(record, "validation") for record in run.curve]
+        values.append((comparison.metric, scores, comparison.worst, curve))
+    assert values[0] == values[1]
+    assert values[0][0] == ("loss" if regression else "accuracy")
+    assert all(map(math.isfinite, values[0][3]))
+    assert sum(math.isfinite(comparison.score(record)) for record in run.curve) == 4
+
+
 def test_best_rows_come_first_and_seeds_without_a_result_count_as_the_worst(
     tmp_path: Path,
 ) -> None:

@@ -112,6 +112,20 @@ def test_every_curve_ends_at_the_mean_of_its_results(tmp_path: Path) -> None:
         assert any(end == pytest.approx([cost, score]) for end in ends)
 
 
+@pytest.mark.parametrize("earlier", [True, False])
+def test_curves_are_of_validation_in_every_record(tmp_path: Path, earlier: bool) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.run(ledger, trial(), earlier=earlier)
+    (comparison,) = comparisons(ledger.runs())
+    with style():
+        figure = anytime_figure(comparison)
+    assert figure
+    curve = max(figure.axes[1].get_lines(), key=lambda line: len(np.asarray(line.get_xdata())))
+    shown = [(r.step, 100 * (r.validation_accuracy or 0)) for r in ledger.runs()[0].curve]
+    assert np.asarray(curve.get_xydata()) == pytest.approx(np.array(shown))
+    assert figure.axes[0].get_ylabel().startswith("validation accuracy (%)")
+
+
 def test_twins_have_no_curves(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     synthetic.run(ledger, trial())

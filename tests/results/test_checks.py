@@ -51,6 +51,7 @@ def test_a_whole_trial_has_no_findings(run: Run) -> None:
         (0, {"step": 3}, "clocks"),
         (4, {"final": True}, "end"),
         (-1, {"final": False}, "end"),
+        (-1, {"test_loss": None, "test_accuracy": None}, "end"),
         (-1, {"epoch": 11.5}, "end"),
         (4, {"widths": (31, 20)}, "widths"),
         (-1, {"growth_flops": 1.0}, "widths"),

@@ -53,6 +53,16 @@ def test_a_trial_without_a_final_record_failed(ledger: Ledger) -> None:
     assert run.sizes["parameters"] == run.curve[0].parameters
 
 
+def test_scores_that_were_not_measured_are_null_and_read_back(ledger: Ledger) -> None:
+    said = synthetic.records(trial(), earlier=False)
+    synthetic.run(ledger, trial(), earlier=False)
+    (run,) = ledger.runs()
+    assert list(run.curve) == said
+    lines = (run.folder / "curve.jsonl").read_text().splitlines()
+    assert [json.loads(line)["test_loss"] for line in lines] == [r.test_loss for r in said]
+    assert sum(record.test_accuracy is None for record in run.curve) == 9
+
+
 def test_a_failure_after_the_final_record_leaves_no_result(ledger: Ledger) -> None:
     ledger.begin(trial())
     ledger.write(trial(), as_dict(synthetic.records(trial())[-1]))

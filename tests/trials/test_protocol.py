@@ -248,6 +248,23 @@ def extending(folder, base, file="mine.yaml", **values):
     return str(folder / file)
 
 
+def test_intervals_between_records_are_refused_with_what_to_do_instead(tmp_path):
+    cure = "no evaluate_every any more, but it is 2: leave it out, and say with evaluations"
+    with pytest.raises(InputError, match=cure):
+        load_protocol("lite", [{"evaluate_every": 2}])
+    with pytest.raises(InputError, match=cure):
+        load_protocol(extending(tmp_path, "lite", evaluate_every=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("evaluations", 0), ("evaluations", 1001), ("full_evaluations", 0), ("full_evaluations", 9)],
+)
+def test_grids_have_limits(name, value):
+    with pytest.raises(InputError, match=f"{name}"):
+        load_protocol("lite", [{name: value}])
+
+
 def test_lite_reset_is_lite_but_for_its_optimiser():
     reset, lite = load_protocol("lite-reset"), load_protocol("lite")
     own = {name: getattr(reset, name) for name in ("name", "summary", "claim")}

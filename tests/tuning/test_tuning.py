@@ -83,6 +83,20 @@ def test_of_equal_scores_the_earlier_configuration_is_chosen(tmp_path):
     assert choose(asked, ledger).candidate is asked.candidates[0]
 
 
+def test_the_choice_is_by_the_whole_validation_split_where_it_was_scored(tmp_path):
+    ledger, asked = Ledger(tmp_path), search()
+    for place, trial in enumerate(asked.trials):
+        *_, last = synthetic.records(trial, earlier=False)
+        scores = {"validation_accuracy": 0.9 - 0.1 * place, "test_accuracy": 0.1}
+        whole = {"full_validation_accuracy": 0.5 + 0.1 * place}
+        synthetic.begin(ledger, trial)
+        ledger.write(trial, synthetic.as_dict(replace(last, **scores, **whole)))
+        ledger.finish(trial)
+    found = choose(asked, ledger)
+    assert found.candidate == asked.candidates[-1]
+    assert found.scores == pytest.approx((0.5, 0.6, 0.7, 0.8))
+
+
 def test_losses_are_chosen_by_the_lowest(tmp_path):
     ledger, asked = Ledger(tmp_path), search(2)
     for trial, accuracy in zip(asked.trials, (90, 95), strict=True):
