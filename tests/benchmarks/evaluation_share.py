@@ -99,8 +99,8 @@ def measured(config: TrialConfig, limit: float) -> Shares:
     train, evaluation = clocks.pop("train") / run, clocks.pop("evaluation")
     expected = records
     if run < 0.99:
-        points = spent.flops / run / (trial.grid.every or math.inf)
-        expected = 2 + min(points, spent.step / run)
+        points = spent.train_flops / run / (trial.grid.every or math.inf)
+        expected = 2 + trial.now.growths + min(points, spent.step / run)
     one = evaluation / records
     full = (config.full_evaluations + 1) * rest * one / grid
     return Shares(run, train, sum(clocks.values()), expected * one, full)
