@@ -46,7 +46,7 @@ def records(
 ) -> list[Record]:
     """A learning curve that saturates at the method's accuracy.
 
-    Whole splits are scored in every record of earlier results, else in every fourth.
+    Whole splits are scored in every record of earlier results, else in every fourth and the last.
     """
     best, widths, share = SETTINGS.get(config.method, (90.0, (20, 15), 0.05))
     chance = random.Random(f"{config.method} {config.seed}")
@@ -83,8 +83,10 @@ def records(
                 test_accuracy=scores[2],
             )
         )
+    last = found[-1]
     if not earlier:
-        found = [full(r) if place % 4 == 0 else seldom(r) for place, r in enumerate(found)]
+        found = [seldom(r) if place % 4 else full(r) for place, r in enumerate(found[:-1])]
+        found.append(full(last))
     return [*found[:-1], replace(found[-1], final=True)]
 
 

@@ -276,6 +276,17 @@ def test_verify_names_damage(ledger, said):
     assert findings[0]["check"] == "files"
 
 
+@pytest.mark.parametrize("regression", [False, True])
+def test_show_has_a_dash_where_whole_splits_were_not_scored(ledger, said, regression):
+    config = trial("fixed")
+    synthetic.run(ledger, config, points=50, regression=regression, earlier=False)
+    rows = [line.split() for line in said("show", config.id).splitlines() if " 30-20 " in line]
+    unscored = {int(row[0]) for row in rows if row[-1] == "–"}
+    shown = {int(row[0]) for row in rows}
+    assert shown - unscored == {*range(0, 750, 60), 750}
+    assert unscored
+
+
 def test_show_knows_trials_by_folder_and_by_the_start_of_their_id(ledger, said):
     synthetic.sweep(ledger.folder, seeds=3)
     config = trial("gradmax", 2)

@@ -130,9 +130,9 @@ def _lines(run: "Run") -> Iterator[str]:
     }
     yield from _pairs({key: value for key, value in facts.items() if value}, indent="")
     if run.result:
-        score, loss = run.result.test_accuracy, run.result.test_loss
+        metric = "loss" if run.result.train_accuracy is None else "accuracy"
         yield "result:"
-        yield f"  test {f'loss {loss:.4g}' if score is None else f'accuracy {score:.2%}'}"
+        yield f"  test {metric} {_scores(run.result)[1]}"
         yield f"  parameters {run.result.parameters}, FLOPs per sample {run.result.flops:g}"
         yield f"  widths {list(run.result.widths)}"
     if run.config:
@@ -182,15 +182,19 @@ def _thinned(curve: Sequence[Any]) -> list[Any]:
 def _record(record: Any) -> tuple[str, ...]:
     from nas_bench.text import human
 
+    cost = human(record.train_flops + record.growth_flops)
+    widths = "-".join(map(str, record.widths))
+    sizes = f"{record.epoch:.2f}", cost, human(record.parameters), widths
+    return str(record.step), *sizes, *_scores(record)
+
+
+def _scores(record: Any) -> tuple[str, ...]:
+    """On validation and test, as text: accuracies, or losses in regression."""
     if record.train_accuracy is None:
         scores, form = (record.validation_loss, record.test_loss), ".4g"
     else:
         scores, form = (record.validation_accuracy, record.test_accuracy), ".2%"
-    shown = ("–" if score is None else f"{score:{form}}" for score in scores)
-    cost = human(record.train_flops + record.growth_flops)
-    widths = "-".join(map(str, record.widths))
-    sizes = f"{record.epoch:.2f}", cost, human(record.parameters), widths
-    return str(record.step), *sizes, *shown
+    return tuple("–" if score is None else f"{score:{form}}" for score in scores)
 
 
 def _event(event: Any) -> tuple[str, ...]:
