@@ -71,6 +71,12 @@ def _terminal() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def one_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports draw their figures as PNG alone, where figures are not what is tested."""
+    monkeypatch.setattr("nas_bench.report.writing.FORMATS", ("png",))
+
+
 @pytest.fixture(scope="session")
 def ray_running() -> Iterator[None]:
     """One Ray for all tests that do not start or end it, which stand in TOGETHER."""

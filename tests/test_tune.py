@@ -15,6 +15,9 @@ QUICK = (*TUNE, "--budget", FEW, "--seeds", "0", "--configurations", "3")
 GROWTH = ("--set", "schedule.every=10", "--set", "schedule.unit=steps")
 
 
+pytestmark = pytest.mark.usefixtures("one_format")
+
+
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
