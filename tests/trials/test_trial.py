@@ -154,7 +154,7 @@ def test_a_budget_of_flops_is_used_up_and_not_exceeded():
 
 @pytest.mark.slow
 def test_a_growth_that_would_exceed_the_budget_is_undone_and_not_charged():
-    schedule = Schedule(every=1, unit="steps", where="best")
+    schedule = Schedule(every=10, unit="steps", where="best")
     budget = Budget(flops=1e5)
     records, events = said(trial("tiny", kind="free", budget=budget, schedule=schedule))
     assert {event.status for event in events} == {"too expensive"}
