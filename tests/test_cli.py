@@ -400,6 +400,7 @@ def test_a_strangers_method_and_task_run_under_ray(capsys, ray_running):
         assert status(["new", kind, name]) == 0
     said(capsys)
     arguments = ["run", "--methods", "of_mine", "--tasks", "rings", "--seeds", "0", "--json"]
+    arguments += ["--max-concurrent", "1"]
     assert status([*arguments, "--plugin", "of_mine.py", "--plugin", "rings.py"]) == 0
     trials = json.loads(said(capsys)[0])["trials"]
     assert [(trial["method"], trial["status"]) for trial in trials] == [

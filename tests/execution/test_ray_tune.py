@@ -92,7 +92,7 @@ def test_what_the_sink_raises_ends_the_sweep_as_it_is(ray):
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        ray.execute([job(), job(seed=1)], SETTINGS, sink)
+        ray.execute([job(), job(seed=1)], ONE_AT_A_TIME, sink)
 
 
 @pytest.mark.slow
