@@ -184,7 +184,7 @@ def test_a_budget_of_seconds_goes_on_with_the_seconds_that_were_spent(monkeypatc
 
 @pytest.mark.slow
 def test_convolutional_trials_go_on_bit_for_bit():
-    schedule = Schedule(where="best", neurons=2, every=1, unit="steps")
+    schedule = Schedule(where="best", neurons=2, every=2, unit="steps")
     changes = {
         "kind": "free", "schedule": schedule, "budget": Budget(steps=4),
         "statistics_factor": 1e-6, "evaluations": 1,
