@@ -32,6 +32,11 @@ class FlopMeter(TorchDispatchMode):
         self._flops = 0.0
         self._open: _Vectors | None = None
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch's guard against being compiled costs more than the counting does."""
+        return False
+
     @property
     def flops(self) -> float:
         """So far."""
