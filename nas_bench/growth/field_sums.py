@@ -42,7 +42,7 @@ class FieldProducts:
 
     def part(self, site: Site, needs: Need, keys: Tensor) -> Part:
         """The batch's share in the statistics of a site."""
-        samples = self._samples(keys) if Need.SAMPLES in needs else None
+        samples = (self._samples(keys),) if Need.SAMPLES in needs else ()
         maps = SiteMaps(self.field, keys, self.inputs, self.hidden, self.goals)
         return Part(self._sums(needs), samples, (maps,) if Need.MAPS in needs else ())
 

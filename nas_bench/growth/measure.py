@@ -18,7 +18,7 @@ from nas_bench.growth.paths import elementwise, follow
 from nas_bench.growth.row_sums import RowProducts
 from nas_bench.growth.sites import Site
 from nas_bench.growth.statistics import FLOAT32_CUT, FLOAT64_CUT, SiteStatistics
-from nas_bench.growth.sums import Part, Sums
+from nas_bench.growth.sums import Part, SiteSamples, Sums
 
 
 def statistics_batch(inputs: int, positions: int, factor: float = 1.0) -> int:
@@ -100,7 +100,8 @@ def measure(
 
 def _statistics(model: nn.Module, site: Site, part: Part) -> SiteStatistics:
     grown, following = layer(model, site.grown), layer(model, site.next)
-    path, samples = elementwise(site.path), part.samples
+    path = elementwise(site.path)
+    samples = SiteSamples.joined(part.samples) if part.samples else None
     maps = SiteMaps.joined(part.maps) if part.maps else None
     biases = {"grown_bias": grown.bias is not None, "next_bias": following.bias is not None}
     return SiteStatistics(

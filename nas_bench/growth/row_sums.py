@@ -21,7 +21,7 @@ class RowProducts:
 
     def part(self, site: Site, needs: Need, keys: Tensor) -> Part:
         """The batch's share in the statistics of a site."""
-        samples = self._samples(site, keys) if Need.SAMPLES in needs else None
+        samples = (self._samples(site, keys),) if Need.SAMPLES in needs else ()
         return Part(self._sums(site, needs), samples)
 
     def _sums(self, site: Site, needs: Need) -> Sums:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nas_bench.growth.linalg import InverseRoot, inverse_root, ridged
 from nas_bench.growth.moments import SiteMoments
+from nas_bench.growth.sums import SiteSamples
 
 FLOAT64_CUT = 1e-10
 FLOAT32_CUT = 1e-6
@@ -49,7 +50,7 @@ class SiteStatistics(SiteMoments):
             )
         samples = self.samples
         if samples is not None and other.samples is not None:
-            samples = samples.merged(other.samples)
+            samples = SiteSamples.joined((samples, other.samples))
         maps = None if self.maps is None or other.maps is None else self.maps + other.maps
         return replace(self, sums=self.sums + other.sums, samples=samples, maps=maps)
 

@@ -1,5 +1,6 @@
 """What a batch adds to the statistics of sites: sums, and samples or maps where asked for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -32,9 +33,27 @@ class SiteSamples:
     hidden: Tensor | None
     goals: Tensor | None
 
-    def bounded(self) -> "SiteSamples":
-        """At most `sample_limit` samples, those with the smallest keys in their order."""
-        order = self.keys.argsort()[: sample_limit(self.inputs.shape[1])]
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def limit(self) -> int:
+        """How many there are at most."""
+        return sample_limit(self.inputs.shape[1])
+
+    @classmethod
+    def joined(cls, parts: Sequence["SiteSamples"]) -> "SiteSamples":
+        """Of all parts together at most `limit` samples, the smallest keys in their order."""
+        whole = cls(
+            keys=torch.cat([part.keys for part in parts]),
+            inputs=torch.cat([part.inputs for part in parts]),
+            hidden=_joined([part.hidden for part in parts]),
+            goals=_joined([part.goals for part in parts]),
+        )
+        return whole._bounded()
+
+    def _bounded(self) -> "SiteSamples":
+        order = self.keys.argsort()[: self.limit]
         there = order.to(self.inputs.device)
         return SiteSamples(
             keys=self.keys[order],
@@ -50,18 +69,10 @@ class SiteSamples:
             hidden = hidden[..., :-1]
         return replace(self, inputs=inputs if grown_bias else inputs[..., :-1], hidden=hidden)
 
-    def merged(self, other: "SiteSamples") -> "SiteSamples":
-        """Of both samples together as many as one may have."""
-        return SiteSamples(
-            keys=torch.cat((self.keys, other.keys)),
-            inputs=torch.cat((self.inputs, other.inputs)),
-            hidden=_both(self.hidden, other.hidden),
-            goals=_both(self.goals, other.goals),
-        ).bounded()
 
-
-def _both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
-    return None if first is None or second is None else torch.cat((first, second))
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    there = [part for part in parts if part is not None]
+    return torch.cat(there) if len(there) == len(parts) else None
 
 
 @dataclass(frozen=True)
@@ -111,12 +122,12 @@ class Part:
     """What one batch, or several, add to the statistics of a site."""
 
     sums: Sums
-    samples: SiteSamples | None = None
+    samples: tuple[SiteSamples, ...] = ()
     maps: tuple[SiteMaps, ...] = ()
 
     def plus(self, other: "Part") -> "Part":
-        """Both together, with at most as many samples as one may have."""
-        samples = self.samples
-        if samples is not None and other.samples is not None:
-            samples = samples.merged(other.samples)
+        """Both together, with at most twice as many samples as one may have."""
+        samples = self.samples + other.samples
+        if samples and sum(len(part) for part in samples) > 2 * samples[0].limit:
+            samples = (SiteSamples.joined(samples),)
         return Part(self.sums + other.sums, samples, self.maps + other.maps)
