@@ -64,7 +64,6 @@ class Sizes:
         moved: whether the update's own line search left it an amplitude above 0.
         draws: of the null distribution.
         tried: amplitudes of the neurons; update_tried: of the update alone.
-        known: whether an earlier growth has measured S.
     """
 
     n: int
@@ -78,7 +77,6 @@ class Sizes:
     draws: int
     tried: int
     update_tried: int
-    known: bool
 
     @property
     def forward(self) -> int:
@@ -151,7 +149,7 @@ def _one_search(s: Sizes, k: int, update: int, tried: int) -> float:
 def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
     """All sums; S⁻¹ᐟ²N, its SVD and the null draws."""
     p, m = s.f + 1, s.h + 1
-    sums = s.n * (s.f**2 * (not s.known) + s.h**2 + s.f * s.h)
+    sums = s.n * (s.f**2 + s.h**2 + s.f * s.h)
     again = 2 * s.n * m * s.d + 2 * triangular(m, s.d)
     draw = again + s.n * p * s.d + triangular(p, s.d) + norm(p, s.d)
     null = s.n * (m * s.d + m**2) + root(m) + s.draws * draw
@@ -170,7 +168,7 @@ def tiny_unprojected(s: Sizes) -> dict[str, float]:
     tested = root(f) + spectrum + svdvals(f, s.d) + s.draws * draw
     N = root(p) + triangular(p, s.d)
     return {
-        "statistics": s.n * f**2 * (not s.known) + s.goals,
+        "statistics": s.n * f**2 + s.goals,
         "decomposition": N + s.leading + tested + triangular(p, s.k),
     }
 

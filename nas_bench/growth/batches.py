@@ -22,11 +22,6 @@ class Passes:
         self.known: list[tuple[int, ...]] = []
         self.begun, self.whole = False, False
 
-    @property
-    def checksums(self) -> tuple[int, ...]:
-        """Of all tensors that were read so far."""
-        return tuple(checksum for sums in self.known for checksum in sums)
-
     def __iter__(self) -> Iterator[Batch]:
         if self.begun and iter(self.batches) is self.batches:
             raise ValueError(

@@ -74,8 +74,8 @@ def grow(
             500 samples of the batches if None.
         samples: how many of the first samples of the batches a site's statistics take, by its
             name; all where it is not named.
-        grams: of earlier growths on the same batches: what was measured of the data itself is
-            neither measured nor charged again.
+        grams: of earlier growths: what these have measured of the data itself is neither measured
+            nor charged again.
         calibrate_young: whether batch norms that count fewer than 1/momentum batches take their
             running statistics from the data first; else only those with mean 0 and variance 1.
         seed: of everything random; drawn from torch's own generator if None.

@@ -11,14 +11,15 @@ from nas_bench.growth.sums import Part
 
 Key = tuple[str, int]
 """Name of a site, and samples."""
-Made = tuple[tuple[int, ...], Tensor]
-"""Checksum of each batch, and Σ b₂ b₂ᵀ."""
+Made = tuple[Tensor, Tensor]
+"""Σ b₂ with Σ b₂², and Σ b₂ b₂ᵀ, as in `Sums`."""
 
 
 class InputGrams:
-    """Σ b₂ b₂ᵀ of sites that read the data as it is, for several growths on the same batches.
+    """Sums over what sites read of the data as it is, for several growths of one network.
 
-    What one growth has made and paid, the later ones take as it is.
+    What one growth has made and paid, later ones on as many samples take as it is, whichever
+    samples they draw.
 
     Attributes:
         sites: names of these sites.
@@ -29,26 +30,17 @@ class InputGrams:
         self.sites, self.made = frozenset(sites), dict(made or {})
 
     def known(self, sites: Iterable[Site], samples: Mapping[str, int] | None) -> set[str]:
-        """The sites whose Gram of so many samples there is."""
+        """The sites whose sums over so many samples there are."""
         return {s.name for s in sites if (s.name, (samples or {}).get(s.name, 0)) in self.made}
 
-    def completed(self, site: Site, part: Part, checksums: tuple[int, ...]) -> Part:
-        """What was measured at a site with its Gram; keeps that for the next growth.
-
-        Raises:
-            ValueError: if the Gram is of other data.
-        """
+    def completed(self, site: Site, part: Part) -> Part:
+        """What was measured at a site, with these sums; keeps them for the next growth."""
         sums, key = part.sums, (site.name, part.sums.count)
-        if sums.input_gram is not None and site.name in self.sites:
-            self.made[key] = checksums, sums.input_gram
+        if site.name in self.sites and sums.input_gram is not None and sums.inputs is not None:
+            self.made[key] = sums.inputs, sums.input_gram
         elif sums.input_gram is None and key in self.made:
-            known, gram = self.made[key]
-            if known != checksums:
-                raise ValueError(
-                    f"the batches differ from those on which the inputs of {site.name} were "
-                    "measured before: give every growth the same ones, or other grams"
-                )
-            return replace(part, sums=replace(sums, input_gram=gram))
+            inputs, gram = self.made[key]
+            return replace(part, sums=replace(sums, inputs=inputs, input_gram=gram))
         return part
 
 

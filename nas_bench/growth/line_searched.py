@@ -46,6 +46,11 @@ class LineSearched(GrowthMethod):
         """See the base class."""
         return True
 
+    @property
+    def regularised(self) -> bool:
+        """See the base class."""
+        return self.ridge > 0
+
     def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
         """See the base class."""
         return statistics_batch(site.inputs(model), site.positions, self.statistics_factor)

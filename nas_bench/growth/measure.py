@@ -56,7 +56,7 @@ def measure(
             made.
         samples: how many of the first samples are read at a site, by its name; all where it is
             not named.
-        grams: of earlier measurements of the same batches, whose Grams of the data are taken over.
+        grams: of earlier measurements, whose Grams of the data are taken over.
         seed: of the random sample; statistics that are to be added need different ones.
 
     Raises:
@@ -93,7 +93,7 @@ def measure(
                 break
     if wanted and not parts:
         raise ValueError("no data to measure: the batches are empty")
-    parts = {s.name: grams.completed(s, parts[s.name], stream.checksums) for s in wanted}
+    parts = {s.name: grams.completed(s, parts[s.name]) for s in wanted}
     nothing = Part(Sums(0))
     return {site.name: _statistics(model, site, parts.get(site.name, nothing)) for site in sites}
 

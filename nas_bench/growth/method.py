@@ -131,6 +131,11 @@ class GrowthMethod(ABC):
         return False
 
     @property
+    def regularised(self) -> bool:
+        """Whether it bears S and N of different samples: S of the data is made once a trial then."""
+        return False
+
+    @property
     def zero_fan_in(self) -> bool:
         """Whether new neurons read nothing at first, so that the path needs a slope at 0."""
         return False

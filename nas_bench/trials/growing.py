@@ -6,18 +6,15 @@ from copy import deepcopy
 from dataclasses import asdict, replace
 
 import torch
-from torch import Generator
 
-from nas_bench.growth import GrowthEvent, Need, Site, grow, statistics_batch
-from nas_bench.growth.batches import Batch
-from nas_bench.growth.input_grams import InputGrams
+from nas_bench.growth import GrowthEvent, Site, grow, statistics_batch
 from nas_bench.growth.method import SEARCH_SAMPLES
 from nas_bench.training.evaluation import chunks
 from nas_bench.training.task import Samples
 from nas_bench.trials.agenda import Agenda
 from nas_bench.trials.messages import GrowthRecord
 from nas_bench.trials.start import Start
-from nas_bench.trials.state import State, stream
+from nas_bench.trials.state import State
 
 
 class Growing:
@@ -69,8 +66,8 @@ class Growing:
     ) -> list[GrowthEvent]:
         if self.method is None:
             return []
-        batches, grams = self._statistics_batches(state, group, max(samples.values()))
-        search = self._drawn(state.growth, SEARCH_SAMPLES)
+        batches = chunks(self._drawn(state, max(samples.values())))
+        search = self._drawn(state, SEARCH_SAMPLES)
         return grow(
             state.model,
             batches,
@@ -84,7 +81,7 @@ class Growing:
             policy=self.config.optimizer_policy,
             search_batch=(search.inputs, search.targets),
             samples=samples,
-            grams=grams,
+            grams=state.grams if self.method.regularised else None,
             calibrate_young=True,
             seed=int(torch.randint(2**31, (), generator=state.growth)),
         )
@@ -126,20 +123,9 @@ class Growing:
             sizes[site.name] = min(wanted, len(self.train)), wanted > len(self.train)
         return sizes
 
-    def _statistics_batches(
-        self, state: State, group: list[Site], count: int
-    ) -> tuple[list[Batch], InputGrams | None]:
-        """Random samples; at every growth the same ones where a Gram of the data is measured."""
-        assert self.method is not None
-        reading = [site for site in group if site.name in state.grams.sites]
-        if any(Need.INPUTS in self.method.needs(site) for site in reading):
-            fixed = stream(self.config.seed, "statistics")
-            return chunks(self._drawn(fixed, count)), state.grams
-        return chunks(self._drawn(state.growth, count)), None
-
-    def _drawn(self, generator: Generator, count: int) -> Samples:
+    def _drawn(self, state: State, count: int) -> Samples:
         """Random training samples, without repetition."""
-        chosen = torch.randperm(len(self.train), generator=generator)[:count]
+        chosen = torch.randperm(len(self.train), generator=state.growth)[:count]
         chosen = chosen.to(self.train.inputs.device)
         return Samples(self.train.inputs[chosen], self.train.targets[chosen])
 

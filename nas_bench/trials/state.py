@@ -44,9 +44,9 @@ class State:
         self.loss = task.loss.to(start.device)
         self.model, self.redraws = first_network(start, train)
         self.optimizer = optimizer(self.recipe, self.model.parameters())
-        self.order = DataOrder(self.samples, stream(seed, "data order"))
-        self.growth = stream(seed, "growth")
-        self.augmentation = stream(seed, "augmentation")
+        self.order = DataOrder(self.samples, _stream(seed, "data order"))
+        self.growth = _stream(seed, "growth")
+        self.augmentation = _stream(seed, "augmentation")
         self.spent = Spent()
         self.sites = growing_sites(task, self.model, train)
         self.architectures = Architectures(task, train.inputs[:2])
@@ -118,7 +118,7 @@ class State:
         return sites_on_data(self.sites, seen, few.inputs)
 
 
-def stream(seed: int, name: str) -> Generator:
+def _stream(seed: int, name: str) -> Generator:
     """A generator of its own for each use of randomness in a trial."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -5,12 +5,15 @@ import torch
 from growth import field_problems, problems
 from growth.growing import own
 from torch import nn
+from trials.test_trial import Bent, trial
 
 from nas_bench.growth import Need, find_sites, grow
 from nas_bench.growth.capture import capture
 from nas_bench.growth.input_grams import InputGrams, sites_on_data
 from nas_bench.growth.measure import measure
 from nas_bench.methods.tiny import Tiny
+from nas_bench.trials.config import Budget, Schedule
+from nas_bench.trials.messages import GrowthRecord
 
 METHOD = Tiny()
 NEEDS = Need.INPUTS | Need.HIDDEN | Need.CROSS | Need.GOAL
@@ -79,14 +82,42 @@ def test_more_samples_are_measured_anew():
         torch.testing.assert_close(found[site.name].covariance, few.T @ few / count)
 
 
-def test_other_batches_than_before_are_refused():
+def test_of_other_samples_only_what_the_network_makes_of_them_is_measured():
+    """S and the means of the inputs are those of the first growth, all else is of the second."""
     stage = problems.ALL["tanh"]
-    site = problems.site_of(stage)
-    grams, options = InputGrams([site.name]), {"samples": {site.name: 20}}
-    arguments = stage.loss, {site.name: NEEDS}
-    measure(stage.model, [site], [(stage.x, stage.y)], *arguments, grams=grams, **options)
-    with pytest.raises(ValueError, match="the batches differ from those on which the inputs of"):
-        measure(stage.model, [site], [(stage.x + 1, stage.y)], *arguments, grams=grams, **options)
+    site, grams = problems.site_of(stage), InputGrams([problems.site_of(stage).name])
+    first, second = ((stage.x[i : i + 20], stage.y[i : i + 20]) for i in (0, 20))
+    needs, samples = {site.name: NEEDS}, {site.name: 20}
+
+    def measured(batch, grams):
+        found = measure(
+            stage.model, [site], [batch], stage.loss, needs, grams=grams, samples=samples
+        )
+        return found[site.name]
+
+    before, mixed = (measured(batch, grams) for batch in (first, second))
+    after = measured(second, None)
+    for name in ("covariance", "input_mean", "input_power"):
+        assert torch.equal(getattr(mixed, name), getattr(before, name))
+        assert not torch.equal(getattr(mixed, name), getattr(after, name))
+    for name in ("cross_covariance", "hidden_covariance", "hidden_cross", "hidden_goal"):
+        assert torch.equal(getattr(mixed, name), getattr(after, name))
+
+
+def test_a_trial_measures_the_data_once_unless_a_method_wants_it_exact():
+    """Two growths at a site that reads the data: the second is cheaper by n f²."""
+    schedule = Schedule(where="each", neurons=1, every=10, unit="steps", growths=2)
+    flops = {}
+    for ridge in ("0.001", "0"):
+        running = trial(
+            f"tiny[ridge={ridge},significance=false]", Bent(), kind="free", schedule=schedule,
+            budget=Budget(steps=25),
+        )  # fmt: skip
+        events = [message for message in running.run() if isinstance(message, GrowthRecord)]
+        flops[ridge] = [event.flops["statistics"] for event in events]
+    features, samples = 10, 500
+    saved = [b - a for a, b in zip(flops["0.001"], flops["0"], strict=True)]
+    assert saved == [0, samples * features**2]
 
 
 def test_only_sites_that_read_the_data_as_it_is_are_found():

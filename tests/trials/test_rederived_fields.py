@@ -24,7 +24,6 @@ from nas_bench.training.task import Samples, Task
 from nas_bench.trials.config import Budget, Schedule
 from nas_bench.trials.messages import GrowthRecord
 from nas_bench.trials.pause import Pause
-from nas_bench.trials.state import stream
 
 NEURONS, SEARCH_SAMPLES, CHUNK = 3, 500, 500
 SEED = 12
@@ -142,25 +141,13 @@ def samples_of(growth: Growth, method: str, site: tuple[str, str], positions: in
     return own(None, None) if own else max(round(0.01 * p**2 / positions), 500)  # D.1
 
 
-def scene_of(
-    growth: Growth, site: tuple[str, str], samples: int, fixed: Generator | None
-) -> events.Scene:
-    """What that growth saw: samples and seeds are drawn from the trial's stream of growth.
-
-    Args:
-        growth: of the site.
-        site: names of its layers.
-        samples: of the statistics batch.
-        fixed: stream of this batch, where it is the same at every growth.
-    """
+def scene_of(growth: Growth, site: tuple[str, str], samples: int) -> events.Scene:
+    """What that growth saw: samples and seeds are drawn from the trial's stream of growth."""
     model, train = growth.task.network(growth.state["widths"]), growth.train
     model.load_state_dict(growth.state["model"])
     stream = Generator()
     stream.set_state(growth.state["growth"])
-    drawn = [
-        torch.randperm(len(train), generator=generator)[:n]
-        for n, generator in ((samples, fixed or stream), (SEARCH_SAMPLES, stream))
-    ]
+    drawn = [torch.randperm(len(train), generator=stream)[:n] for n in (samples, SEARCH_SAMPLES)]
     parts = [(train.inputs[i], train.targets[i]) for i in drawn[0].split(CHUNK)]
     search = train.inputs[drawn[1]], train.targets[drawn[1]]
     seed = int(torch.randint(2**31, (), generator=stream))
@@ -174,9 +161,7 @@ def test_an_event_on_maps_is_what_its_definition_says(name, site, method, convne
     growth = growths(method, task, len(SITES[name]))[site]
     wanted = samples_of(growth, method, (site, following), positions)
     samples, record = min(wanted, len(growth.train)), growth.record
-    data = METHODS[method].covariance and site == "0"
-    fixed = stream(SEED, "statistics") if data else None
-    scene = scene_of(growth, (site, following), samples, fixed)
+    scene = scene_of(growth, (site, following), samples)
     proposed = event = METHODS[method].propose(scene, NEURONS)
     if METHODS[method].search:
         event = METHODS[method].search(scene, proposed)
