@@ -132,7 +132,7 @@ class GrowthMethod(ABC):
 
     @property
     def regularised(self) -> bool:
-        """Whether it bears S and N of different samples: S of the data is made once a trial then."""
+        """Whether it bears S and N of different samples: S of the data is then made once."""
         return False
 
     @property
