@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from field_events import SAMPLED, Event, Scene
-from growth_charges import Charge, eigh, eigvalsh, norm, root, svd, svdvals, triangular
+from growth_charges import Charge, eigh, eigvalsh, made, norm, root, svd, svdvals, triangular
 from torch import Tensor, nn
 
 RANKED_ROWS, BLOCK = 20_000, 64
@@ -262,7 +262,7 @@ def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
         "statistics": s.goals + sums,
         "decomposition": N
         + leading(s.p, s.wide, s.found)
-        + tested * (fit + s.draws * draw)
+        + tested * (fit + made(s.draws) * draw)
         + neurons,
     }
 
@@ -270,7 +270,7 @@ def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
 def tiny_unprojected(s: Sizes) -> dict[str, float]:
     """S and goals; Ñ, its SVD and another of what is centred, t*, and draws."""
     draw = s.sampled * s.cross + s.whitened + norm(s.p, s.wide)
-    tested = s.n * s.cross + s.whitened + svdvals(s.p, s.wide) + s.draws * draw
+    tested = s.n * s.cross + s.whitened + svdvals(s.p, s.wide) + made(s.draws) * draw
     neurons = triangular(s.p, s.k) + s.rescaling
     N = root(s.p) + s.n * s.cross + s.whitened + leading(s.p, s.wide, s.found)
     return {

@@ -33,6 +33,11 @@ def svdvals(m: int, n: int) -> float:
     return (2 * m * n**2 + 2 * n**3) / 2
 
 
+def made(draws: int) -> int:
+    """Null draws that are paid: they are made in groups of 1, 2, 4 and 12."""
+    return next(total for total in (0, 1, 3, 7, 19) if total >= draws)
+
+
 def norm(m: int, n: int) -> float:
     """The largest singular value, from the smaller Gram matrix."""
     m, n = max(m, n), min(m, n)
@@ -152,7 +157,7 @@ def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
     sums = s.n * (s.f**2 + s.h**2 + s.f * s.h)
     again = 2 * s.n * m * s.d + 2 * triangular(m, s.d)
     draw = again + s.n * p * s.d + triangular(p, s.d) + norm(p, s.d)
-    null = s.n * (m * s.d + m**2) + root(m) + s.draws * draw
+    null = s.n * (m * s.d + m**2) + root(m) + made(s.draws) * draw
     N = s.best_update + p * m * s.d + root(p) + triangular(p, s.d)
     return {
         "statistics": sums + s.goals,
@@ -165,7 +170,7 @@ def tiny_unprojected(s: Sizes) -> dict[str, float]:
     p, f = s.f + 1, s.f
     spectrum = triangular(f, s.d)
     draw = s.n * p * s.d + spectrum + norm(f, s.d)
-    tested = root(f) + spectrum + svdvals(f, s.d) + s.draws * draw
+    tested = root(f) + spectrum + svdvals(f, s.d) + made(s.draws) * draw
     N = root(p) + triangular(p, s.d)
     return {
         "statistics": s.n * f**2 + s.goals,

@@ -181,10 +181,10 @@ def leading_directions(matrix: Tensor, tolerance: float) -> tuple[Tensor, Tensor
     return U[:, kept], s[kept], matrix.T @ U[:, kept] / s[kept]
 
 
-def spectral_norm(matrix: Tensor) -> float:
-    """The largest singular value, from the smaller Gram matrix."""
-    smaller = matrix if len(matrix) <= matrix.shape[1] else matrix.T
-    return float(torch.linalg.eigvalsh(smaller @ smaller.T)[-1].clamp_min(0).sqrt())
+def spectral_norms(matrices: Tensor) -> Tensor:
+    """The largest singular value of each of (n, r, c), from the smaller Gram, shape (n,)."""
+    smaller = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
+    return torch.linalg.eigvalsh(smaller @ smaller.mT)[:, -1].clamp_min(0).sqrt()
 
 
 def _spread(

@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Generator, Tensor
 
-from nas_bench.growth.linalg import InverseRoot, inverse_root, ridged, spectral_norm
+from nas_bench.growth.linalg import InverseRoot, inverse_root, ridged, spectral_norms
 from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.growth.sums import SiteSamples
@@ -22,6 +22,10 @@ from nas_bench.growth.sums import SiteSamples
 DRAWS = 19
 """The largest of so many draws is exceeded by chance once in 20 times. None is made that cannot
 change how many gains are significant."""
+GROUPS = (1, 2, 4, 12)
+"""Draws that are made together: the first ones decide most tests, the others are cheaper so."""
+DRAWN_ENTRIES = 2**26
+"""Of the goals of draws that are made together, at most so many."""
 MAP_SAMPLES = 500
 """Of maps, where these see the next layer's inputs often enough."""
 
@@ -48,6 +52,7 @@ class _Null:
 
     Attributes:
         goals: v_p, or v without its mean, of a sample of the data, shape (n', …).
+        axis: of the d outputs in it; other goals may have more, several draws side by side.
         cross: E[b₂ gᵀ] over the sample for goals g, shape (p, taps · d).
         fitted: what the existing weights can do of goals g, None if that is not taken away.
         root: whitening of the inputs that are tested.
@@ -55,20 +60,33 @@ class _Null:
     """
 
     goals: Tensor
+    axis: int
     cross: Callable[[Tensor], Tensor]
     fitted: Callable[[Tensor], Tensor] | None
     root: InverseRoot
     gains: Tensor
 
-    def gain(self, signs: Tensor) -> float:
-        """Largest gain when each sample's goal has another sign, shape (n',)."""
-        v, lost = self.goals * signs.to(self.goals).view(-1, *[1] * (self.goals.dim() - 1)), 1.0
+    def largest(self, signs: Tensor) -> Tensor:
+        """The largest gain of draws that give each sample's goal a sign, shape (draws,).
+
+        Args:
+            signs: shape (draws, n').
+        """
+        draws, axis, goals = len(signs), self.axis, self.goals.unsqueeze(self.axis)
+        shape = [draws if i == axis else 1 for i in range(goals.dim())]
+        shape[0] = len(goals)
+        v, lost = (goals * signs.T.to(goals).reshape(shape)).flatten(axis, axis + 1), 1.0
         if self.fitted is not None:
-            again = v - self.fitted(v)
-            lost = float(v.norm() / again.norm())  # v_p was projected once, the null goal twice
+            again = v - self.fitted(v)  # v_p was projected once, the null goal twice
+            lost = self._norms(v, draws) / self._norms(again, draws)
             v = again
-        gain = lost * spectral_norm(self.root.whitened(self.cross(v)))
-        return math.inf if math.isnan(gain) else gain
+        gains = self.root.whitened(self.cross(v)).unflatten(1, (-1, draws, goals.shape[axis + 1]))
+        largest = lost * spectral_norms(gains.permute(2, 0, 1, 3).flatten(2))
+        return largest.nan_to_num(math.inf, math.inf)
+
+    def _norms(self, v: Tensor, draws: int) -> Tensor:
+        apart = v.unflatten(self.axis, (draws, -1)).movedim(self.axis, 0)
+        return apart.flatten(1).double().norm(dim=1)
 
 
 def significance(
@@ -112,7 +130,15 @@ def null_gains(
     if count < 2 or fitted:  # what is left of a goal that the existing weights fit is rounding
         return null.gains, repeat(math.inf)
     signs = torch.randint(2, (DRAWS, count), generator=generator) * 2 - 1
-    return null.gains, (null.gain(draw) * math.sqrt(count / statistics.count) for draw in signs)
+    return null.gains, _one_by_one(null, signs, math.sqrt(count / statistics.count))
+
+
+def _one_by_one(null: _Null, signs: Tensor, scale: float) -> Iterator[float]:
+    """Gains of draws in turn, made a few at a time."""
+    fitting = max(1, DRAWN_ENTRIES // max(1, null.goals.numel()))
+    for group in signs.split(GROUPS):
+        for part in group.split(fitting):
+            yield from (scale * null.largest(part)).tolist()
 
 
 def _on_rows(statistics: SiteStatistics, gains: Tensor, *, projected: bool) -> _Null:
@@ -125,7 +151,7 @@ def _on_rows(statistics: SiteStatistics, gains: Tensor, *, projected: bool) -> _
         inputs, goals = inputs - statistics.input_mean, goals - goals.mean((0, 1))
         root, gains = _centred(statistics)
     b2 = inputs.flatten(0, 1)
-    return _Null(goals, lambda v: b2.T @ v.flatten(0, 1) / len(goals), fitted, root, gains)
+    return _Null(goals, 2, lambda v: b2.T @ v.flatten(0, 1) / len(goals), fitted, root, gains)
 
 
 @dataclass(frozen=True)
@@ -179,7 +205,7 @@ def _on_maps(
     count = min(len(maps), max(MAP_SAMPLES, 4 * statistics.next_weight.shape[1] // rows))
     few, goals = maps.some(count), replace(maps, goals=goals).some(count).goals
     fitted = _fit_maps(few, statistics) if projected else None
-    return _Null(cast("Tensor", goals), few.crossing(), fitted, root, gains)
+    return _Null(cast("Tensor", goals), 1, few.crossing(), fitted, root, gains)
 
 
 def _fit_maps(maps: SiteMaps, statistics: SiteStatistics) -> Callable[[Tensor], Tensor]:

@@ -193,7 +193,7 @@ MUTATIONS = (
     ),
     Mutation(
         "null goals are not projected again",
-        _Null.gain,
+        _Null.largest,
         "self.fitted is not None",
         "False",
         "tiny mlp",
