@@ -26,6 +26,7 @@ class Cifar10(Cifar):
     name: ClassVar[str] = "cifar10"
     summary: ClassVar[str] = "CIFAR-10, 50 000 colour images of 32 × 32, four convolutions"
     files: ClassVar[CifarFiles] = CIFAR10
+    gpu_share: ClassVar[float] = 0.25
     recipe: ClassVar[Recipe] = Recipe(
         optimizer="adam", learning_rate=1e-3, batch_size=500, batch_growth=True
     )

@@ -25,6 +25,7 @@ class Cifar100(Cifar):
     name: ClassVar[str] = "cifar100"
     summary: ClassVar[str] = "CIFAR-100, 50 000 colour images of 32 × 32, thin ResNet-18"
     files: ClassVar[CifarFiles] = CIFAR100
+    gpu_share: ClassVar[float] = 0.25
     recipe: ClassVar[Recipe] = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=100)
 
     seed_widths: tuple[int, ...] = (1,) * 8

@@ -28,6 +28,7 @@ class Cifar100Resnet(Cifar):
     summary: ClassVar[str] = "CIFAR-100, 50 000 colour images, ResNet-18 with batch norm"
     version: ClassVar[int] = 2
     files: ClassVar[CifarFiles] = CIFAR100
+    gpu_share: ClassVar[float] = 1.0
     recipe: ClassVar[Recipe] = Recipe(
         optimizer="sgd",
         learning_rate=0.1,

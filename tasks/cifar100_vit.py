@@ -24,6 +24,7 @@ class Cifar100Vit(Cifar):
     summary: ClassVar[str] = "CIFAR-100, 50 000 colour images, small vision transformer"
     version: ClassVar[int] = 2
     files: ClassVar[CifarFiles] = CIFAR100
+    gpu_share: ClassVar[float] = 0.5
     recipe: ClassVar[Recipe] = Recipe(
         optimizer="adamw",
         learning_rate=1e-3,

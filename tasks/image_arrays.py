@@ -29,6 +29,7 @@ class ImageArrays(Task):
 
     name: ClassVar[str] = "image_arrays"
     summary: ClassVar[str] = "your own images, image_arrays[path=FILE.npz], four convolutions"
+    gpu_share: ClassVar[float] = 0.25
     recipe: ClassVar[Recipe] = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=100)
 
     seed_widths: tuple[int, ...] = (1, 1, 1, 1, 1)

@@ -39,7 +39,7 @@ def ls(kind: Kind | None, plugin_paths: tuple[Path, ...], as_json: bool) -> int:
         print_json(found[kind] if kind else found)
         return OK
     for title, rows in found.items():
-        lines = aligned((row["name"], _version(row), _remark(row)) for row in rows)
+        lines = aligned((row["name"], _version(row), _gpu(row), _remark(row)) for row in rows)
         click.echo("\n".join(lines if kind else [f"{title}:", *(f"  {line}" for line in lines)]))
     return OK
 
@@ -65,6 +65,7 @@ def _rows(kind: Kind) -> list[dict[str, Any]]:
             "name": name,
             "summary": getattr(plugin.cls, "summary", None),
             "version": getattr(plugin.cls, "version", None),
+            **({"gpu_share": getattr(plugin.cls, "gpu_share", None)} if kind == "tasks" else {}),
             "origin": plugin.origin,
             "error": plugin.error,
         }
@@ -82,6 +83,11 @@ def _protocols() -> list[dict[str, Any]]:
 def _version(row: dict[str, Any]) -> str:
     """The version whose change makes results incomparable, as tables say it."""
     return f"v{row['version']}" if row["version"] else ""
+
+
+def _gpu(row: dict[str, Any]) -> str:
+    """Whether a task trains on a GPU where there is one."""
+    return "GPU" if row.get("gpu_share") else ""
 
 
 def _remark(row: dict[str, Any]) -> str:

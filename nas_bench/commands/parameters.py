@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,24 @@ def data_option() -> Decorator:
         type=click.Path(path_type=Path, file_okay=False),
         help="Data folder  [default: $NAS_BENCH_DATA, else the user's cache]",
     )
+
+
+def device_option(about: str) -> Decorator:
+    """`--device`, where trials train."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        callback=_device,
+        metavar="auto|cpu|cuda[:N]|mps",
+        help=f"Where trials train; {about}",
+    )
+
+
+def _device(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+        raise click.BadParameter(f"{value!r} is none of auto, cpu, cuda, cuda:N and mps")
+    return value
 
 
 def plugin_option() -> Decorator:

@@ -15,6 +15,7 @@ from nas_bench.commands.parameters import (
     TERMINATED,
     CannotRunError,
     Decorator,
+    device_option,
     examples,
     json_option,
     load_plugins,
@@ -56,6 +57,7 @@ class Request(Selection):
 
     executor: Literal["ray", "inline"]
     address: str | None
+    device: str
     gpus_per_trial: float | None
     trials_per_gpu: int | None
     max_concurrent: int | None
@@ -97,13 +99,14 @@ def _execution_options() -> list[Decorator]:
             show_default=True,
             help="Ray Tune, or one after the other in this process.",
         ),
+        device_option("auto takes a GPU for tasks that gain from one."),
         click.option(
             "--address", callback=_address, help="Of a running Ray cluster, host:port or auto."
         ),
         click.option(
             "--gpus-per-trial",
             type=click.FloatRange(min=0),
-            help="Fractions share a GPU.  [default: 0, the CPU]",
+            help="Fractions share a GPU; 0 is the CPU.  [default: what the task declares]",
         ),
         click.option(
             "--trials-per-gpu", type=click.IntRange(1, 10000), help="Trials that share a GPU."
@@ -204,6 +207,8 @@ def execution_settings(
     """How the trials of a request run."""
     from nas_bench.execution import Settings
 
+    share = _gpus(request)
+    _refuse_other_devices(request, share)
     storage = request.storage
     if storage is None and request.address is None:
         storage = str((ledger.folder / CHECKPOINTS).absolute())
@@ -213,7 +218,8 @@ def execution_settings(
         data=request.data,
         plugins=plugin_paths,
         cpus_per_trial=protocol.threads,
-        gpus_per_trial=_gpus(request),
+        device=request.device,
+        gpus_per_trial=share,
         max_concurrent=request.max_concurrent,
         address=request.address,
         storage=storage,
@@ -223,13 +229,26 @@ def execution_settings(
     )
 
 
-def _gpus(request: Request) -> float:
-    """GPUs of each trial."""
+def _gpus(request: Request) -> float | None:
+    """GPUs of each trial, None where the tasks decide."""
     if request.trials_per_gpu is None:
-        return request.gpus_per_trial or 0.0
+        return request.gpus_per_trial
     if request.gpus_per_trial is not None:
         raise click.UsageError("give --gpus-per-trial or --trials-per-gpu, not both")
     return 10000 // request.trials_per_gpu / 10000  # Ray counts in ten thousandths
+
+
+def _refuse_other_devices(request: Request, share: float | None) -> None:
+    """Devices that the other options speak against."""
+    device, on_gpu = request.device, request.device.startswith("cuda")
+    if share is not None and device != "auto" and on_gpu != bool(share):
+        option = "--gpus-per-trial" if request.trials_per_gpu is None else "--trials-per-gpu"
+        raise click.UsageError(f"--device {device} and {option} contradict: leave one of them out")
+    if ":" in device and request.executor == "ray":
+        raise click.UsageError(
+            f"under Ray each trial gets a GPU of Ray's choice, not {device}: give --device cuda, "
+            "or --executor inline"
+        )
 
 
 def run_trials(
@@ -276,8 +295,12 @@ def run_trials(
                 shown(config, message)
                 logged(config, message)
 
-            rerun = request.rerun
-            sweep(configs, ledger, request.executor, settings, rerun, observer, stop, data)
+            def devices(line: str) -> None:
+                if not request.quiet:
+                    say(line)
+
+            asked = request.executor, settings, request.rerun
+            sweep(configs, ledger, *asked, observer, stop, data, devices)
     except (DataMissingError, ExecutionError, LedgerError) as error:
         raise CannotRunError(str(error)) from error
 

@@ -130,6 +130,7 @@ def _task(spec: str, data: Path | None) -> dict[str, Any]:
         "summary": task.summary,
         "version": task.version,
         "metric": task.metric,
+        "gpu_share": task.gpu_share,
         "seed_widths": list(task.seed_widths),
         "target_widths": list(task.target_widths),
         "recipe": asdict(task.recipe),

@@ -14,6 +14,7 @@ from nas_bench.commands.parameters import (
     CannotRunError,
     counted,
     data_option,
+    device_option,
     examples,
     json_option,
     load_plugins,
@@ -25,6 +26,7 @@ from nas_bench.commands.parameters import (
 )
 
 if TYPE_CHECKING:
+    from nas_bench.execution import Settings
     from nas_bench.results.checks import Finding
     from nas_bench.results.ledger import Ledger
     from nas_bench.results.reading import Run
@@ -62,6 +64,7 @@ class _Again:
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the choice."
 )
+@device_option("auto takes each trial's own, if there is one like it here.")
 @plugin_option()
 @data_option()
 @json_option()
@@ -70,6 +73,7 @@ def verify(
     results: Path | None,
     rerun: int,
     seed: int,
+    device: str,
     plugin_paths: tuple[Path, ...],
     data: Path | None,
     as_json: bool,
@@ -95,7 +99,13 @@ def verify(
     found = findings(runs)
     today = newest_data(runs)
     stale = sum(is_stale(run, today) for run in runs)
-    again = _rerun(ledger, runs, rerun, seed, data, plugins) if rerun else []
+    again: list[_Again] = []
+    if rerun:
+        from nas_bench.execution import Settings
+        from nas_bench.execution.reproduction import chosen
+
+        settings = Settings(data=data, plugins=plugins, device=device)
+        again = _rerun(ledger, chosen(runs, rerun, seed), settings)
     if as_json:
         print_json(_values(ledger.folder, runs, found, stale, again))
     else:
@@ -104,28 +114,18 @@ def verify(
     return GATE if found or not all(trial.ok for trial in again) else OK
 
 
-def _rerun(
-    ledger: "Ledger",
-    runs: "Sequence[Run]",
-    count: int,
-    seed: int,
-    data: Path | None,
-    plugins: tuple[Path, ...],
-) -> list[_Again]:
-    from nas_bench.execution import Settings
-    from nas_bench.execution.reproduction import chosen
+def _rerun(ledger: "Ledger", runs: "Sequence[Run]", settings: "Settings") -> list[_Again]:
     from nas_bench.results.ledger import LedgerError
     from nas_bench.results.lock import locked
 
     try:
         with locked(ledger.folder):
-            settings = Settings(data=data, plugins=plugins)
-            return [_again(run, ledger, settings) for run in chosen(runs, count, seed)]
+            return [_again(run, ledger, settings) for run in runs]
     except LedgerError as error:
         raise CannotRunError(str(error)) from error
 
 
-def _again(run: "Run", ledger: "Ledger", settings: Any) -> _Again:
+def _again(run: "Run", ledger: "Ledger", settings: "Settings") -> _Again:
     from nas_bench.execution import ExecutionError
     from nas_bench.execution.reproduction import verified
     from nas_bench.execution.signals import clean_stdout

@@ -62,6 +62,9 @@ def _declares_itself(subject: _Subject) -> None:
     one_line = bool(task.summary.strip()) and "\n" not in task.summary
     require(one_line, "its summary is not one line")
     require(task.metric in ("accuracy", "loss"), "its metric is neither accuracy nor loss")
+    share = task.gpu_share
+    divides = 0 <= share <= 1 or share == int(share) > 0
+    require(divides, f"its gpu_share {share} is neither a fraction nor a whole number of GPUs")
 
 
 def _has_growing_widths(subject: _Subject) -> None:

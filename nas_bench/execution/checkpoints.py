@@ -81,7 +81,7 @@ class Checkpoints:
             self.remarks.append(f"{place} cannot be read ({_said(error)}): the trial begins anew")
             return None
         if (trial, sources) != (self.trial, self.sources):
-            origin = "other code or data" if trial == self.trial else "another trial"
+            origin = "other code, data or device" if trial == self.trial else "another trial"
             self.remarks.append(f"{place} is of {origin}: the trial begins anew")
             return None
         self.earlier = elapsed

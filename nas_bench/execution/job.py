@@ -5,10 +5,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nas_bench.execution.asha import EarlyStopping
 from nas_bench.trials.config import Budget, TrialConfig
+
+if TYPE_CHECKING:
+    from nas_bench.execution.devices import Gpus
 
 Sink = Callable[[TrialConfig, dict[str, Any]], None]
 """Takes the messages of trials as they arrive, always in the driver."""
@@ -29,11 +32,15 @@ class Job:
         config: what identifies it.
         widths: of a twin: the final hidden widths of its original.
         budget: of a twin: what its original spent.
+        device: that trains.
+        gpus: it occupies under Ray, fractions allowed.
     """
 
     config: TrialConfig
     widths: tuple[int, ...] | None = None
     budget: Budget | None = None
+    device: str = "cpu"
+    gpus: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """The job as JSON-able values."""
@@ -41,6 +48,8 @@ class Job:
             "config": self.config.model_dump(mode="json"),
             "widths": None if self.widths is None else list(self.widths),
             "budget": None if self.budget is None else self.budget.model_dump(mode="json"),
+            "device": self.device,
+            "gpus": self.gpus,
         }
 
     @classmethod
@@ -51,6 +60,8 @@ class Job:
             TrialConfig.model_validate(values["config"]),
             None if widths is None else tuple(widths),
             None if budget is None else Budget.model_validate(budget),
+            values["device"],
+            values["gpus"],
         )
 
 
@@ -63,7 +74,9 @@ class Settings:
         plugins: files of plugins, loaded where trials run.
         contents: of these files, for machines that do not have them; empty: all have.
         cpus_per_trial: processors each trial occupies.
-        gpus_per_trial: GPUs each trial occupies, fractions allowed; 0: it runs on a CPU.
+        device: that trains: auto, which is decided for each task, or as torch spells it.
+        gpus_per_trial: GPUs each trial on a GPU occupies, fractions allowed; None: what its task
+            declares.
         max_concurrent: trials at a time, None: as many as there are resources for.
         address: of a running Ray cluster, None: Ray is started on this machine.
         storage: folder or address of checkpoints, None: none are kept.
@@ -78,7 +91,8 @@ class Settings:
     plugins: tuple[Path, ...] = ()
     contents: tuple[bytes, ...] = ()
     cpus_per_trial: float = 1.0
-    gpus_per_trial: float = 0.0
+    device: str = "auto"
+    gpus_per_trial: float | None = None
     max_concurrent: int | None = None
     address: str | None = None
     storage: str | None = None
@@ -93,10 +107,12 @@ class Settings:
         """Files of plugins, with their content if it came along."""
         return zip(self.plugins, self.contents or repeat(None), strict=False)
 
-    @property
-    def shares_device(self) -> bool:
-        """Whether trials may run beside each other on one device, so that seconds mislead."""
-        return self.max_concurrent != 1 and self.gpus_per_trial < 1
+    def shares_device(self, gpus: float) -> bool:
+        """Whether trials of so many GPUs may run beside each other on one device.
+
+        Seconds mislead then.
+        """
+        return self.max_concurrent != 1 and gpus < 1
 
 
 def is_last(message: dict[str, Any]) -> bool:
@@ -109,6 +125,10 @@ class Executor(Protocol):
 
     def session(self, settings: Settings) -> AbstractContextManager[None]:
         """Start what several calls of `execute` share, and stop it at the end."""
+        ...
+
+    def gpus(self, settings: Settings) -> "Gpus":
+        """The GPUs that trials can get; asked inside a session."""
         ...
 
     def execute(self, jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping) -> None:

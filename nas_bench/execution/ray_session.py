@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nas_bench.execution.devices import Gpus, gpus_here
 from nas_bench.execution.job import ExecutionError, Settings
 
 _QUIET = {
@@ -28,8 +29,14 @@ _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _PATIENCE = 5.0  # seconds until an address counts as dead
 _GRACE = 12.0  # seconds for a cluster to say that it is one, imports included
 _JOINING = 30.0  # seconds for the nodes of a cluster to join
+_KIND = "accelerator_type:"
+"""How resources begin that name the model of a GPU."""
 _STATUS = "from ray.scripts.scripts import main; main()"
 _ADDRESS = re.compile(r"auto|(?:ray://)?(?P<host>\[[^\]]+\]|[^:/\s]+):(?P<port>\d+)")
+_CURES = {
+    "CPU": "lower the protocol's threads",
+    "GPU": "lower --gpus-per-trial, use --device cpu",
+}
 _OBJECT_STORE = 128 * 2**20  # bytes; only messages pass
 
 
@@ -58,6 +65,19 @@ def session(settings: Settings) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def gpus(settings: Settings) -> Gpus:
+    """See `Executor`; on this machine only what torch can use too."""
+    import ray
+
+    total = ray.cluster_resources()
+    count = total.get("GPU", 0.0)
+    if settings.address is None:
+        here = gpus_here()
+        return Gpus(min(count, here.count), here.name)
+    kinds = (name.removeprefix(_KIND) for name in sorted(total) if name.startswith(_KIND))
+    return Gpus(count, ", ".join(kinds))
 
 
 def is_address(text: str) -> bool:
@@ -144,7 +164,9 @@ def _check_resources(settings: Settings) -> None:
     """
     import ray
 
-    wanted = {"CPU": settings.cpus_per_trial, "GPU": settings.gpus_per_trial}
+    whole = float(settings.device == "cuda")
+    share = whole if settings.gpus_per_trial is None else settings.gpus_per_trial
+    wanted = {"CPU": settings.cpus_per_trial, "GPU": share}
     patience = time.monotonic() + (_JOINING if settings.address else 0.0)
     total = ray.cluster_resources()
     while any(total.get(kind, 0.0) < amount for kind, amount in wanted.items()):
@@ -157,5 +179,5 @@ def _check_resources(settings: Settings) -> None:
         if amount > present:
             raise ExecutionError(
                 f"each trial asks for {amount:g} {kind}s, but Ray has {present:g}: "
-                f"lower --{kind.lower()}s-per-trial or join a larger cluster with --address"
+                f"{_CURES[kind]} or join a larger cluster with --address"
             )

@@ -11,13 +11,13 @@ import nas_bench
 from nas_bench import plugins
 from nas_bench.execution.asha import Searches, scheduler
 from nas_bench.execution.job import Job, Settings, Sink, Stopping, is_last, never
-from nas_bench.execution.ray_session import session
+from nas_bench.execution.ray_session import gpus, session
 from nas_bench.trials.messages import Failure, as_dict
 
 if TYPE_CHECKING:
-    from ray.tune import Callback, Stopper, Tuner
+    from ray.tune import Callback, PlacementGroupFactory, Stopper, Tuner
 
-__all__ = ["execute", "session"]
+__all__ = ["execute", "gpus", "session"]
 
 Report = Callable[[dict[str, Any]], None]
 BREATH = 0.5
@@ -139,8 +139,6 @@ class Outbox:
 
 def report_trial(values: dict[str, Any], report: Report) -> None:
     """Run a job in a worker and report its messages."""
-    import ray
-
     from nas_bench.execution.checkpoints import asked_to_stop
     from nas_bench.execution.storage import storage
     from nas_bench.execution.worker import messages
@@ -148,9 +146,8 @@ def report_trial(values: dict[str, Any], report: Report) -> None:
     job, settings = Job.from_dict(values["spec"]["job"]), Settings(**values["settings"])
     if settings.storage and asked_to_stop(storage(settings.storage), settings.lease):
         return
-    gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU")
     outbox = Outbox(report, values["spec"]["breath"])
-    for message in messages(job, settings, "cuda" if gpus else "cpu", outbox.look):
+    for message in messages(job, settings, outbox.look):
         outbox.add(message)
     outbox.send()
 
@@ -165,11 +162,10 @@ def _tuner(
 ) -> "Tuner":
     from ray import tune
 
-    resources = {"cpu": settings.cpus_per_trial, "gpu": settings.gpus_per_trial}
     breath = 0.0 if searches else BREATH  # a trial must not run on while its stopping is decided
     specs = [{"number": n, "job": j.as_dict(), "breath": breath} for n, j in enumerate(jobs)]
     return tune.Tuner(
-        tune.with_resources(_trainable(nas_bench.__file__), resources),
+        tune.with_resources(_trainable(nas_bench.__file__), _resources(settings)),
         param_space={"spec": tune.grid_search(specs), "settings": vars(_portable(settings))},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=settings.max_concurrent,
@@ -187,6 +183,18 @@ def _tuner(
             failure_config=tune.FailureConfig(max_failures=settings.retries),
         ),
     )
+
+
+def _resources(settings: Settings) -> "Callable[[dict[str, Any]], PlacementGroupFactory]":
+    """What Tune sets aside for each trial; pickled by value, as what it runs."""
+    cpus = settings.cpus_per_trial
+
+    def resources(config: dict[str, Any]) -> "PlacementGroupFactory":
+        from ray import tune
+
+        return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": config["spec"]["job"]["gpus"]}])
+
+    return resources
 
 
 def _trainable(driver: str) -> Callable[[dict[str, Any]], None]:

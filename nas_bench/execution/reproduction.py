@@ -11,6 +11,7 @@ import torch
 from nas_bench.execution import Settings
 from nas_bench.execution.sweep import sweep
 from nas_bench.results.agreement import beyond_tolerance, differences, unlike
+from nas_bench.results.environment import device_class
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.merging import copy
 from nas_bench.results.reading import CURVE, Run, checksum
@@ -54,10 +55,12 @@ def verified(run: Run, ledger: Ledger, settings: Settings) -> Verified:
 
 
 def _on_its_device(run: Run, settings: Settings) -> Settings:
-    """A GPU for what ran on one, if there is one here."""
-    on_cpu = run.environment.get("device", "cpu") == "cpu"
-    gpus = 0.0 if on_cpu or not torch.cuda.is_available() else 1.0
-    return replace(settings, gpus_per_trial=gpus)
+    """The device asked for; auto is one as the trial ran on, if there is one here."""
+    if settings.device != "auto":
+        return settings
+    device = device_class(run.environment.get("device", "cpu"))
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return replace(settings, device=device if there.get(device) else "cpu")
 
 
 def _original(config: TrialConfig, ledger: Ledger) -> Run:

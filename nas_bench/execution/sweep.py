@@ -12,9 +12,10 @@ from nas_bench import plugins
 from nas_bench.execution import ExecutionError, Executor, ExecutorName, Job, Settings, Sink
 from nas_bench.execution import executor as executor_of
 from nas_bench.execution.checkpoints import ask_to_stop, forget_stop
+from nas_bench.execution.devices import Place, earlier, places, sentence
 from nas_bench.execution.job import is_last
 from nas_bench.execution.resume import NO_DATA, Rerun, missing
-from nas_bench.execution.signals import Stop
+from nas_bench.execution.signals import Say, Stop
 from nas_bench.execution.storage import Storage, marked
 from nas_bench.results.ledger import Ledger, LedgerError
 from nas_bench.results.lock import locked
@@ -47,6 +48,7 @@ def sweep(
     observer: Sink | None = None,
     stop: Stop | None = None,
     data: Mapping[str, str] = NO_DATA,
+    say: Say = lambda line: None,
 ) -> Summary:
     """Run what is missing; only this process writes the ledger.
 
@@ -63,11 +65,13 @@ def sweep(
         observer: sees the messages of every trial that runs.
         stop: hears the signals by which a sweep is asked to end.
         data: checksum of today's data by task, where it is known.
+        say: hears in one line on which devices the tasks train, and why.
 
     Raises:
         KeyboardInterrupt: if the sweep was asked to end; what ran has been kept.
         DataMissingError: if a task's data can't be downloaded; then nothing has run.
         ExecutionError: if no trial can run at all.
+        InputError: if results of a GPU would get rows of a CPU beside them unasked.
         LedgerError: if the ledger cannot be written, is packed where something is missing, or
             another process writes it.
     """
@@ -88,14 +92,16 @@ def sweep(
                     kept.remove(config.id)
             scribe, stop = _Scribe(ledger, observer, kept), stop or Stop()
             asked = stop.heard_by(partial(ask_to_stop, kept, settings.lease)) if kept else None
+            before = earlier(chosen, ledger.glances(), rerun)
             with asked or nullcontext():  # without storage a signal ends the sweep at once
-                _run(chosen, ledger, executor_of(executor), settings, scribe, stop)
+                _run(chosen, ledger, executor_of(executor), settings, before, scribe, stop, say)
         return _summary(configs, chosen, ledger)
 
 
 def _refuse_packing(configs: Sequence[TrialConfig], settings: Settings) -> None:
     """Seconds are worth the same for all trials only where each has the device for itself."""
-    if settings.shares_device and not all(config.reproducible for config in configs):
+    asked = settings.gpus_per_trial or 0.0
+    if settings.shares_device(asked) and not all(config.reproducible for config in configs):
         raise ExecutionError(
             "a budget in seconds needs one trial at a time on a device: add --max-concurrent 1, "
             "or give the budget in epochs, steps or flops"
@@ -120,8 +126,10 @@ def _run(
     ledger: Ledger,
     executor: Executor,
     settings: Settings,
+    before: Mapping[str, set[str]],
     scribe: "_Scribe",
     stop: Stop,
+    say: Say,
 ) -> None:
     originals = [Job(config) for config in configs if config.twin is None]
     twins = [config for config in configs if config.twin is not None]
@@ -131,16 +139,28 @@ def _run(
 
     try:
         with executor.session(settings):
+            gpus = executor.gpus(settings)
+            where = places(dict.fromkeys(c.task for c in configs), settings, gpus, before)
+            say(sentence(where, gpus))
             if originals and not stopping():
-                executor.execute(originals, settings, scribe, stopping)
+                executor.execute(_placed(originals, where), settings, scribe, stopping)
             jobs = [] if stopping() else _twin_jobs(twins, ledger, scribe)
             if jobs:
-                executor.execute(jobs, settings, scribe, stopping)
+                executor.execute(_placed(jobs, where), settings, scribe, stopping)
     except SystemExit:  # what Ray makes of a SIGTERM while it starts
         stop.signal = stop.signal or signal.SIGTERM
         raise KeyboardInterrupt from None
     finally:
         scribe.close()
+
+
+def _placed(jobs: Sequence[Job], where: Mapping[str, Place]) -> list[Job]:
+    """The jobs, each on the device of its task."""
+    there = [where[job.config.task] for job in jobs]
+    return [
+        replace(job, device=place.device, gpus=place.gpus)
+        for job, place in zip(jobs, there, strict=True)
+    ]
 
 
 def _fetch(configs: Sequence[TrialConfig], settings: Settings) -> None:

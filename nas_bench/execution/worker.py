@@ -35,7 +35,7 @@ Status = Literal["failed", "oom", "diverged", "timeout", "preempted"]
 
 
 def messages(
-    job: Job, settings: Settings, device: str, pausing: Callable[[], None] = nothing
+    job: Job, settings: Settings, pausing: Callable[[], None] = nothing
 ) -> Iterator[dict[str, Any]]:
     """What a trial says, as JSON-able values.
 
@@ -46,14 +46,13 @@ def messages(
     Args:
         job: the trial.
         settings: how it runs.
-        device: that trains.
         pausing: called about once a second while it trains.
     """
-    own = {"threads": job.config.threads, "shared_device": settings.shares_device}
-    yield {"type": "started", "environment": _surroundings(device) | own}
+    own = {"threads": job.config.threads, "shared_device": settings.shares_device(job.gpus)}
     ended = False
     try:
-        for message in _run(job, settings, device, pausing):
+        yield {"type": "started", "environment": _surroundings(job.device) | own}
+        for message in _run(job, settings, pausing):
             yield message
             ended = message.get("final", False)
     except (Exception, SystemExit) as error:
@@ -84,12 +83,11 @@ def failure(error: BaseException) -> Failure:
     return Failure(_status(error), type(error).__name__, _said(error), text)
 
 
-def _run(
-    job: Job, settings: Settings, device: str, pausing: Callable[[], None]
-) -> Iterator[dict[str, Any]]:
+def _run(job: Job, settings: Settings, pausing: Callable[[], None]) -> Iterator[dict[str, Any]]:
     """What happens only once in a process, imports and loading, lies between two resets."""
-    config, folder = job.config, data_folder(settings.data)
+    config, device, folder = job.config, job.device, data_folder(settings.data)
     reset(config)
+    _enter(device)
     for path, content in settings.plugin_files:
         plugins.load_path(path, content)
     method, task = plugins.method(config.method), plugins.task(config.task)
@@ -105,7 +103,8 @@ def _run(
     if kept and settings.address:
         require_mark(kept, settings.lease)
     keeper = Checkpoints(
-        kept, config.id, settings.lease, sources | {"data": data.checksum},
+        kept, config.id, settings.lease,
+        sources | {"data": data.checksum, "device": torch.device(device).type},
         settings.checkpoint_every, settings.timeout, pausing,
     )  # fmt: skip
     keeper.claim()
@@ -135,6 +134,14 @@ def _be_deterministic() -> None:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def _enter(device: str) -> None:
+    """Have a GPU be the one that clocks wait for, and its memory as before any trial."""
+    if device.startswith("cuda"):
+        torch.cuda.set_device(torch.device(device))
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
 def _peak_memory(device: str) -> int:
@@ -167,7 +174,7 @@ def _said(error: BaseException) -> str:
 @functools.cache
 def _surroundings(device: str) -> dict[str, Any]:
     """What stays the same in a process, whose code is that of its start."""
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else device
     return environment() | {
         "device": name,
         "instructions": torch.backends.cpu.get_cpu_capability(),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from nas_bench.results.environment import device_class
 from nas_bench.results.reading import Run
 from nas_bench.results.staleness import outdated
 from nas_bench.specs import InputError, parse
@@ -203,7 +204,7 @@ def differing(rows: Iterable[Row]) -> tuple[str, ...]:
     found = {
         "data": {run.environment["data"] for run in ended if "data" in run.environment},
         "behaviour": {("core" in outdated(run), run.behaviour.get("task")) for run in known},
-        "device": {device == "cpu" for device in devices},
+        "device": {device_class(device) for device in devices},
     }
     return tuple(name for name, values in found.items() if len(values) > 1)
 

@@ -29,6 +29,11 @@ def environment() -> dict[str, Any]:
     }
 
 
+def device_class(device: str) -> str:
+    """cpu, cuda or mps, of an environment's `device`, which names a GPU by its model."""
+    return device if device in ("cpu", "mps") else "cuda"
+
+
 def source_hash(cls: type) -> str:
     """Sixteen digits for a plugin's module as it was imported; comments and layout don't count.
 

@@ -89,6 +89,9 @@ class Task(ABC):
     metric: ClassVar[Literal["accuracy", "loss"]] = "accuracy"
     """What the test score is: accuracy, or for regression the loss."""
     recipe: ClassVar[Recipe] = Recipe()
+    gpu_share: ClassVar[float] = 0.0
+    """GPUs that a trial gets by default where there are some: 0 where it would gain nothing from
+    one, a fraction where several trials fit on one, else a whole number."""
 
     seed_widths: tuple[int, ...] = (1, 1)
     target_widths: tuple[int, ...] = (110, 51)

@@ -72,8 +72,8 @@ def test_nothing_is_kept_without_a_storage_nor_before_it_is_time(tmp_path):
 @pytest.mark.parametrize(
     ("values", "origin"),
     [
-        ({"sources": SOURCES | {"core": "9"}}, "other code or data"),
-        ({"sources": SOURCES | {"data": "9"}}, "other code or data"),
+        ({"sources": SOURCES | {"core": "9"}}, "other code, data or device"),
+        ({"sources": SOURCES | {"data": "9"}}, "other code, data or device"),
     ],
 )
 def test_a_state_of_other_code_or_data_is_not_gone_on_from(kept, values, origin):
@@ -230,7 +230,7 @@ def is_kept(trial, settings):
 
 def test_an_ended_trial_goes_on_from_its_checkpoint_and_leaves_none(ledger, settings):
     trial = config(method="tiny")
-    whole = without_clocks(list(messages(trial_job(trial), SETTINGS, "cpu")))
+    whole = without_clocks(list(messages(trial_job(trial), SETTINGS)))
     run([trial], ledger, settings, end_after=4)
     assert ledger.status(trial) == "preempted"
     assert is_kept(trial, settings)

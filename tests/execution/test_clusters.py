@@ -43,9 +43,9 @@ def test_a_plugin_file_is_not_needed_where_its_content_came_along(tmp_path):
         SETTINGS, plugins=(Path("/nowhere/misbehaving.py"),), contents=(PLUGIN.read_bytes(),)
     )
     lacking = job(f"lacking[folder={tmp_path}]")
-    there = list(messages(lacking, SETTINGS, "cpu"))
+    there = list(messages(lacking, SETTINGS))
     plugins._loaded.clear()
-    elsewhere = list(messages(lacking, settings, "cpu"))
+    elsewhere = list(messages(lacking, settings))
     assert elsewhere[-1]["final"]
     assert without_clocks(elsewhere) == without_clocks(there)
     sources = [said[1]["environment"]["sources"] for said in (there, elsewhere)]
@@ -71,7 +71,7 @@ def test_the_mark_of_a_sweep_is_there_while_it_runs(tmp_path):
 
 def test_a_worker_that_sees_another_storage_says_so_in_one_sentence(tmp_path):
     settings = replace(SETTINGS, storage=str(tmp_path), address="auto", lease="of the driver")
-    *_, last = messages(job(), settings, "cpu")
+    *_, last = messages(job(), settings)
     assert (last["error"], last["status"]) == ("StorageError", "failed")
     assert "give --storage a folder or address that all machines" in last["message"]
 
@@ -81,12 +81,13 @@ def test_a_worker_that_sees_another_storage_says_so_in_one_sentence(tmp_path):
     [
         ({}, True),
         ({"max_concurrent": 1}, False),
-        ({"gpus_per_trial": 0.25}, True),
-        ({"gpus_per_trial": 1.0}, False),
+        ({"gpus": 0.25}, True),
+        ({"gpus": 1.0}, False),
     ],
 )
 def test_trials_that_share_a_device_record_it(changes, shared):
-    started = next(messages(job(), replace(SETTINGS, **changes), "cpu"))
+    alone = {"max_concurrent": changes.pop("max_concurrent", None)}
+    started = next(messages(replace(job(), **changes), replace(SETTINGS, **alone)))
     assert started["environment"]["shared_device"] is shared
 
 

@@ -84,4 +84,4 @@ def test_what_a_clock_ends_is_not_run_again_to_be_verified(tmp_path):
         synthetic.run(ledger, trial)
     labels = {run.label for run in chosen(ledger.runs(), 10, seed=0)}
     assert labels == {"tiny twin (steps)", "gradmax"}
-    assert replace(SETTINGS, max_concurrent=1).shares_device is False
+    assert replace(SETTINGS, max_concurrent=1).shares_device(0.0) is False

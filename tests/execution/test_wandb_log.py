@@ -15,7 +15,7 @@ PREFIX = "Warning: wandb failed and is left out from now on ("
 @pytest.fixture(scope="module")
 def heard():
     """The messages of a short trial that grows."""
-    return list(messages(job("digits", "tiny"), SETTINGS, "cpu"))
+    return list(messages(job("digits", "tiny"), SETTINGS))
 
 
 def logged(tmp_path, *attempts):
