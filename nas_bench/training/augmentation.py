@@ -54,13 +54,20 @@ def crop_flip(images: Tensor, generator: Generator) -> Tensor:
             f"augmentation crop_flip takes images (n, c, h, w), not inputs of shape "
             f"{tuple(images.shape)}: set recipe.augmentation to none"
         )
-    n, channels, height, width = images.shape
-    down, right = torch.randint(2 * PADDING + 1, (2, n, 1), generator=generator)
-    mirrored = torch.randint(2, (n, 1), generator=generator).bool()
-    columns = torch.arange(width).expand(n, width)
-    rows = down + torch.arange(height)
-    columns = right + torch.where(mirrored, columns.flip(1), columns)
+    (n, channels, height, width), device = images.shape, images.device
+    shifts = torch.randint(2 * PADDING + 1, (2, n, 1), generator=generator)
+    mirrored = torch.randint(2, (1, n, 1), generator=generator)
+    down, right, mirrored = _sent(torch.cat([shifts, mirrored]), device)
+    columns = torch.arange(width, device=device).expand(n, width)
+    rows = down + torch.arange(height, device=device)
+    columns = right + torch.where(mirrored.bool(), columns.flip(1), columns)
     pixels = rows.unsqueeze(2) * (width + 2 * PADDING) + columns.unsqueeze(1)
     padded = functional.pad(images, (PADDING,) * 4).flatten(2)
-    chosen = pixels.flatten(1).unsqueeze(1).expand(n, channels, -1).to(images.device)
+    chosen = pixels.flatten(1).unsqueeze(1).expand(n, channels, -1)
     return padded.gather(2, chosen).view_as(images)
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """The values on a device; to a GPU from pinned memory, so that the host does not wait."""
+    pinned = values.pin_memory() if device.type == "cuda" else values
+    return pinned.to(device, non_blocking=True)

@@ -135,13 +135,14 @@ def split(targets: Tensor, fraction: float, generator: Generator) -> tuple[Tenso
 class DataOrder:
     """Endless batches of indices: every epoch all samples once, in an order drawn anew.
 
-    The last batch of an epoch is smaller where the batch size does not divide n.
+    The last batch of an epoch is smaller where the batch size does not divide n. Orders are drawn
+    on the CPU, the same for every device, and go to the device once an epoch: to take a batch of
+    data there, nothing is waited for.
     """
 
-    def __init__(self, n: int, generator: Generator) -> None:
-        self.n, self.generator = n, generator
-        self.permutation = torch.empty(0, dtype=torch.int64)
-        self.position = 0
+    def __init__(self, n: int, generator: Generator, device: str = "cpu") -> None:
+        self.n, self.generator, self.device = n, generator, device
+        self._take(torch.empty(0, dtype=torch.int64), 0)
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on with the same batches."""
@@ -154,7 +155,7 @@ class DataOrder:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from where `state` was asked."""
         self.generator.set_state(state["generator"])
-        self.permutation, self.position = state["permutation"], state["position"]
+        self._take(state["permutation"], state["position"])
 
     def size_of_next(self, batch_size: int) -> int:
         """How many indices the next batch has."""
@@ -162,13 +163,16 @@ class DataOrder:
         return min(batch_size, left or self.n)
 
     def next(self, batch_size: int) -> Tensor:
-        """The next batch of indices, shape (≤ batch_size,)."""
+        """The next batch of indices, shape (≤ batch_size,), on the device."""
         if self.position >= len(self.permutation):
-            self.permutation = torch.randperm(self.n, generator=self.generator)
-            self.position = 0
-        indices = self.permutation[self.position : self.position + batch_size]
+            self._take(torch.randperm(self.n, generator=self.generator), 0)
+        indices = self._there[self.position : self.position + batch_size]
         self.position += len(indices)
         return indices
+
+    def _take(self, permutation: Tensor, position: int) -> None:
+        self.permutation, self.position = permutation, position
+        self._there = permutation.to(self.device)
 
 
 def _sample(samples: Samples) -> Samples:

@@ -44,7 +44,7 @@ class State:
         self.loss = task.loss.to(start.device)
         self.model, self.redraws = first_network(start, train)
         self.optimizer = optimizer(self.recipe, self.model.parameters())
-        self.order = DataOrder(self.samples, _stream(seed, "data order"))
+        self.order = DataOrder(self.samples, _stream(seed, "data order"), start.device)
         self.growth = _stream(seed, "growth")
         self.augmentation = _stream(seed, "augmentation")
         self.spent = Spent()

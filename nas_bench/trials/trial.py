@@ -26,7 +26,7 @@ from nas_bench.trials.spending import Spent
 from nas_bench.trials.start import Start
 from nas_bench.trials.state import State
 
-CHECK_EVERY = {"cpu": 1, "cuda": 100}
+CHECK_EVERY = {"cpu": 1, "cuda": 100, "mps": 100}
 """Steps between looks at the loss; each look makes the host wait for the device."""
 PAUSE_EVERY = 1.0
 """Seconds of training between pauses."""

@@ -9,6 +9,8 @@ from growth.growing import EAGER, own
 from torch.utils.data import DataLoader, TensorDataset
 
 from nas_bench.growth import grow
+from nas_bench.growth.batches import mixed_sum
+from nas_bench.training.flop_meter import FlopMeter
 
 
 class Fickle:
@@ -72,3 +74,24 @@ def test_a_data_loader_and_a_search_batch_of_ones_own_will_do():
         stage.model, loader, stage.loss, EAGER, neurons=1, search_batch=(stage.x, stage.y)
     )
     assert event.status == "added"
+
+
+def test_on_a_gpu_every_byte_and_its_place_decide_the_checksum():
+    values = torch.arange(256).repeat(5).to(torch.uint8)[:1003]
+    changed = [values.roll(1), values.flip(0), values[:-1]]
+    for place in (0, 7, 8, 511, 1002):
+        changed.append(values.clone())
+        changed[-1][place] += 1
+    changed.append(torch.cat([values, values.new_zeros(5)]))
+    for word in (0, 64):  # sums of products with the place cannot tell these two
+        changed.append(values.new_zeros(1003))
+        changed[-1][8 * word + 7] = 128
+    sums = [mixed_sum(each) for each in (values, *changed)]
+    assert len(set(sums)) == len(sums)
+    assert mixed_sum(values.clone()) == sums[0]
+
+
+def test_the_checksum_on_a_gpu_costs_no_flops():
+    with FlopMeter() as meter:
+        mixed_sum(torch.ones(100, dtype=torch.uint8))
+    assert meter.flops == 0

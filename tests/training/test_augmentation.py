@@ -63,3 +63,8 @@ def test_what_is_no_image_is_refused_with_the_cure():
 def test_an_unknown_augmentation_is_refused_with_the_choices():
     with pytest.raises(ValueError, match="choose none or crop_flip"):
         augmented(torch.ones(3, 2), "mixup", seeded())  # pyright: ignore[reportArgumentType]
+
+
+def test_images_stay_on_their_device():
+    changed = crop_flip(images(n=3).to("meta"), seeded())
+    assert (changed.shape, changed.device.type) == ((3, 3, 8, 6), "meta")

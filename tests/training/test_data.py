@@ -76,6 +76,14 @@ def test_an_epoch_holds_every_index_once_in_an_order_of_its_own():
     assert torch.equal(torch.cat(first), torch.cat([again.next(10)]))
 
 
+def test_batches_of_indices_lie_on_the_device_and_their_state_on_the_cpu():
+    order = DataOrder(10, seeded(), "meta")
+    assert order.next(4).device.type == "meta"
+    assert torch.equal(order.state()["permutation"], torch.randperm(10, generator=seeded()))
+    order.restore(order.state())
+    assert (order.next(9).device.type, order.size_of_next(9)) == ("meta", 9)
+
+
 def test_the_size_of_the_next_batch_is_known():
     order = DataOrder(10, seeded())
     sizes = [(order.size_of_next(4), len(order.next(4))) for _ in range(5)]

@@ -13,8 +13,9 @@ from torch import nn
 
 from nas_bench import plugins
 from nas_bench.tasks.digits import Digits
-from nas_bench.training.data import prepare
+from nas_bench.training.data import DataOrder, prepare
 from nas_bench.training.flops import inference_flops, parameters
+from nas_bench.training.optimizers import optimizer
 from nas_bench.training.task import Recipe, Samples, Task
 from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
 from nas_bench.trials.messages import GrowthRecord, Record, Seconds
@@ -417,3 +418,18 @@ def test_a_twin_starts_with_the_widths_and_the_budget_it_is_given():
     assert isinstance(last, Record)
     assert last.widths == (5, 4)
     assert last.step == 7
+
+
+def test_a_stretch_of_training_waits_for_the_device_only_at_its_end():
+    """Tensors on the meta device have no values: who looks at one fails."""
+    changed = config(budget=Budget(steps=60), evaluate_every=100, recipe={"decay": "cosine"})
+    start = Start(changed, changed.budget, Bent(), None, (9,), Path(), "cpu")
+    trial = Trial(start)
+    train = Samples(*(x.to("meta") for x in vars(trial.data.train).values()))
+    trial.data, trial.device = replace(trial.data, train=train), "cuda"
+    trial.now.model.to("meta")
+    trial.now.optimizer = optimizer(trial.now.recipe, trial.now.model.parameters())
+    trial.now.order = DataOrder(len(train), torch.Generator(), "meta")
+    with pytest.raises(RuntimeError, match="item"):
+        trial._train()
+    assert trial.spent.step == 60
