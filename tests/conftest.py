@@ -81,6 +81,17 @@ def one_format(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def device() -> str:
+    """A GPU, or what NAS_BENCH_TEST_DEVICE names; without either the test is skipped."""
+    import torch
+
+    asked = os.environ.get("NAS_BENCH_TEST_DEVICE", "cuda")
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    return asked
+
+
+@pytest.fixture(scope="session")
 def ray_running() -> Iterator[None]:
     """One Ray for all tests that do not start or end it, which stand in TOGETHER."""
     from nas_bench.execution import Settings

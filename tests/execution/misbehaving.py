@@ -87,3 +87,27 @@ class Diverges(Digits):
         with torch.no_grad():
             next(network.parameters()).fill_(float("nan"))
         return network
+
+
+class Greedy(nn.CrossEntropyLoss):
+    """Asks a device of one type for more memory than there is."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where = where
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if outputs.device.type == self.where:
+            outputs.new_empty(2**46)
+        return super().forward(outputs, targets)
+
+
+@dataclass(frozen=True)
+class Hungry(Digits):
+    name: ClassVar[str] = "hungry"
+    summary: ClassVar[str] = "needs more memory than there is"
+    where: str = "cpu"
+
+    @property
+    def loss(self) -> nn.Module:
+        return Greedy(self.where)
