@@ -16,17 +16,15 @@
 # well or was skipped, for lack of data, with the reason in summary.json; 1 if one did not.
 # --device cpu --quick tries the script itself in a minute or two.
 #
-# Python is $PYTHON (default python3), data is in $NAS_BENCH_DATA. Ray is not needed. Where
-# nas-bench is not installed it is, from this checkout, into a folder that is gone afterwards,
-# together with the wheels in $WHEELS (default ./wheels). For a machine without network and with
-# little more than torch, torchvision, NumPy, pandas, scikit-learn, pytest (with xdist) and
-# hypothesis, make them elsewhere with a Python of the same version, some hundred kilobytes but for
-# pydantic-core's two megabytes:
+# Python is $PYTHON (default python3), data is in $NAS_BENCH_DATA. Ray and wandb are not needed.
+# Where nas-bench is not installed, this checkout is copied into a folder that is gone afterwards,
+# and the wheels in $WHEELS (default ./wheels) are installed there. A machine without network that has
+# torch, torchvision, the usual scientific packages, click, rich, jinja2, filelock, pytest,
+# pytest-xdist and hypothesis needs 3 MB of them, made elsewhere, here for Python 3.12:
 #
-#     pip wheel --no-deps -w wheels fvcore iopath yacs termcolor portalocker tabulate pydantic \
-#         pydantic-core annotated-types typing-inspection platformdirs
-#
-# (of pydantic-core the version that `pip download pydantic` picks).
+#     pip wheel --no-deps -w wheels fvcore iopath yacs termcolor portalocker tabulate platformdirs
+#     pip download --only-binary=:all: --python-version 3.12 --platform manylinux2014_x86_64 \
+#         -d wheels pydantic
 set -uo pipefail
 
 device=cuda quick=""
@@ -77,14 +75,40 @@ step() {
   esac
 }
 
+# unpacked FOLDER: this checkout as pip would install it, which asks for a recent setuptools
+unpacked() {
+  "$python" - "$1" <<'PYTHON'
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+site = Path(sys.argv[1])
+for source, target in (("nas_bench", ""), ("methods", "methods"), ("tasks", "tasks")):
+    shutil.copytree(source, site / "nas_bench" / target)
+project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+info = site / f"nas_bench-{project['version']}.dist-info"
+info.mkdir()
+(info / "METADATA").write_text(
+    f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+)
+lines = [
+    f"[{group}]\n{name} = {place}\n"
+    for group, names in project["entry-points"].items()
+    for name, place in names.items()
+]
+(info / "entry_points.txt").write_text("".join(lines))
+PYTHON
+}
+
 packages() {
   if ! "$python" -P -c "import nas_bench.plugins" 2>/dev/null; then
-    mkdir "$scratch/source"
-    cp -r pyproject.toml README.md LICENSE nas_bench methods tasks "$scratch/source"
     local wheels=("${WHEELS:-wheels}"/*.whl)
-    [ -e "${wheels[0]}" ] || wheels=()
-    "$python" -m pip install --quiet --no-index --no-deps --no-build-isolation \
-      --target "$scratch/site" "$scratch/source" "${wheels[@]}" || return
+    if [ -e "${wheels[0]}" ]; then
+      "$python" -m pip install --quiet --no-index --no-deps --target "$scratch/site" \
+        "${wheels[@]}" || return
+    fi
+    unpacked "$scratch/site" || return
     export PYTHONPATH=$scratch/site
   fi
   "$python" -P - "$device" <<'PYTHON'

@@ -16,17 +16,26 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "gpu_check.sh"
 STEPS = ["packages", "tests", "training", "growth", "fig15"]
-BREAKS = f"""#!/bin/sh
+BROKEN = f"""#!/bin/sh
 case "$*" in
   *benchmarks/growth_share*) kill -TERM $$ ;;
-  *benchmarks*) exit 3 ;;
+  *benchmarks*|*pytest*) exit 3 ;;
 esac
 exec {sys.executable} "$@"
 """
+"""A Python that fails at steps and is killed at another, as if its time were up."""
 
 
-def checked(out, *arguments, python=sys.executable):
-    environment = os.environ | {"OUT": str(out), "PYTHON": str(python)}
+@pytest.fixture
+def broken(tmp_path):
+    path = tmp_path / "python"
+    path.write_text(BROKEN)
+    path.chmod(0o755)
+    return path
+
+
+def checked(out, *arguments, python=sys.executable, **variables):
+    environment = os.environ | {"OUT": str(out), "PYTHON": str(python)} | variables
     command = (str(SCRIPT), *arguments)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, json.loads((out / "summary.json").read_text())
@@ -47,14 +56,19 @@ def test_every_step_runs_and_leaves_its_measurements_and_its_ledger(tmp_path):
     assert (run.protocol, run.status, run.environment["device"]) == ("tiny-fig15", "ok", "cpu")
 
 
-def test_a_step_that_fails_keeps_no_other_from_running(tmp_path):
-    python = tmp_path / "python"
-    python.write_text(BREAKS)
-    python.chmod(0o755)
-    code, summary = checked(tmp_path, "--device", "cpu", "--quick", python=python)
+def test_a_step_that_fails_keeps_no_other_from_running(tmp_path, broken):
+    code, summary = checked(tmp_path, "--device", "cpu", "--quick", python=broken)
     statuses = [step["status"] for step in summary["steps"]]
-    assert statuses == ["ok", "ok", "failed", "timeout", "ok"]
+    assert statuses == ["ok", "failed", "failed", "timeout", "ok"]
     assert code == 1
+
+
+def test_without_data_a_step_is_skipped_with_the_reason(tmp_path, broken):
+    nothing = {"NAS_BENCH_DATA": str(tmp_path)}
+    _, summary = checked(tmp_path, "--device", "cpu", python=broken, **nothing)
+    *_, last = summary["steps"]
+    assert (last["step"], last["status"]) == ("fig15", "skipped")
+    assert last["reason"] == "there is no cifar-100-python/train in NAS_BENCH_DATA"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
