@@ -65,7 +65,7 @@ step() {
     return
   fi
   say "== $name"
-  timeout --preserve-status --kill-after=20 "$limit" "$@" 2>&1 | tee -a "$OUT/log.txt" || code=$?
+  timeout --preserve-status --kill-after=25 "$limit" "$@" 2>&1 | tee -a "$OUT/log.txt" || code=$?
   local took=$((SECONDS - begun))
   case $code in
     0) note "$name" ok "$took" "" ;;
