@@ -179,7 +179,7 @@ run=("$python" -P)
 export NAS_BENCH_TEST_DEVICE=$device
 
 step tests 200 "${run[@]}" -m pytest -q -n 0 -p no:cacheprovider -W default -m gpu \
-  "${tests[@]}" tests/execution/test_gpu.py
+  "${tests[@]}" tests/execution/test_gpu.py tests/test_ledger_verbs.py
 here=${PYTHONPATH:-}
 export PYTHONPATH=$root/tests${here:+:$here}
 step training 150 "${run[@]}" tests/benchmarks/device_training.py --device "$device" \

@@ -379,10 +379,12 @@ def test_an_interrupted_run_says_so_by_its_exit_code_and_continues(number, code,
     arguments = [*QUICK, "--methods", "fixed", "--seeds", "0-14", "--no-baselines"]
     command = [sys.executable, "-m", "nas_bench", "run", *arguments]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    first = running.stderr.readline() if running.stderr else ""
+    assert running.stderr is not None
+    devices, first = (running.stderr.readline() for _ in range(2))
     time.sleep(0.2)
     running.send_signal(number)
     _, err = running.communicate(timeout=60)
+    assert devices == "sine trains on cpu: too small to gain from a GPU\n"
     assert first.startswith("[ 1/15]")
     assert running.returncode == code
     assert err.splitlines()[-1] == sentence

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import synthetic
+import torch
 from synthetic import trial
 
 from nas_bench import plugins
@@ -268,6 +269,29 @@ def test_verify_finds_what_does_not_come_out_again(ledger, said):
     assert "within the tolerance, as instructions differ" in out
     forge(ledger, run, repr(loss * 1.01), repr(loss * 2))
     assert "the final test losses are" in said("verify", "--rerun", "1", code=5)
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+def test_verify_takes_a_device_like_the_trials_own_or_the_one_asked_for(ledger, said, device):
+    options = [*QUICK, "--methods", "fixed", "--no-baselines", "--device", device]
+    assert status(["run", *options, "--executor", "inline", "-q"]) == 0
+    assert "reproduced bit by bit" in said("verify", "--rerun", "1")
+    other = said("verify", "--rerun", "1", "--device", "cpu")
+    assert ("as device differ" in other) == (device != "cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_verify_goes_to_the_cpu_without_a_gpu_unless_one_is_asked_for(ledger, said):
+    options = [*QUICK, "--methods", "fixed", "--no-baselines"]
+    assert status(["run", *options, "--executor", "inline", "-q"]) == 0
+    (run,) = ledger.runs()
+    forge(ledger, run, "nothing", "nothing", device="NVIDIA H200")
+    assert "within the tolerance, as device differ" in said("verify", "--rerun", "1")
+    refused = said("verify", "--rerun", "1", "--device", "cuda", code=5)
+    assert "not run again: smoke/sine/fixed" in refused
+    assert "cuda was asked for, but there are 0 GPUs" in refused
 
 
 def test_verify_names_damage(ledger, said):
