@@ -1,12 +1,14 @@
 """Gram matrices of what does not change while a network grows: its data."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from nas_bench.growth.capture import Captured
-from nas_bench.growth.sites import Site
+from nas_bench.growth.sites import Site, evaluating, randomness_kept
 from nas_bench.growth.sums import Part
 
 Key = tuple[str, int]
@@ -44,18 +46,29 @@ class InputGrams:
         return part
 
 
-def sites_on_data(sites: Iterable[Site], seen: Captured, inputs: Tensor) -> list[str]:
+def sites_on_data(model: nn.Module, sites: Iterable[Site], inputs: Tensor) -> list[str]:
     """Names of the sites whose grown layer reads the data itself, in whatever shape.
 
     Args:
-        sites: of a model.
-        seen: what its layers read of a batch.
-        inputs: of this batch.
+        model: left as it is.
+        sites: of the model.
+        inputs: a few samples.
     """
+    read: dict[str, Tensor] = {}
+    with ExitStack() as stack:
+        for site in sites:
+            hook = partial(_kept, read, site.name)
+            handle = model.get_submodule(site.grown).register_forward_pre_hook(hook)
+            stack.callback(handle.remove)
+        with evaluating(model), torch.no_grad(), randomness_kept(inputs.device):
+            model(inputs)
     data = inputs.untyped_storage().data_ptr()
-    read = {site.name: seen.inputs[site.grown] for site in sites}
     return [
         name
         for name, x in read.items()
         if x.untyped_storage().data_ptr() == data and x.numel() == inputs.numel()
     ]
+
+
+def _kept(read: dict[str, Tensor], name: str, _: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+    read[name] = arguments[0]

@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Generator
 
-from nas_bench.growth.capture import capture
 from nas_bench.growth.input_grams import InputGrams, sites_on_data
 from nas_bench.growth.sites import set_unit_slopes, unit_slopes
 from nas_bench.training.data import DataOrder
@@ -50,7 +49,7 @@ class State:
         self.spent = Spent()
         self.sites = growing_sites(task, self.model, train)
         self.architectures = Architectures(task, train.inputs[:2])
-        self.grams = InputGrams(self._sites_on_data(train.first(2)))
+        self.grams = InputGrams(sites_on_data(self.model, self.sites, train.inputs[:2]))
         self.fit_to_size()
         self.growths, self.evaluated, self.begun = 0, (0, 0), False
 
@@ -112,10 +111,6 @@ class State:
         self.begun = True
         self.fit_to_size()
         set_global_state(values["generators"])
-
-    def _sites_on_data(self, few: Samples) -> list[str]:
-        seen = capture(self.model, self.sites, (few.inputs, few.targets), self.loss, goals=False)
-        return sites_on_data(self.sites, seen, few.inputs)
 
 
 def _stream(seed: int, name: str) -> Generator:
