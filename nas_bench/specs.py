@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+DECIMAL = re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _OPENING, _CLOSING = "[{(", "]})"
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.+-]*")
@@ -67,6 +68,8 @@ def value_of(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         pass
+    if DECIMAL.fullmatch(text):  # as Python writes it and JSON does not: .1, 1.
+        return float(text)
     if text.startswith("[") and text.endswith("]"):
         return [value_of(part) for part in _split(text[1:-1], text)]
     return text

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_bench.specs import InputError, Spec, parse, specs, spelled, unknown, value_of
+from nas_bench.trials.inputs import setting
 
 
 def test_a_list_splits_at_commas_outside_brackets():
@@ -98,3 +99,14 @@ def test_an_unknown_name_gets_its_neighbour():
 def test_an_unknown_name_without_neighbour_gets_all_names():
     sentence = "unknown method 'xyz': choose from gradmax, tiny"
     assert unknown("method", "xyz", ["tiny", "gradmax"]) == sentence
+
+
+@pytest.mark.parametrize(("text", "value"), [(".001", 0.001), ("-.5e1", -5.0), ("1.", 1.0)])
+def test_numbers_may_be_written_as_python_writes_them(text, value):
+    assert value_of(text) == value
+    assert setting(f"validation={text}") == {"validation": value}
+
+
+@pytest.mark.parametrize("text", ["010", ".", "1.2.3", "e5", "1_0"])
+def test_what_only_looks_like_a_number_stays_text(text):
+    assert value_of(text) == text

@@ -169,9 +169,8 @@ def full_precision(model: nn.Module) -> Iterator[None]:
     """No autocast and no TensorFloat-32 inside, whatever the training around uses.
 
     Raises:
-        ValueError: if any parameter itself is of half precision, or they differ in precision.
+        ValueError: if any parameter itself is of half precision.
     """
-    known: dict[torch.dtype, str] = {}
     for name, parameter in model.named_parameters():
         if parameter.is_floating_point() and parameter.dtype not in FULL:
             kind = str(parameter.dtype).removeprefix("torch.")
@@ -179,14 +178,6 @@ def full_precision(model: nn.Module) -> Iterator[None]:
                 f"the parameters are {kind} ({name}), too coarse to grow: keep them in "
                 "float32 and train under torch.autocast instead"
             )
-        if parameter.is_floating_point():
-            known.setdefault(parameter.dtype, name)
-    if len(known) > 1:
-        kinds = " and ".join(f"{str(k).removeprefix('torch.')} ({n})" for k, n in known.items())
-        raise ValueError(
-            f"the parameters are {kinds}, expected one precision: use model.float() or "
-            "model.double()"
-        )
     device = next(model.parameters()).device
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32

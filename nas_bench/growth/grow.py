@@ -74,8 +74,8 @@ def grow(
             500 samples of the batches if None.
         samples: how many of the first samples of the batches a site's statistics take, by its
             name; all where it is not named.
-        grams: of earlier growths: what these have measured of the data itself is neither measured
-            nor charged again.
+        grams: of earlier growths of this network: what these have measured of the data itself is
+            neither measured nor charged again at sites that `samples` names with the same number.
         calibrate_young: whether batch norms that count fewer than 1/momentum batches take their
             running statistics from the data first; else only those with mean 0 and variance 1.
         seed: of everything random; drawn from torch's own generator if None.
@@ -113,7 +113,7 @@ def grow(
     if optimizer is not None:
         check(optimizer, policy)
         check_trained(optimizer, model, sites)
-    generator = torch.Generator().manual_seed(_drawn() if seed is None else seed)
+    generator = torch.Generator().manual_seed(_drawn() if seed is None else int(seed))
     grower = Grower(
         model, passes, loss, method, asked, search_batch, fill, samples, generator,
         grams, calibrate_young,

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from numbers import Integral
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, distributed, nn
@@ -24,9 +24,21 @@ DIFFERENCE = 1e-3
 """Between two passes, of their size: what rounding in another order never makes."""
 
 
+@runtime_checkable
+class Indexed(Protocol):
+    """What can be iterated over because it has elements by number."""
+
+    def __getitem__(self, index: Any, /) -> Any:
+        """The element of this number."""
+        ...
+
+
 _KINDS: dict[str, tuple[Any, str]] = {
     "model": (nn.Module, "an nn.Module"),
-    "batches": (Iterable, "batches of (inputs, targets), such as a list or a DataLoader"),
+    "batches": (
+        Iterable | Indexed,
+        "batches of (inputs, targets), such as a list or a DataLoader",
+    ),
     "loss": (Callable, "a function of (outputs, targets), such as nn.CrossEntropyLoss()"),
     "method": (GrowthMethod, "a growth method, such as Tiny()"),
     "fill": (bool, "True or False"),
@@ -207,7 +219,17 @@ def _explained(what: str, cure: str) -> Iterator[None]:
 
 @contextmanager
 def _one_precision(model: nn.Module, sites: Iterable[Site]) -> Iterator[None]:
-    """Layers of the sites refuse to read or write in another precision than their weights'."""
+    """Layers of the sites are of one precision, and read and write in no other inside."""
+    names = dict.fromkeys(name for site in sites for name in (site.grown, site.next))
+    known: dict[torch.dtype, str] = {}
+    for name in names:
+        known.setdefault(model.get_parameter(f"{name}.weight").dtype, f"{name}.weight")
+    if len(known) > 1:
+        kinds = " and ".join(f"{str(k).removeprefix('torch.')} ({n})" for k, n in known.items())
+        raise ValueError(
+            f"the layers that grow are {kinds}, expected one precision: use model.float() or "
+            "model.double()"
+        )
 
     def check(of: nn.Module, values: tuple[Tensor, ...], output: Tensor) -> None:
         for x in (*values, output):
@@ -219,7 +241,7 @@ def _one_precision(model: nn.Module, sites: Iterable[Site]) -> Iterator[None]:
                 )
 
     with ExitStack() as stack:
-        for name in {name for site in sites for name in (site.grown, site.next)}:
+        for name in names:
             handle = model.get_submodule(name).register_forward_hook(check)
             stack.callback(handle.remove)
         yield

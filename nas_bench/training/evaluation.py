@@ -31,7 +31,7 @@ def score(model: nn.Module, samples: Samples, loss: nn.Module) -> Score:
     means: list[Tensor] = []
     right: list[Tensor] = []
     parts = chunks(samples, size)
-    with evaluating(model), torch.inference_mode():
+    with evaluating(model), torch.no_grad():  # in inference mode, what a loss keeps is spoiled
         for inputs, targets in parts:
             outputs = model(inputs)
             means.append(loss(outputs, targets))

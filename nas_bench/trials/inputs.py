@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from nas_bench import options
-from nas_bench.specs import InputError, unknown
+from nas_bench.specs import DECIMAL, InputError, unknown
 from nas_bench.trials.config import Budget
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -61,7 +61,7 @@ def setting(text: str) -> dict[str, Any]:
         raise InputError(f"--set {text!r} is not of the form key=value or key.key=value")
     change: Any = value
     with contextlib.suppress(ValueError):
-        change = json.loads(value)
+        change = float(value) if DECIMAL.fullmatch(value) else json.loads(value)
     for part in reversed(key.split(".")):
         change = {part: change}
     return change

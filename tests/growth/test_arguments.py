@@ -1,5 +1,6 @@
 """Arguments of `grow` that are none get one sentence, and nothing is changed."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -123,3 +124,23 @@ def test_an_optimiser_of_other_layers_or_of_more_than_the_model_will_do():
         model, [data()], CROSS_ENTROPY, EAGER, neurons=1, sites=[site()], optimizer=optimizer
     )
     assert event.added == 1
+
+
+class Numbered:
+    """Batches by number, as a dataset has its samples."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+
+def test_batches_by_number_and_numbers_of_numpy_are_as_good_as_others():
+    found = []
+    for batches, seed in (([data()], 3), (Numbered([data()]), np.int64(3))):
+        model = network()
+        grow(model, batches, CROSS_ENTROPY, RandomGrowth(), neurons=np.int64(2), seed=seed)
+        found.append(model.state_dict())
+    for name, value in found[0].items():
+        assert torch.equal(found[1][name], value)

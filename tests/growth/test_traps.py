@@ -203,11 +203,23 @@ def test_half_precision_anywhere_is_refused(index, dtype):
     assert "too coarse to grow" in refusal(model, sites=[site])
 
 
-def test_single_and_double_precision_in_one_model_are_refused():
+def test_sites_in_single_and_in_double_precision_are_refused():
+    model = nn.Sequential(*network(), nn.ReLU(), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3))
+    sites = find_sites(model, data()[0][:2])
+    model[4].double()
+    message = "float32 (0.weight) and float64 (4.weight), expected one precision"
+    assert message in refusal(model, sites=sites)
+
+
+def test_what_does_not_grow_may_be_in_another_precision():
     model = Calling(lambda s, x: s.tail(s.two(s.act(s.one(x))).double()), tail=nn.Linear(3, 3))
     model.tail.double()
-    message = "float32 (one.weight) and float64 (tail.weight), expected one precision"
-    assert message in refusal(model)
+    model.temperature = nn.Parameter(torch.ones((), dtype=torch.float64))
+    sites = [site for site in find_sites(model, data()[0][:2]) if site.name == "one"]
+    before = model(data()[0])
+    (event,) = grow(model, [data()], CROSS_ENTROPY, SILENT, neurons=2, sites=sites)
+    assert event.added == 2
+    torch.testing.assert_close(model(data()[0]), before)
 
 
 @pytest.mark.parametrize("norm", [False, True])

@@ -61,3 +61,24 @@ def test_scoring_leaves_the_model_in_its_mode():
     first, again = (score(model, samples, nn.CrossEntropyLoss()) for _ in range(2))
     assert first == again
     assert [module.training for module in model] == [True, False]
+
+
+class Keeping(nn.Module):
+    """A loss that makes a tensor at its first call and keeps it."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = None
+
+    def forward(self, outputs, targets):
+        if self.rows is None:
+            self.rows = torch.arange(100)
+        return -outputs.log_softmax(-1)[self.rows[: len(outputs)], targets].mean()
+
+
+def test_what_a_loss_keeps_of_an_evaluation_can_be_trained_with():
+    model, loss = nn.Linear(4, 3), Keeping()
+    inputs, targets = torch.randn(20, 4), torch.zeros(20, dtype=torch.long)
+    score(model, Samples(inputs, targets), loss)
+    loss(model(inputs), targets).backward()
+    assert model.weight.grad.any()
