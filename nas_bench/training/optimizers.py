@@ -12,9 +12,11 @@ from nas_bench.training.task import Recipe
 def optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> Optimizer:
     """A fresh optimiser over the parameters, at the recipe's first learning rate.
 
-    Fused: one kernel a tensor and step, on every device.
+    Fused: one kernel a tensor and step, on every device that computes.
     """
-    options = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
+    parameters = list(parameters)
+    fused = not any(parameter.is_meta for parameter in parameters)
+    options = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": fused}
     match recipe.optimizer:
         case "sgd":
             return SGD(parameters, momentum=recipe.momentum, **options)

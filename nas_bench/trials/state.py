@@ -97,7 +97,9 @@ class State:
         with isolated(0):
             self.model = network(self.task, values["widths"], self.device)
         set_unit_slopes(self.model, values["unit_slopes"])
-        self.model.load_state_dict(values["model"])
+        kept = {name: value.clone() for name, value in values["model"].items()}
+        self.model.load_state_dict(kept, assign=True)  # with their order in memory
+        self.model.to(self.device)
         self.optimizer = optimizer(self.recipe, self.model.parameters())
         self.optimizer.load_state_dict(values["optimizer"])
         self.order.restore(values["order"])

@@ -122,7 +122,7 @@ def _config(steps: int) -> TrialConfig:
     return TrialConfig(
         protocol="benchmark", version=1, kind="same_target", task="random_images",
         method="fixed", seed=0, budget=Budget(steps=steps), schedule=Schedule(growths=1),
-        validation=0.01, evaluate_every=1e9,
+        validation=0.01, evaluations=1, full_evaluations=1,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def share(network: str, method: str, samples: int, device: str) -> dict[str, Any
     config = TrialConfig(
         protocol="benchmark", version=1, kind="same_target", task="random_images", method=method,
         seed=0, budget=Budget(epochs=EPOCHS), schedule=Schedule(growths=1, every=1),
-        evaluate_every=1e9,
+        evaluations=1, full_evaluations=1,
     )  # fmt: skip
     reset(config)
     grower = plugins.method(method)

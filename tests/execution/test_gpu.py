@@ -30,7 +30,7 @@ from nas_bench.trials.trial import Trial
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]  # trials run
 
-LOSSES = ("train_loss", "validation_loss", "test_loss")
+LOSSES = ("train_loss", "validation_loss")
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def ended(device, *trials):
 
 def trial(spec, method, **values):
     schedule = Schedule(growths=2, every=10, unit="steps")
-    return job(spec, method, schedule=schedule, evaluate_every=0.25, **values)
+    return job(spec, method, schedule=schedule, **values)
 
 
 CASES = [
@@ -104,7 +104,7 @@ def test_a_trial_begins_as_on_the_cpu(device, images, task):
 
 @pytest.mark.parametrize("task", ["digits", "images"])
 def test_a_cut_trial_goes_on_bit_for_bit(device, images, task):
-    chosen = config(images if task == "images" else task, "tiny", evaluate_every=0.25)
+    chosen = config(images if task == "images" else task, "tiny")
     kind, method = plugins.task(chosen.task), plugins.method("tiny")
     widths = first_widths(kind, method)
     start = Start(chosen, chosen.budget, kind, method, widths, Path(), device)

@@ -42,8 +42,13 @@ def test_they_are_few_files_and_whole(runs: list[Run]) -> None:
     assert sum(path.is_file() for path in PUBLISHED.rglob("*")) < 250
 
 
-def test_networks_that_never_grow_have_not_aged(runs: list[Run]) -> None:
-    old = {run.protocol for run in runs if is_stale(run) and run.method.startswith("fixed")}
+def test_networks_that_never_grow_have_not_aged_but_for_convolutions(runs: list[Run]) -> None:
+    """Those have their channels last in memory since core 13."""
+    old = {
+        run.protocol
+        for run in runs
+        if is_stale(run) and run.method.startswith("fixed") and "cifar" not in run.task
+    }
     assert old <= UNNUMBERED
 
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from repetitions import examples
@@ -14,6 +15,7 @@ from torch import nn
 from trials.test_convolutional_trials import Ten
 from trials.test_trial import Bent, trial
 
+from nas_bench.tasks.image_arrays import ImageArrays
 from nas_bench.training.mlp import mlp
 from nas_bench.training.randomness import seed_all
 from nas_bench.training.task import Recipe
@@ -207,3 +209,18 @@ def test_the_state_holds_nothing_that_could_be_executed():
     running = trial("gradmax", Dropping(), **SHORT)
     followed(running, 5)
     assert set(reloaded(running.state())) >= {"model", "optimizer", "generators", "spent"}
+
+
+def test_a_restored_network_lies_in_memory_as_the_one_that_was_kept(tmp_path):
+    """Where a layer reads one channel, its strides decide by which kernel it is computed."""
+    x, y = torch.rand(300, 8, 8).numpy(), torch.randint(10, (300,)).numpy()
+    np.savez(tmp_path / "grey.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
+    task = ImageArrays(path=str(tmp_path / "grey.npz"), seed_widths=(1, 2, 2, 2, 3))
+    schedule = Schedule(where="each", neurons=2, every=5, unit="steps", growths=1)
+    options = {"kind": "free", "schedule": schedule, "budget": Budget(steps=7)}
+    running, other = (trial("random_growth", task, **options) for _ in range(2))
+    for _ in running.run():
+        pass
+    other.restore(reloaded(running.state()))
+    kept, restored = (x.model.state_dict() for x in (running, other))
+    assert {k: v.stride() for k, v in restored.items()} == {k: v.stride() for k, v in kept.items()}

@@ -422,7 +422,9 @@ def test_a_twin_starts_with_the_widths_and_the_budget_it_is_given():
 
 def test_a_stretch_of_training_waits_for_the_device_only_at_its_end():
     """Tensors on the meta device have no values: who looks at one fails."""
-    changed = config(budget=Budget(steps=60), evaluate_every=100, recipe={"decay": "cosine"})
+    changed = config(
+        budget=Budget(steps=60), evaluations=1, full_evaluations=1, recipe={"decay": "cosine"}
+    )
     start = Start(changed, changed.budget, Bent(), None, (9,), Path(), "cpu")
     trial = Trial(start)
     train = Samples(*(x.to("meta") for x in vars(trial.data.train).values()))
