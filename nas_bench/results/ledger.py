@@ -90,7 +90,7 @@ class Ledger:
             self._store(config, _with_provenance(self._begun(config), message))
             return
         if message["type"] == "resumed":
-            self._resume(config, message["messages"])
+            self._resume(config, message["messages"], message["step"])
             return
         if message["type"] == "stopped":
             self._store(config, _with_stop(self._begun(config), message["message"]))
@@ -184,7 +184,7 @@ class Ledger:
             trials = [read(source) for source in found.trials]
         return [*trials, *(stray(path, self.folder, why) for path, why in found.strays)]
 
-    def _resume(self, config: TrialConfig, messages: Sequence[dict[str, Any]]) -> None:
+    def _resume(self, config: TrialConfig, messages: Sequence[dict[str, Any]], step: int) -> None:
         """Lets the files hold what the trial had said when its checkpoint was made."""
         summary, lines = self._begun(config), {CURVE: b"", GROWTH: b""}
         for message in messages:
@@ -195,8 +195,8 @@ class Ledger:
             lines[name] += line
         for name, content in lines.items():
             files.replace(self.trial_folder(config) / name, content)
-        resumed = {"resumed_at_step": summary.costs.get("step", 0)}
-        self._store(config, replace(summary, environment=summary.environment | resumed))
+        environment = summary.environment | {"resumed_at_step": step}
+        self._store(config, replace(summary, environment=environment))
 
     def _attempts(self, config: TrialConfig) -> int:
         folder = self.trial_folder(config)

@@ -150,9 +150,11 @@ class Resumed:
 
     Attributes:
         messages: everything that it had said by then, as JSON-able values.
+        step: optimiser steps done by then.
     """
 
     messages: tuple[dict[str, Any], ...]
+    step: int
 
 
 Message = Record | GrowthRecord | Failure | Resumed

@@ -72,7 +72,7 @@ def run_trial(
     if keeper and (kept := keeper.load()):
         trial.restore(kept["trial"])
         said = kept["messages"]
-        yield Resumed(tuple(said))
+        yield Resumed(tuple(said), trial.spent.step)
     for message in trial.run():
         if isinstance(message, Pause):
             if keeper:

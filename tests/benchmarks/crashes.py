@@ -254,7 +254,7 @@ def _kill_parts(
     for moment in moments:
         if not _reached(running, MOMENTS[moment], sweep.folder, chance):
             break
-        while moment == "after a growth" and running.poll() is None and not _kept(sweep.folder):
+        while moment == "after a growth" and running.poll() is None and not _kept(sweep, running):
             time.sleep(0.001)  # another trial may just have begun: there is nothing to go on from
         tally.kills[moment] += kill(running)
     sweep.finish(running)
@@ -365,11 +365,24 @@ def _written(folder: Path) -> Any:
     return {str(path) for path in folder.glob(".checkpoints/*/.state.pt.*")}
 
 
-def _kept(folder: Path) -> bool:
-    """Whether every trial that runs has a checkpoint."""
-    runs = [_seen(Path.read_text, path) or "" for path in folder.glob("*/*/*/*/*/run.json")]
-    running = sum('"status": "running"' in text for text in runs)
-    return len(list(folder.glob(".checkpoints/*/state.pt"))) >= running
+def _kept(sweep: Sweep, running: "subprocess.Popen[str]") -> bool:
+    """Whether every trial whose worker has begun has grown, and has a checkpoint since."""
+    trials = [path.parent for path in sweep.folder.glob("*/*/*/*/*/run.json")]
+    younger = [_seen(_kept_after_growth, trial) for trial in trials]
+    known = [answer for answer in younger if answer is not None]
+    begun = len(known) if sweep.nodes else len(busy(running.pid))  # nodes have their workers
+    return all(known) and len(known) >= begun
+
+
+def _kept_after_growth(trial: Path) -> bool | None:
+    """Whether the checkpoint of a trial that runs is younger than its growths; None of others."""
+    summary = json.loads((trial / "run.json").read_text())
+    if summary["status"] != "running":
+        return None
+    grown, kept = trial / "growth.jsonl", trial.parents[4] / ".checkpoints" / summary["id"]
+    if not grown.exists() or not grown.stat().st_size or not (kept / "state.pt").exists():
+        return False
+    return (kept / "state.pt").stat().st_mtime > grown.stat().st_mtime
 
 
 def _ended(folder: Path) -> Any:

@@ -42,7 +42,7 @@ def fabricate(folder: Path, tasks: int, seeds: int, points: int, events: int) ->
         grows = config.twin is None and not config.method.startswith("fixed")
         growths = [as_dict(synthetic.growth(15 * (n + 1))) for n in range(events if grows else 0)]
         synthetic.begin(ledger, config)
-        ledger.write(config, {"type": "resumed", "messages": messages + growths})
+        ledger.write(config, {"type": "resumed", "messages": messages + growths, "step": 0})
         ledger.finish(config)
 
 

@@ -241,6 +241,8 @@ def test_an_ended_trial_goes_on_from_its_checkpoint_and_leaves_none(ledger, sett
     assert not list(Path(settings.storage).iterdir())
     results = ledger.run(trial)
     assert results.attempts == 2
+    assert results.environment["resumed_at_step"] == said[2]["step"]
+    assert said[2]["step"] >= max(message["step"] for message in said[2]["messages"])
     assert len(results.curve) == sum(message["type"] == "record" for message in whole)
     assert len(results.growth) == sum(message["type"] == "growth" for message in whole)
 
