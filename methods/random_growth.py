@@ -71,12 +71,10 @@ class RandomGrowth(LineSearched):
         taps, d = statistics.taps, statistics.outputs
         fan_in_next = (statistics.width + k) * taps
         fan_out = gaussian(k, taps * d, generator, fan_in) * sqrt(2 / fan_in_next)
-        return NewNeurons(
+        proposal = NewNeurons(
             fan_in=fan_in,
             fan_out=fan_out.reshape(k, taps, d),
             gains=fan_in.new_zeros(k),
             weight_update=statistics.ridged(self.ridge).weight_update if self.update else None,
-            update_amplitude=self.update_amplitude,
-            largest_amplitude=self.largest_amplitude,
-            line_search=self.line_search,
         )
+        return self.searched(proposal)

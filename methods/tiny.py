@@ -90,7 +90,7 @@ class Tiny(LineSearched):
         if self.exact:
             fan_in, fan_out = exact_neurons(statistics, fan_in, fan_out, projected=self.projection)
         t = statistics.rescaling(fan_in, fan_out, projected=self.projection)
-        return NewNeurons(
+        proposal = NewNeurons(
             fan_in=fan_in * sqrt(t),
             fan_out=fan_out * sqrt(t),
             gains=gains[:kept],
@@ -99,7 +99,5 @@ class Tiny(LineSearched):
             draws=draws,
             dropped=min(len(gains), k) - kept,
             rescaled=t,
-            update_amplitude=self.update_amplitude,
-            largest_amplitude=self.largest_amplitude,
-            line_search=self.line_search,
         )
+        return self.searched(proposal)

@@ -35,12 +35,10 @@ class UpdateOnly(LineSearched):
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""
         fan_in, fan_out = statistics.grown_weight[:0], statistics.fan_out[:0]
-        return NewNeurons(
+        proposal = NewNeurons(
             fan_in,
             fan_out,
             gains=fan_in.new_zeros(0),
             weight_update=statistics.ridged(self.ridge).weight_update,
-            update_amplitude=self.update_amplitude,
-            largest_amplitude=self.largest_amplitude,
-            line_search=self.line_search,
         )
+        return self.searched(proposal)

@@ -21,8 +21,8 @@ from nas_bench.growth.paths import follow, follow_linear, follow_linearised
 from nas_bench.growth.rerun import Rerun
 from nas_bench.growth.sites import Site
 
-SMALLEST, LARGEST = -20, 4
-"""Exponents of the amplitudes 2^j that are tried at most."""
+SMALLEST = -20
+"""Exponent of the smallest amplitude 2^j that is tried."""
 MOST_LOSSES = 10
 """Of a search that brackets."""
 TIE = 1e-9

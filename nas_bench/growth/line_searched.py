@@ -1,12 +1,12 @@
 """What methods share whose steps are regularised and searched for their amplitudes."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
 from nas_bench.growth.measure import statistics_batch
-from nas_bench.growth.method import GrowthMethod, LineSearch, UpdateAmplitude
+from nas_bench.growth.method import GrowthMethod, LineSearch, NewNeurons, UpdateAmplitude
 from nas_bench.growth.sites import Site
 
 
@@ -50,6 +50,15 @@ class LineSearched(GrowthMethod):
     def regularised(self) -> bool:
         """See the base class."""
         return self.ridge > 0
+
+    def searched(self, proposal: NewNeurons) -> NewNeurons:
+        """A proposal whose amplitudes are searched as these options say."""
+        return replace(
+            proposal,
+            update_amplitude=self.update_amplitude,
+            largest_amplitude=self.largest_amplitude,
+            line_search=self.line_search,
+        )
 
     def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
         """See the base class."""

@@ -28,19 +28,9 @@ from nas_bench.trials.schedule import first_widths
 from nas_bench.trials.start import Start
 from nas_bench.trials.trial import Trial
 
-pytestmark = [pytest.mark.gpu, pytest.mark.slow]  # trials run
+pytestmark = [pytest.mark.gpu, pytest.mark.slow, pytest.mark.usefixtures("clean_process")]
 
 LOSSES = ("train_loss", "validation_loss")
-
-
-@pytest.fixture(autouse=True)
-def clean():
-    """Leave the process of the other tests as it was."""
-    threads = torch.get_num_threads()
-    yield
-    reset(config())
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

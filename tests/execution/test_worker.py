@@ -5,30 +5,22 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from execution.trials import SETTINGS, Collector, config, job, without_clocks
+from execution.trials import SETTINGS, Collector, job, without_clocks
 
 from nas_bench import plugins
 from nas_bench.behaviour import core_version
 from nas_bench.execution import Settings, executor
-from nas_bench.execution.worker import failure, messages, reset
+from nas_bench.execution.worker import failure, messages
 from nas_bench.results.environment import code_hash
 from nas_bench.templates import METHOD
+
+pytestmark = pytest.mark.usefixtures("clean_process")
 
 
 def run(*jobs):
     collector = Collector()
     executor("inline").execute(jobs, SETTINGS, collector)
     return [collector.of(each) for each in jobs]
-
-
-@pytest.fixture(autouse=True)
-def clean():
-    """Leave the process of the other tests as it was."""
-    threads = torch.get_num_threads()
-    yield
-    reset(config())
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
 
 
 def test_a_trial_records_its_peak_memory_before_it_ends():
