@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 from field_events import SAMPLED, Event, Scene
-from growth_charges import Charge, eigh, eigvalsh, made, norm, root, svd, svdvals, triangular
+from growth_charges import Charge, eigh, eigvalsh, norm, root, svd, svdvals, triangular
 from torch import Tensor, nn
 
 RANKED_ROWS, BLOCK = 20_000, 64
+OTHERS, FEW_FEATURES = 18, 4
+"""Null draws that are made together, behind the first."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,14 @@ class Sizes:
         return self.q * self.e * self.d
 
     @property
+    def rest(self) -> int:
+        """The network from the next layer on, on a sample."""
+        return self.fitted + self.after + self.pooled
+
+    @property
     def forward(self) -> int:
         """The network on a sample."""
-        return self.before + self.fitted + self.after + self.pooled
+        return self.before + self.rest
 
     def new(self, k: int) -> int:
         """Pre-activities of so many new channels on a sample."""
@@ -159,6 +166,25 @@ class Sizes:
     def whitened(self) -> float:
         """TᵀN."""
         return triangular(self.p, self.wide)
+
+    @property
+    def judged(self) -> float:
+        """The gain of a null draw."""
+        return self.whitened + norm(self.p, self.wide)
+
+    @property
+    def signed(self) -> int:
+        """N of a sample by itself, at all positions of the hidden map; then with the signs of all
+        draws but the first.
+        """
+        entries = (self.f + 1) * self.wide
+        return OTHERS * entries if self.flat else (self.r + OTHERS) * entries
+
+    @property
+    def signed_hidden(self) -> int:
+        """M of a sample, likewise."""
+        entries = (self.e + 1) * self.d
+        return OTHERS * entries if self.q == 1 else (self.q + OTHERS) * entries
 
     @property
     def sampled(self) -> int:
@@ -226,27 +252,27 @@ def searched(charge: Charge, *, update_amplitude: str | None) -> Charge:
 
 
 def _line_search(s: Sizes, update_amplitude: str | None) -> float:
-    """Goals from one pass; then what is searched, one after the other."""
+    """Goals from one pass; then what is searched, one after the other, in passes of which only the
+    first runs what comes before the next layer.
+    """
     channels, update = _one_search(s, s.k, 0, s.tried), _one_search(s, 0, 1, s.update_tried)
     if update_amplitude == "search":  # between them the updated network's goals from a pass
-        cost = update + (s.forward + s.after if s.moved and s.k else 0) + channels
+        cost = update + (s.rest + s.after if s.moved and s.k else 0) + channels
     elif update_amplitude == "one":  # the update's step, and the loss with both
-        cost = channels + s.fitted + s.out(s.left) + s.forward
+        cost = channels + s.fitted + s.out(s.left) + s.rest
     else:
         cost = _one_search(s, s.k, int(update_amplitude == "shared"), s.tried)
-    return s.s * (s.forward + s.after + cost)
+    return s.s * (s.forward + s.after + (s.before if cost else 0) + cost)
 
 
 def _one_search(s: Sizes, k: int, update: int, tried: int) -> float:
-    """Of a sample: what is linear; γ; signs (forward and backward through ω); the losses, of which
-    the first runs the whole network and the others what comes from the next layer on; and the
+    """Of a sample: what is linear; γ; signs (forward and backward through ω); the losses; and the
     predicted drop.
     """
     if not k and not update:
         return 0
     linear, w = s.new(k) + update * s.fitted, s.out(k)
-    losses = tried * w + s.forward + (tried - 1) * (s.fitted + s.after + s.pooled)
-    return linear + w + 2 * w + losses + w
+    return linear + w + 2 * w + tried * (w + s.rest) + w
 
 
 def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
@@ -254,23 +280,28 @@ def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:
     sums = gram(s.f + 1, s.n * s.r) + gram(s.e + 1, s.n * s.q) + s.n * s.hidden_goal
     few = s.sampled
     fit = gram(s.e + 1, few * s.q) + root(s.m)
-    again = few * (2 * s.fitted + s.cross) + 2 * triangular(s.m, s.d)
-    draw = again + s.whitened + norm(s.p, s.wide)
+    solved = 2 * triangular(s.m, s.d)
+    one = few * (2 * s.fitted + s.cross) + solved + s.judged
+    others = OTHERS * (solved + s.m**2 * s.d + s.judged) + few * (s.signed + s.signed_hidden)
+    if s.m <= FEW_FEATURES * s.d:  # what the inputs have in common with the hidden features
+        others += few * s.cross * (s.m / s.d) + OTHERS * s.p * s.m * s.wide
+    else:
+        others += OTHERS * few * (s.fitted + s.cross)
+    draws = bool(s.draws) * one + (s.draws > 1) * others
     N = s.best_update + s.n * (s.fitted + s.cross) + root(s.p) + s.whitened
     neurons = triangular(s.p, s.k) + s.rescaling
     return {
         "statistics": s.goals + sums,
-        "decomposition": N
-        + leading(s.p, s.wide, s.found)
-        + tested * (fit + made(s.draws) * draw)
-        + neurons,
+        "decomposition": N + leading(s.p, s.wide, s.found) + tested * (fit + draws) + neurons,
     }
 
 
 def tiny_unprojected(s: Sizes) -> dict[str, float]:
     """S and goals; Ñ, its SVD and another of what is centred, t*, and draws."""
-    draw = s.sampled * s.cross + s.whitened + norm(s.p, s.wide)
-    tested = s.n * s.cross + s.whitened + svdvals(s.p, s.wide) + made(s.draws) * draw
+    one = s.sampled * s.cross + s.judged
+    others = OTHERS * s.judged + s.sampled * s.signed
+    draws = bool(s.draws) * one + (s.draws > 1) * others
+    tested = s.n * s.cross + s.whitened + svdvals(s.p, s.wide) + draws
     neurons = triangular(s.p, s.k) + s.rescaling
     N = root(s.p) + s.n * s.cross + s.whitened + leading(s.p, s.wide, s.found)
     return {

@@ -428,7 +428,8 @@ def _line_searched(scene: Scene, event: Event, largest: float) -> Event:
         root = sqrt(epsilon)
         return loss_with(scene, change(scene, root * fan_in, root * fan_out) + epsilon * fitted)
 
-    epsilon, lowest, tried = oracles.bracketed(loss_at, largest=largest)
+    promised = _first_order(scene, change(scene, fan_in, fan_out, one_sided) + fitted)
+    epsilon, lowest, tried = oracles.bracketed(loss_at, promised, largest=largest)
     left, joint = len(fan_in) if epsilon else 0, update is not None
     return replace(
         event,
@@ -439,8 +440,7 @@ def _line_searched(scene: Scene, event: Event, largest: float) -> Event:
         amplitude=epsilon,
         update_scale=gamma if joint else None,
         update_amplitude=epsilon if joint else None,
-        predicted=epsilon
-        * _first_order(scene, change(scene, fan_in, fan_out, one_sided) + fitted),
+        predicted=epsilon * promised,
         measured=loss_at(0.0) - lowest,
         tried=tried,
     )

@@ -129,26 +129,27 @@ def searched(charge: Charge, *, update_amplitude: str | None) -> Charge:
 
 
 def _line_search(s: Sizes, update_amplitude: str | None) -> float:
-    """Goals from one pass; then what is searched, one after the other."""
+    """Goals from one pass; then what is searched, one after the other, in passes of which only the
+    first runs more than the last layer.
+    """
     neurons, update = _one_search(s, s.k, 0, s.tried), _one_search(s, 0, 1, s.update_tried)
     if update_amplitude == "search":  # between them the updated network's goals from a pass
-        cost = update + (s.forward if s.moved and s.k else 0) + neurons
+        cost = update + (s.fitted if s.moved and s.k else 0) + neurons
     elif update_amplitude == "one":  # the update's step, and the loss with both
-        cost = neurons + s.fitted + s.left * s.d + s.forward
+        cost = neurons + s.fitted + s.left * s.d + s.fitted
     else:
         cost = _one_search(s, s.k, int(update_amplitude == "shared"), s.tried)
-    return s.s * (s.forward + cost)
+    return s.s * (s.forward + (s.forward - s.fitted if cost else 0) + cost)
 
 
 def _one_search(s: Sizes, k: int, update: int, tried: int) -> float:
-    """Of a sample: what is linear; γ; signs (forward and backward through ω); the losses, of which
-    the first runs the whole network and the others its last layer; and the predicted drop.
+    """Of a sample: what is linear; γ; signs (forward and backward through ω); the losses; and the
+    predicted drop.
     """
     if not k and not update:
         return 0
     linear, w = s.f * k + update * s.fitted, k * s.d
-    losses = tried * w + s.forward + (tried - 1) * s.fitted
-    return linear + w + 2 * w + losses + w
+    return linear + w + 2 * w + tried * (w + s.fitted) + w
 
 
 def tiny(s: Sizes, *, tested: bool = True) -> dict[str, float]:

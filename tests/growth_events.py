@@ -331,7 +331,8 @@ def _line_searched(scene: Scene, model: nn.Module, event: Event, largest: float)
     def loss_at(epsilon: float) -> float:
         return _loss(scene, oracles.stepped(model, SITE, neurons, relu, epsilon, update))
 
-    epsilon, lowest, tried = oracles.bracketed(loss_at, largest=largest)
+    promised = _promised(rows, *neurons, update)
+    epsilon, lowest, tried = oracles.bracketed(loss_at, promised, largest=largest)
     left = len(event.fan_in) if epsilon else 0
     joint = event.update is not None
     return replace(
@@ -343,7 +344,7 @@ def _line_searched(scene: Scene, model: nn.Module, event: Event, largest: float)
         amplitude=epsilon,
         update_scale=gamma if joint else None,
         update_amplitude=epsilon if joint else None,
-        predicted=epsilon * _promised(rows, *neurons, update),
+        predicted=epsilon * promised,
         measured=loss_at(0.0) - lowest,
         tried=tried,
     )

@@ -306,29 +306,40 @@ def line_search(losses: Callable[[float], float], *, largest: float = 1.0) -> tu
 
 
 def bracketed(
-    losses: Callable[[float], float], *, largest: float = 1.0
+    losses: Callable[[float], float], slope: float, *, largest: float = 1.0
 ) -> tuple[float, float, int]:
-    """The same from few losses, and how many: with 0 known, every fourth power of two from the
-    largest down, three at least, until one before the last is the best; then powers at two and at
-    one from the best, while they are ten at most.
+    """The same from few losses, and how many: from 1/2 to where a parabola leads, again and again,
+    then to the neighbours of the best, while they are ten at most.
     """
-    known, exponent = {0.0: losses(0.0)}, math.floor(math.log2(largest))
+    known, top = {0.0: losses(0.0)}, 2.0 ** math.floor(math.log2(largest))
+    allowed = [e for e in AMPLITUDES[1:] if e <= top]
+    epsilon: float | None = min(0.5, top)
+    while epsilon and len(known) <= 10:
+        known[epsilon] = losses(epsilon)
+        epsilon = _following(known, allowed, slope)
+    best = min(known, key=lambda e: (known[e], e))
+    return best, known[best], len(known) - 1
 
-    def best() -> float:
-        return min(known, key=lambda e: (known[e], e))
 
-    top = 2.0**exponent
-    while exponent >= -20:
-        known[2.0**exponent] = losses(2.0**exponent)
-        if len(known) > 3 and best() not in (0.0, 2.0**exponent):
-            break
-        exponent -= 4
-    for factor in (4.0, 2.0):
-        around = (best() * factor, best() / factor) if best() else ()
-        for epsilon in around:
-            if 2.0**-20 <= epsilon <= top and epsilon not in known and len(known) <= 10:
-                known[epsilon] = losses(epsilon)
-    return best(), known[best()], len(known) - 1
+def _following(known: dict[float, float], allowed: list[float], slope: float) -> float | None:
+    tried = sorted(known.keys() - {0.0}, key=lambda e: (known[e], e))
+    drop, best, places = known[0.0] - known[tried[0]], tried[0], sorted(tried)
+    i = places.index(best)
+    lower = places[i - 1] if i else 0.0
+    upper = places[i + 1] if i + 1 < len(places) else math.inf
+    if slope > 0 and math.isfinite(drop):
+        less = best * slope - drop  # than the slope promises: c ε²
+        bottom = 0.5 * slope * best**2 / less if less > 0 else math.inf
+        near = min(allowed, key=lambda e: abs(math.log(min(bottom, allowed[-1]) / e)))
+        if lower < near < upper and near != best:
+            return near
+    if drop <= 0:
+        around = [places[0] / 16]
+    else:
+        halves = [math.log2(upper / best) // 2, math.log2(best / lower) // 2 if lower else 1]
+        up = 2 * best if upper == math.inf else best * 2.0 ** halves[0]
+        around = [up, best / 2.0 ** halves[1]]
+    return next((e for e in around if e in allowed and e not in known), None)
 
 
 def best_sign(rows: Rows, alpha: Tensor, omega: Tensor, path: Path) -> tuple[int, float]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_bench.growth.batches import Batch
+from nas_bench.growth.bracketing import bracketed, exponents_up_to
 from nas_bench.growth.capture import Captured, capture, mean_loss
 from nas_bench.growth.layers import Layer, applied, columns, layer, with_weight
 from nas_bench.growth.losses import Loss
@@ -21,10 +22,6 @@ from nas_bench.growth.paths import follow, follow_linear, follow_linearised
 from nas_bench.growth.rerun import Rerun
 from nas_bench.growth.sites import Site
 
-SMALLEST = -20
-"""Exponent of the smallest amplitude 2^j that is tried."""
-MOST_LOSSES = 10
-"""Of a search that brackets."""
 TIE = 1e-9
 
 Path = Callable[[Tensor], Tensor]
@@ -101,6 +98,7 @@ class Search:
         batch: inputs and targets.
         loss: of (outputs, targets).
         seen: the batch inside the model.
+        rerun: of the next layer, for all passes over the batch.
         shift: what a weight update that is to be applied first adds to the next layer's outputs;
             `seen` is then what the updated model shows.
     """
@@ -110,6 +108,7 @@ class Search:
     batch: Batch
     loss: Loss
     seen: Captured
+    rerun: Rerun
     shift: Tensor | None = None
 
     @classmethod
@@ -118,13 +117,16 @@ class Search:
     ) -> "dict[str, Search]":
         """One search for every site, from one forward and backward pass."""
         seen = capture(model, sites, batch, loss, goals=True, label="the search batch")
-        return {site.name: cls(model, site, batch, loss, seen) for site in sites}
+        return {
+            site.name: cls(model, site, batch, loss, seen, Rerun(model, site.next))
+            for site in sites
+        }
 
     def updated(self, update: Part) -> "Search":
         """The same minibatch in the model with a weight update applied."""
         name, shift = self.site.next, self.change(update).clone().requires_grad_()
         with torch.enable_grad():
-            value = mean_loss(self.model, self.batch, self.loss, name, shift)
+            value = self._mean_loss(shift)
             (gradient,) = torch.autograd.grad(value, shift)
         seen = replace(
             self.seen,
@@ -165,32 +167,34 @@ class Search:
         change = with_weight(self._next, h, columns(self._next, _to(neurons.fan_out, h)))
         return change if part.update is None else change + part.update
 
-    def loss_with(self, change: Tensor, rerun: Rerun | None = None) -> float:
+    def loss_with(self, change: Tensor) -> float:
         """Mean loss with something added to the next layer; nan counts as infinite."""
         change = change if self.shift is None else change + self.shift
         with torch.no_grad():
-            value = mean_loss(self.model, self.batch, self.loss, self.site.next, change, rerun)
+            value = self._mean_loss(change)
         return math.inf if value.isnan() else float(value)
 
     def losses(
-        self, change: Callable[[float], Tensor], largest: float = 1.0, *, grid: bool = False
-    ) -> dict[float, float]:
+        self, change: Callable[[float], Tensor], slope: float, largest: float = 1.0,
+        *, grid: bool = False,
+    ) -> dict[float, float]:  # fmt: skip
         """`loss_with` the change of amplitudes 2^j up to the largest, and without any at 0.
 
         Args:
             change: by the amplitude.
+            slope: by how much the loss falls, to first order, at amplitude 1.
             largest: at least 2⁻²⁰.
             grid: whether to try them all, in place of those of `bracketed`.
         """
-        rerun, exponents = Rerun(self.model, self.site.next), exponents_up_to(largest)
+        exponents = exponents_up_to(largest)
 
         def loss(exponent: int) -> float:
-            return self.loss_with(change(2.0**exponent), rerun)
+            return self.loss_with(change(2.0**exponent))
 
         if grid:
             found = {j: loss(j) for j in exponents}
         else:
-            found = bracketed(loss, exponents, self.seen.loss)
+            found = bracketed(loss, exponents, self.seen.loss, slope)
         return {0.0: self.seen.loss} | {2.0**j: found[j] for j in sorted(found)}
 
     def predicted_drop(self, part: Part) -> float:
@@ -243,7 +247,7 @@ class Search:
         with torch.enable_grad():
             start = self.part(replace(neurons, fan_in=alpha, fan_out=omega))
             at_rest = self.change(start)
-            value = mean_loss(self.model, self.batch, self.loss, self.site.next, at_rest)
+            value = self._mean_loss(at_rest)
             gradients = torch.autograd.grad(value, (alpha, omega))
         slope = sum(float(g.double().square().sum()) for g in gradients)
         z = start.pre_activity
@@ -261,8 +265,11 @@ class Search:
         if speed == 0:  # the step leads where the path is flat
             return Probe(0.0, 0.0)
         unit = float(self.seen.outputs[self.site.next].norm()) / speed or 1.0
-        losses = self.losses(lambda e: after(e * unit))
+        losses = self.losses(lambda e: after(e * unit), unit * slope)
         return Probe(unit * slope, max(0.0, float(value.detach()) - min(losses.values())))
+
+    def _mean_loss(self, change: Tensor) -> Tensor:
+        return mean_loss(self.model, self.batch, self.loss, self.site.next, change, self.rerun)
 
     @property
     def _next(self) -> Layer:
@@ -362,8 +369,10 @@ def _searched(search: Search, part: Part) -> tuple[Step, Part]:
     if not len(proposal) and proposal.weight_update is None:
         return Step(proposal, 0.0, 0.0), part
     unit, gamma = _unit(search, part)
+    predicted = search.predicted_drop(unit)
     losses = search.losses(
         lambda amplitude: search.change(unit.scaled(amplitude)),
+        predicted,
         proposal.largest_amplitude,
         grid=proposal.line_search == "grid",
     )
@@ -371,44 +380,12 @@ def _searched(search: Search, part: Part) -> tuple[Step, Part]:
     left = unit.scaled(best) if best else search.part(proposal.none())
     step = Step(
         neurons=left.neurons,
-        predicted=best * search.predicted_drop(unit),
+        predicted=best * predicted,
         measured=search.seen.loss - losses[best],
         amplitude=best,
         scale=gamma,
     )
     return step, left
-
-
-def exponents_up_to(largest: float) -> range:
-    """Exponents j of the amplitudes 2^j up to this one, rising."""
-    return range(SMALLEST, math.floor(math.log2(largest)) + 1)
-
-
-def bracketed(
-    loss: Callable[[int], float], exponents: range, unchanged: float
-) -> dict[int, float]:
-    """Losses at some of the exponents, the lowest among them if losses fall and rise once.
-
-    Every fourth from the top: three, and on while none is below the loss without a step or the
-    last is the lowest. Then the middles of the gaps around the lowest, twice. At most ten.
-    """
-    found: dict[int, float] = {}
-
-    def lowest() -> int:
-        return min(found, key=lambda j: (found[j], j))
-
-    for exponent in exponents[::-4]:
-        found[exponent] = loss(exponent)
-        if len(found) >= 3 and lowest() != exponent and found[lowest()] < unchanged:
-            break
-    if found[lowest()] >= unchanged:
-        return found
-    for gap in (2, 1):
-        centre = lowest()
-        for exponent in (centre + gap, centre - gap):
-            if exponent in exponents and exponent not in found and len(found) < MOST_LOSSES:
-                found[exponent] = loss(exponent)
-    return found
 
 
 def _by_neuron(h: Tensor, neurons: int, maps: bool) -> Tensor:

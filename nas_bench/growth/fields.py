@@ -238,6 +238,22 @@ class Field:
             self.next.weight_gradient(carried.transpose(0, 1), goals).permute(1, 2, 0).flatten(1)
         )
 
+    def products(self, carried: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:
+        """Two matrices a sample, the entries of whose product are Σ_q ū(q, o) v(q)ᵀ.
+
+        Args:
+            carried: ū, shape (p, n, *size).
+            goals: v, shape (n, d, H', W').
+
+        Returns:
+            Shapes (n, r, q) and (n, q, c), with r · c = p · taps · d in the order of `cross`.
+        """
+        by_sample = carried.flatten(2).transpose(0, 1)
+        if self.next == Kernel(self.size):
+            return by_sample.flatten(1)[:, :, None], goals.flatten(1)[:, None]
+        spread = self.next.spread(goals, *self.size).flatten(3)
+        return by_sample, spread.permute(2, 3, 0, 1).flatten(2)
+
     def linear_change(self, x: Tensor, fan_in: Tensor, fan_out: Tensor) -> Tensor:
         """v_new = Σ_k ω_k α_kᵀ ū, linear in both weights.
 

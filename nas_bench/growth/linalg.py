@@ -10,6 +10,8 @@ ROUNDING = 1e-12
 """Features whose rms is up to this fraction of the largest one's are left over by rounding."""
 STARTS, STEPS, MARGIN = 4, 4, 10.0
 """Of inverse iteration."""
+SUMMED_ENTRIES = 2**24
+"""Of the matrices of samples that are summed with signs, at most so many at a time."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,31 @@ def gram(x: Tensor) -> Tensor:
         product[i : i + size, i:] = rows
         product[i:, i : i + size] = rows.T
     return product
+
+
+def signed_sums(signs: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Σ_i s_i l_i r_i for many signs of the samples, without a copy of the data for each.
+
+    Args:
+        signs: s, shape (draws, n).
+        left: shape (n, r, q).
+        right: shape (n, q, c).
+
+    Returns:
+        Shape (draws, r, c), float64.
+    """
+    (n, rows, inner), columns = left.shape, right.shape[2]
+    signs = signs.to(left)
+    if inner == 1:  # the matrices of samples would be larger than the data
+        signed = (signs.T[:, :, None] * right).flatten(1)
+        product = left[:, :, 0].T @ signed
+        return product.unflatten(1, (-1, columns)).transpose(0, 1).double()
+    size = max(1, SUMMED_ENTRIES // (rows * columns))
+    sums = signs.new_zeros(len(signs), rows * columns)
+    for i in range(0, n, size):
+        each = left[i : i + size] @ right[i : i + size]
+        sums.addmm_(signs[:, i : i + size], each.flatten(1))
+    return sums.double().unflatten(1, (rows, columns))
 
 
 def leading_directions(matrix: Tensor, tolerance: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,17 +1,13 @@
 """The maps of a batch at a convolutional site, kept so that nothing of size (taps, p, m) is."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from nas_bench.growth.fields import Field, chunks, total
-from nas_bench.growth.linalg import gram, trimmed
-
-KEPT_ENTRIES = 2**26
-"""Of carried patches, at most so many are kept for several products."""
+from nas_bench.growth.linalg import gram, signed_sums, trimmed
 
 
 @dataclass(frozen=True)
@@ -68,25 +64,46 @@ class SiteMaps:
 
     def cross(self, goals: Tensor) -> Tensor:
         """E Σ_q ū(q, o) g(q)ᵀ for goals g in place of v, shape (p, taps · d), float64."""
-        return self._crossed(self._carried(), goals)
+        parts = [self.field.cross(carried, goals[part]) for part, carried in self._carried()]
+        return trimmed(total(parts) / len(self), self.grown_bias)
 
-    def crossing(self) -> Callable[[Tensor], Tensor]:
-        """`cross` as a function, with ū made once if it is not too large."""
-        features = self.inputs.shape[1] * self.field.grown.taps + 1
-        if features * math.prod(self.field.size) * len(self) > KEPT_ENTRIES:
-            return self.cross
-        kept = [(part, _samples_first(carried)) for part, carried in self._carried()]
-        return lambda goals: self._crossed(kept, goals)
+    def signed_crosses(self, goals: Tensor, signs: Tensor) -> Tensor:
+        """`cross` of goals whose samples have signs, shape (draws, p, taps · d), float64.
+
+        Args:
+            goals: shape of v.
+            signs: shape (draws, n).
+        """
+        parts = []
+        for part, carried in self._carried():
+            left, right = self.field.products(carried, goals[part])
+            sums = signed_sums(signs[:, part], left, right)
+            parts.append(sums.reshape(len(signs), len(carried), -1))
+        crosses = total(parts) / len(self)
+        return crosses if self.grown_bias else crosses[:, :-1]
+
+    def signed_hidden_crosses(self, goals: Tensor, signs: Tensor) -> Tensor:
+        """`hidden_cross` of goals whose samples have signs, shape (draws, m, d), float64."""
+        kernel, parts = self.field.next, []
+        for part in chunks(kernel, self.hidden):
+            read = kernel.patches(self.hidden[part]).flatten(2).transpose(0, 1)
+            parts.append(signed_sums(signs[:, part], read, goals[part].flatten(2).mT))
+        crosses = total(parts) / len(self)
+        return crosses if self.next_bias else crosses[:, :-1]
+
+    def hidden_products(self) -> Tensor:
+        """E Σ_q ū(q, o) b₁(q)ᵀ for every tap, shape (p, taps · m), float64."""
+        kernel, parts = self.field.next, []
+        for part, carried in self._carried():
+            read = kernel.patches(self.hidden[part]).transpose(0, 1)
+            parts.append(self.field.cross(carried, read if self.next_bias else read[:, :-1]))
+        return trimmed(total(parts) / len(self), self.grown_bias)
 
     def _carried(self) -> Iterator[tuple[slice, Tensor]]:
         """ū of some samples after the other."""
         for part in chunks(self.field.grown, self.inputs):
             carried, _ = self.field.carried(self.field.grown.patches(self.inputs[part]))
             yield part, carried
-
-    def _crossed(self, carried: Iterable[tuple[slice, Tensor]], goals: Tensor) -> Tensor:
-        parts = [self.field.cross(patches, goals[part]) for part, patches in carried]
-        return trimmed(total(parts) / len(self), self.grown_bias)
 
     def tap_gram(self) -> Tensor:
         """E Σ_q ū(q, o) ū(q, o')ᵀ, shape (p, taps, p, taps), float64."""
@@ -123,8 +140,3 @@ class SiteMaps:
         """v_new = Σ_k ω_k α_kᵀ ū, shape of the goals."""
         weights = fan_in.to(self.inputs), fan_out.to(self.inputs)
         return self.field.linear_change(self.inputs, *weights)
-
-
-def _samples_first(carried: Tensor) -> Tensor:
-    """The same, of shape (p, n, H, W), in the order in memory that convolutions read."""
-    return carried.transpose(0, 1).contiguous().transpose(0, 1)

@@ -113,5 +113,5 @@ def _memory(values: Any) -> set[int]:
 
 
 def _copied(value: Any) -> Any:
-    """Later operations may work in place."""
-    return value.clone() if isinstance(value, Tensor) else value
+    """Later operations may work in place; gradients end here, as nothing before can change."""
+    return value.detach().clone() if isinstance(value, Tensor) else value

@@ -8,6 +8,7 @@ where it is not, and rare inputs, brought to unit variance, then look like signa
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import repeat
 from typing import cast
 
@@ -22,10 +23,13 @@ from nas_bench.growth.sums import SiteSamples
 DRAWS = 19
 """The largest of so many draws is exceeded by chance once in 20 times. None is made that cannot
 change how many gains are significant."""
-GROUPS = (1, 2, 4, 12)
+ROW_GROUPS, MAP_GROUPS = (1, 2, 4, 12), (1, 18)
 """Draws that are made together: the first ones decide most tests, the others are cheaper so."""
 DRAWN_ENTRIES = 2**26
-"""Of the goals of draws that are made together, at most so many."""
+"""Of draws that are made together, at most so many."""
+FEW_FEATURES = 4
+"""Hidden features of maps, for each output of the next layer, up to which their products with the
+inputs are made once for all draws."""
 MAP_SAMPLES = 500
 """Of maps, where these see the next layer's inputs often enough."""
 
@@ -46,47 +50,39 @@ class Significance:
     draws: int
 
 
+Crosses = Callable[[Tensor], tuple[Tensor, Tensor | float]]
+"""By signs of the samples, shape (draws, n'): E[b₂ gᵀ] for the goals g of each draw, shape (draws,
+p, taps · d), and by how much they are to be scaled, because the fit took that from them."""
+
+
 @dataclass(frozen=True)
 class _Null:
     """What null draws are made of.
 
     Attributes:
-        goals: v_p, or v without its mean, of a sample of the data, shape (n', …).
-        axis: of the d outputs in it; other goals may have more, several draws side by side.
-        cross: E[b₂ gᵀ] over the sample for goals g, shape (p, taps · d).
-        fitted: what the existing weights can do of goals g, None if that is not taken away.
+        samples: n', that stand for all.
+        rows: of goals that a sample has.
+        entries: that a draw needs in memory.
+        crosses: of draws.
+        groups: of draws that are made together.
         root: whitening of the inputs that are tested.
         gains: that are tested, falling.
     """
 
-    goals: Tensor
-    axis: int
-    cross: Callable[[Tensor], Tensor]
-    fitted: Callable[[Tensor], Tensor] | None
+    samples: int
+    rows: int
+    entries: int
+    crosses: Crosses
+    groups: tuple[int, ...]
     root: InverseRoot
     gains: Tensor
 
     def largest(self, signs: Tensor) -> Tensor:
-        """The largest gain of draws that give each sample's goal a sign, shape (draws,).
-
-        Args:
-            signs: shape (draws, n').
-        """
-        draws, axis, goals = len(signs), self.axis, self.goals.unsqueeze(self.axis)
-        shape = [draws if i == axis else 1 for i in range(goals.dim())]
-        shape[0] = len(goals)
-        v, lost = (goals * signs.T.to(goals).reshape(shape)).flatten(axis, axis + 1), 1.0
-        if self.fitted is not None:
-            again = v - self.fitted(v)  # v_p was projected once, the null goal twice
-            lost = self._norms(v, draws) / self._norms(again, draws)
-            v = again
-        gains = self.root.whitened(self.cross(v)).unflatten(1, (-1, draws, goals.shape[axis + 1]))
-        largest = lost * spectral_norms(gains.permute(2, 0, 1, 3).flatten(2))
+        """The largest gain of each draw, shape (draws,)."""
+        crosses, lost = self.crosses(signs)
+        white = self.root.whitened(crosses.transpose(0, 1).flatten(1))
+        largest = lost * spectral_norms(white.unflatten(1, (len(signs), -1)).transpose(0, 1))
         return largest.nan_to_num(math.inf, math.inf)
-
-    def _norms(self, v: Tensor, draws: int) -> Tensor:
-        apart = v.unflatten(self.axis, (draws, -1)).movedim(self.axis, 0)
-        return apart.flatten(1).double().norm(dim=1)
 
 
 def significance(
@@ -120,23 +116,21 @@ def null_gains(
 
     As `significance`, which needs not all of them. Without degrees of freedom they are infinite.
     """
-    if statistics.maps is not None:
-        null = _on_maps(statistics, statistics.maps, gains, projected=projected)
-    else:
+    if statistics.maps is None:
         null = _on_rows(statistics, gains, projected=projected)
-    count = len(null.goals)
-    rows = null.goals[0, 0].numel() if statistics.maps is not None else statistics.positions
-    fitted = projected and rows * count <= statistics.hidden_inverse_root.rank
-    if count < 2 or fitted:  # what is left of a goal that the existing weights fit is rounding
+    else:
+        null = _on_maps(statistics, statistics.maps, gains, projected=projected)
+    fitted = projected and null.rows * null.samples <= statistics.hidden_inverse_root.rank
+    if null.samples < 2 or fitted:  # what is left of a goal that is fitted is rounding
         return null.gains, repeat(math.inf)
-    signs = torch.randint(2, (DRAWS, count), generator=generator) * 2 - 1
-    return null.gains, _one_by_one(null, signs, math.sqrt(count / statistics.count))
+    signs = torch.randint(2, (DRAWS, null.samples), generator=generator) * 2 - 1
+    return null.gains, _one_by_one(null, signs, math.sqrt(null.samples / statistics.count))
 
 
 def _one_by_one(null: _Null, signs: Tensor, scale: float) -> Iterator[float]:
     """Gains of draws in turn, made a few at a time."""
-    fitting = max(1, DRAWN_ENTRIES // max(1, null.goals.numel()))
-    for group in signs.split(GROUPS):
+    fitting = max(1, DRAWN_ENTRIES // max(1, null.entries))
+    for group in signs.split(list(null.groups)):
         for part in group.split(fitting):
             yield from (scale * null.largest(part)).tolist()
 
@@ -151,7 +145,22 @@ def _on_rows(statistics: SiteStatistics, gains: Tensor, *, projected: bool) -> _
         inputs, goals = inputs - statistics.input_mean, goals - goals.mean((0, 1))
         root, gains = _centred(statistics)
     b2 = inputs.flatten(0, 1)
-    return _Null(goals, 2, lambda v: b2.T @ v.flatten(0, 1) / len(goals), fitted, root, gains)
+
+    def crosses(signs: Tensor) -> tuple[Tensor, Tensor | float]:
+        signed = goals[:, :, None] * signs.T[:, None, :, None].to(goals)
+        v, lost = signed.flatten(2), 1.0
+        if fitted is not None:
+            again = v - fitted(v)  # v_p was projected once, the null goal twice
+            lost = _norms(v, len(signs)) / _norms(again, len(signs))
+            v = again
+        cross = b2.T @ v.flatten(0, 1) / len(goals)
+        return cross.unflatten(1, (len(signs), -1)).transpose(0, 1), lost
+
+    return _Null(len(goals), goals.shape[1], goals.numel(), crosses, ROW_GROUPS, root, gains)
+
+
+def _norms(v: Tensor, draws: int) -> Tensor:
+    return v.unflatten(2, (draws, -1)).movedim(2, 0).flatten(1).double().norm(dim=1)
 
 
 @dataclass(frozen=True)
@@ -204,12 +213,69 @@ def _on_maps(
         gains = torch.linalg.svdvals(root.whitened(maps.cross(goals)))
     count = min(len(maps), max(MAP_SAMPLES, 4 * statistics.next_weight.shape[1] // rows))
     few, goals = maps.some(count), replace(maps, goals=goals).some(count).goals
-    fitted = _fit_maps(few, statistics) if projected else None
-    return _Null(cast("Tensor", goals), 1, few.crossing(), fitted, root, gains)
+    goals = cast("Tensor", goals)
+    fit = _MapFit(few, goals, statistics) if projected else None
+
+    def crosses(signs: Tensor) -> tuple[Tensor, Tensor | float]:
+        if len(signs) > 1:
+            signed = few.signed_crosses(goals, signs)
+            fitted, lost = fit.taken(signs) if fit else (0.0, 1.0)
+            return signed - fitted, lost
+        v = goals * signs.T[..., None, None].to(goals)
+        left = fit.left(v) if fit else v
+        return few.cross(left)[None], float(v.norm() / left.norm())
+
+    entries = len(root.alive) * statistics.taps * goals.shape[1]
+    return _Null(count, rows, entries, crosses, MAP_GROUPS, root, gains)
 
 
-def _fit_maps(maps: SiteMaps, statistics: SiteStatistics) -> Callable[[Tensor], Tensor]:
-    """Least squares from hidden maps."""
-    gram = ridged(maps.hidden_gram(), statistics.ridge, constant=statistics.next_bias)
-    root = inverse_root(gram, statistics.solving_cut)
-    return lambda v: maps.fitted(root.solve(maps.hidden_cross(v)).T)
+@dataclass(frozen=True)
+class _MapFit:
+    """Least squares from hidden maps.
+
+    v_p was projected once, a null goal is twice: what is left of it gets back the norm it had.
+
+    Attributes:
+        maps: n' samples.
+        goals: v_p of them.
+        statistics: of the site.
+    """
+
+    maps: SiteMaps
+    goals: Tensor
+    statistics: SiteStatistics
+
+    def left(self, v: Tensor) -> Tensor:
+        """What it leaves of the goals of one draw, shape (n', d, H, W)."""
+        weights = self._root.solve(self.maps.hidden_cross(v))
+        return v - self.maps.fitted(weights.T)
+
+    def taken(self, signs: Tensor) -> tuple[Tensor, Tensor]:
+        """What it takes from the crosses of draws, whose goals are never made.
+
+        Returns:
+            Shape (draws, p, taps · d), and by how much what is left has shrunk, shape (draws,).
+        """
+        crosses = self.maps.signed_hidden_crosses(self.goals, signs)
+        draws, features, outputs = crosses.shape
+        beside = crosses.transpose(0, 1).flatten(1)
+        weights = self._root.solve(beside)
+        if features <= FEW_FEATURES * outputs:
+            fitted = self.maps.hidden_products().unflatten(1, (-1, features)) @ weights
+        else:
+            fitted = self.maps.cross(self.maps.fitted(weights.T))
+        fitted = fitted.reshape(len(fitted), -1, draws, outputs).permute(2, 0, 1, 3).flatten(2)
+        power = self.goals.double().square().sum() / len(self.maps)
+        product = weights * (self._gram @ weights - 2 * beside)
+        left = power + product.unflatten(1, (draws, -1)).sum((0, 2))
+        return fitted, (power / left).sqrt()
+
+    @cached_property
+    def _gram(self) -> Tensor:
+        return self.maps.hidden_gram()
+
+    @cached_property
+    def _root(self) -> InverseRoot:
+        statistics = self.statistics
+        gram = ridged(self._gram, statistics.ridge, constant=statistics.next_bias)
+        return inverse_root(gram, statistics.solving_cut)

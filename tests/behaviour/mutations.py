@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
-from nas_bench.growth import amplitude, kaiming, linalg, widen
+from nas_bench.growth import amplitude, bracketing, kaiming, linalg, widen
 from nas_bench.growth import optimizer as policies
 from nas_bench.growth.fields import Kernel
 from nas_bench.growth.measure import statistics_batch
-from nas_bench.growth.significance import _Null, significance
+from nas_bench.growth.significance import _on_rows, significance
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.net2net import Net2Net
@@ -67,9 +67,9 @@ def mutated(mutation: Mutation) -> Iterator[None]:
 MUTATIONS = (
     Mutation(
         "amplitudes next to the best are not tried",
-        amplitude.bracketed,
-        "in (2, 1)",
-        "in (2,)",
+        bracketing._next,
+        "lowest - 1 if below",
+        "lowest - 3 if below",
         "random_growth-update-on depthwise",
     ),
     Mutation(
@@ -193,8 +193,8 @@ MUTATIONS = (
     ),
     Mutation(
         "null goals are not projected again",
-        _Null.largest,
-        "self.fitted is not None",
+        _on_rows,
+        "fitted is not None",
         "False",
         "tiny mlp",
     ),

@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from torch import Tensor
 
-from nas_bench.growth import amplitude
+from nas_bench.growth import amplitude, bracketing
 from nas_bench.trials.inputs import budget
 from nas_bench.trials.planning import plan
 from nas_bench.trials.protocol import load_protocol
@@ -89,16 +89,17 @@ def watched(found: list[Found], trial: str) -> ExitStack:
     original = amplitude.Search.losses
 
     def losses(
-        self: amplitude.Search, change: Callable[[float], Tensor], largest: float = 1.0,
-        *, grid: bool = False,
+        self: amplitude.Search, change: Callable[[float], Tensor], slope: float,
+        largest: float = 1.0, *, grid: bool = False,
     ) -> dict[float, float]:  # fmt: skip
-        whole, asked = original(self, change, largest, grid=True), []
+        whole, asked = original(self, change, slope, largest, grid=True), []
 
         def loss(exponent: int) -> float:
             asked.append(exponent)
             return whole[2.0**exponent]
 
-        some = amplitude.bracketed(loss, amplitude.exponents_up_to(largest), whole[0.0])
+        exponents = bracketing.exponents_up_to(largest)
+        some = bracketing.bracketed(loss, exponents, whole[0.0], slope)
         drops = [whole[0.0] - min(whole[0.0], *v) for v in (whole.values(), some.values())]
         search = Found(trial, drops[0], drops[1], len(asked))
         found.append(search)

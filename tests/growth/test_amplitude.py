@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from nas_bench.growth import amplitude as engine
+from nas_bench.growth import bracketing
 
 UPDATES = pytest.mark.parametrize("updated", [True, False], ids=["update", "neurons only"])
 NAMES = [name for name in problems.ALL if name != "awkward"]
@@ -390,34 +391,40 @@ def test_single_precision_searches_agree(name):
 @pytest.mark.parametrize("largest", [1.0, 5.0, 16.0, 2.0**-20])
 def test_the_grid_holds_the_powers_of_two_up_to_the_largest_and_0(largest):
     """ε ∈ {0} ∪ {2^j, j = −20 … 4}."""
-    found = search(problems.ALL["tanh"]).losses(lambda _: torch.zeros(()), largest, grid=True)
+    found = search(problems.ALL["tanh"]).losses(lambda _: torch.zeros(()), 0.0, largest, grid=True)
     assert list(found) == [e for e in oracles.AMPLITUDES if e <= largest]
 
 
-@given(best=st.floats(-30, 8), top=st.integers(-20, 4), width=st.floats(0.5, 20))
-def test_bracketing_finds_the_lowest_of_losses_that_fall_and_rise(best, top, width):
-    """A parabola in the exponent below 0 near its bottom, as losses are."""
-    exponents, tried = engine.exponents_up_to(2.0**top), []
+@given(
+    best=st.floats(-25, 4), top=st.integers(-20, 4), slope=st.floats(-10, 10),
+    power=st.floats(1.3, 4),
+)  # fmt: skip
+def test_bracketing_finds_the_lowest_of_losses_that_fall_and_rise(best, top, slope, power):
+    """s ε − c ε^power, a parabola and others."""
+    exponents, s = bracketing.exponents_up_to(2.0**top), 2.0**slope
+    tried = []
 
     def loss(j):
         tried.append(j)
-        return ((j - best) / width) ** 2 - 1 if j <= best else ((j - best) / width * 2) ** 2 - 1
+        return 3 - s * 2.0**j * (1 - 2.0 ** ((j - best) * (power - 1)) / power)
 
-    found = engine.bracketed(loss, exponents, 1e9)
-    lowest = min(exponents, key=lambda j: (loss(j), j))
-    assert min(found, key=lambda j: (found[j], j)) == lowest
+    def drop(losses):
+        return max(0.0, 3 - min(losses))
+
+    found = bracketing.bracketed(loss, exponents, 3.0, s)
+    assert list(found) == tried
     assert len(found) <= 10
-    assert list(found) == tried[: len(found)]
+    assert drop(found.values()) >= 0.99 * drop([loss(j) for j in exponents]) - 1e-13
 
 
 def test_where_every_amplitude_makes_it_worse_bracketing_goes_down_to_the_smallest():
-    found = engine.bracketed(lambda j: 2.0**j, range(-20, 1), 0.0)
-    assert sorted(found) == [-20, -16, -12, -8, -4, 0]
+    found = bracketing.bracketed(lambda j: 2.0**j, range(-20, 1), 0.0, -1.0)
+    assert sorted(found) == [-17, -13, -9, -5, -1]
 
 
 def test_losses_that_overflow_are_bracketed_from_below():
-    found = engine.bracketed(
-        lambda j: math.inf if j > -14 else (j + 15) ** 2 - 9, range(-20, 1), 0.0
+    found = bracketing.bracketed(
+        lambda j: math.inf if j > -14 else (j + 15) ** 2 - 9, range(-20, 1), 0.0, 1.0
     )
     assert min(found, key=lambda j: found[j]) == -15
 

@@ -271,18 +271,22 @@ FIELDS = ["conv", "max pool", "batch norm", "depthwise", "flatten", "inner"]
 def test_line_searches_are_those_of_one_loss_after_the_other(name, dtype):
     stage = problems.ALL[name]
     new, site, stage = problems.random_neurons(stage), problems.site_of(stage), stage.cast(dtype)
-    search = Search.at(stage.model, [site], (stage.x, stage.y), stage.loss)[site.name]
     before = left_behind(stage.model)
+
+    def searching():
+        return Search.at(stage.model, [site], (stage.x, stage.y), stage.loss)[site.name]
+
+    search = searching()
     part = search.part(new)
 
     def change(amplitude):
         return search.change(part.scaled(amplitude))
 
-    found = search.losses(change, largest=16.0, grid=True)
+    found = search.losses(change, 0.0, largest=16.0, grid=True)
     assert found.pop(0.0) == search.seen.loss
     assert list(found) == oracles.AMPLITUDES[1:]
     assert left_behind(stage.model) == before
-    assert found == {e: search.loss_with(change(e)) for e in found}
+    assert found == {e: searching().loss_with(change(e)) for e in found}
     exact = search.loss_with(search.change(search.part(with_amplitude(new, 0.5))))
     assert found[0.5] == pytest.approx(exact, rel=1e-5 if dtype == torch.float32 else 1e-12)
 
