@@ -13,6 +13,7 @@ from nas_bench.growth import (
     NewNeurons,
     Site,
     SiteStatistics,
+    by_effective_rank,
     gaussian,
     inverse_root,
     with_mean_norm,
@@ -20,7 +21,6 @@ from nas_bench.growth import (
 
 KERNEL_CUT = 1e-10
 BIAS_CUT = 1e-6
-GRAM_ENTRIES = 2**24  # at most this many at a time
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class NorthPreactivation(GrowthMethod):
         fan_in = (
             with_mean_norm(self._reading(drawn, statistics), statistics) if rank else drawn[:0]
         )
-        best = self._ranked(statistics, fan_in)[: min(k, rank)]
+        best = by_effective_rank(statistics, fan_in, self.effective)[: min(k, rank)]
         return NewNeurons(
             fan_in=fan_in[best],
             fan_out=fan_in.new_zeros(len(best), statistics.taps, statistics.outputs),
@@ -106,28 +106,3 @@ class NorthPreactivation(GrowthMethod):
         S, weight, bias = statistics.patch_covariance, drawn[:, :-1], drawn[:, -1]
         read = (weight @ S[:-1, :-1] * weight).sum(1)
         return drawn[read > BIAS_CUT * bias.square() * S[-1, -1]]
-
-    def _ranked(self, statistics: SiteStatistics, fan_in: Tensor) -> Tensor:
-        """Candidates by effective rank with the present post-activities, ties by Σ σ."""
-        samples = statistics.samples
-        if samples is None or not len(fan_in):
-            return torch.arange(len(fan_in))
-        rows = samples.inputs.flatten(0, 1)
-        present = torch.arange(statistics.width, device=rows.device)
-        H = statistics.activation(rows @ statistics.grown_weight.T, present)
-        new = statistics.activation(rows @ fan_in.T, None)
-        size = max(1, GRAM_ENTRIES // (statistics.width + 1) ** 2)
-        scores = [self._scores(H, part) for part in new.split(size, dim=1)]
-        ranks, sums = torch.cat(scores, 1)
-        by_sum = sums.argsort(descending=True, stable=True)
-        return by_sum[ranks[by_sum].argsort(descending=True, stable=True)]
-
-    def _scores(self, H: Tensor, new: Tensor) -> Tensor:
-        """Effective rank and Σ σ of [H, h]/√rows for each column h of new, shape (2, columns)."""
-        rows, m = H.shape
-        gram = H.new_empty(new.shape[1], m + 1, m + 1)
-        gram[:, :-1, :-1] = H.T @ H / rows
-        gram[:, :-1, -1] = gram[:, -1, :-1] = new.T @ H / rows
-        gram[:, -1, -1] = new.square().mean(0)
-        sigma = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
-        return torch.stack(((sigma > self.effective).sum(1), sigma.sum(1)))

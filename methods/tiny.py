@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import ClassVar
 
-from torch import Generator
+import torch
+from torch import Generator, Tensor
 
 from nas_bench.growth import (
     Choice,
@@ -17,6 +18,8 @@ from nas_bench.growth import (
     Site,
     SiteStatistics,
     exact_neurons,
+    in_metric,
+    inverse_root,
     leading_directions,
     significance,
 )
@@ -35,6 +38,10 @@ class Tiny(LineSearched):
         projection: take v_p for the goal (else v itself, and existing weights are not updated).
         update: also apply δW*, the best update of the existing weights (Proposition 3.1).
         significance: drop neurons whose gain could be chance (appendix D.3).
+        fisher: measure the goal in the metric of its own covariance E = E[v vᵀ], the empirical
+            Fisher matrix of the next layer's outputs, as FOGRO does: the SVD is that of
+            S^{-1/2} N E^{-1/2}, and ω_k = √λ_k E^{-1/2} w_k.
+        shrinkage: a of (1 − a) E + a tr(E)/d I, which stands for E there.
         exact: behind several taps, go on from these neurons by alternating least squares to ones
             that minimise the norm itself.
 
@@ -57,6 +64,15 @@ class Tiny(LineSearched):
     update: bool = True
     significance: bool = True
     exact: bool = False
+    fisher: bool = False
+    shrinkage: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.exact and self.fisher:
+            raise ValueError("tiny takes exact or fisher, not both: they fit different norms")
+        if not 0 <= self.shrinkage <= 1:
+            raise ValueError(f"shrinkage is {self.shrinkage}, expected a share from 0 to 1")
 
     def needs(self, site: Site) -> Need:
         """See the base class."""
@@ -77,16 +93,24 @@ class Tiny(LineSearched):
             N = statistics.residual_cross_covariance
         else:
             N = statistics.cross_covariance
-        u, gains, w = leading_directions(root.whitened(N), statistics.gain_tolerance)
+        metric = self._metric(statistics) if self.fisher else None
+        tolerance = statistics.gain_tolerance
+        if metric is not None:
+            tolerance = statistics.cut * sqrt(metric.shape[1])
+        u, gains, w = leading_directions(root.whitened(in_metric(N, metric)), tolerance)
         rank, threshold, draws = len(gains), None, None
         if self.significance:
-            tested = significance(statistics, gains, generator, projected=self.projection)
+            tested = significance(
+                statistics, gains, generator, projected=self.projection, metric=metric
+            )
             rank, threshold = min(rank, tested.significant), tested.threshold
             draws = tested.draws
         kept = min(rank, k)
         size = gains[:kept].sqrt()
         fan_in = (root.weights(u[:, :kept]) * size).T
-        fan_out = (w[:, :kept] * size).T.reshape(kept, statistics.taps, statistics.outputs)
+        fan_out = (w[:, :kept] * size).T.unflatten(1, (statistics.taps, -1))
+        if metric is not None:
+            fan_out = fan_out @ metric.T
         if self.exact:
             fan_in, fan_out = exact_neurons(statistics, fan_in, fan_out, projected=self.projection)
         t = statistics.rescaling(fan_in, fan_out, projected=self.projection)
@@ -101,3 +125,9 @@ class Tiny(LineSearched):
             rescaled=t,
         )
         return self.searched(proposal)
+
+    def _metric(self, statistics: SiteStatistics) -> Tensor:
+        """T with T Tᵀ = E⁻¹, shape (d, rank)."""
+        E = statistics.goal_covariance
+        sphere = torch.eye(len(E), dtype=E.dtype, device=E.device) * E.trace() / len(E)
+        return inverse_root(E.lerp(sphere, self.shrinkage), statistics.cut).matrix

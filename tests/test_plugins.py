@@ -76,7 +76,7 @@ def test_a_canonical_spec_is_its_own():
         ("tiny[projektion=false]", "method tiny: unknown option 'projektion': did you mean proj"),
         (
             "tiny[k=5]",
-            "unknown option 'k': choose from exact, largest_amplitude, line_search, projection",
+            "unknown option 'k': choose from exact, fisher, largest_amplitude, line_search",
         ),
         ("tiny[update=abc]", "option update cannot be 'abc': expected true or false"),
         ("tiny[update=1]", "option update cannot be 1: expected true or false"),

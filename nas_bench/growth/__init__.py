@@ -1,5 +1,6 @@
 """The growth engine: grows any traceable `nn.Module`, with or without the harness."""
 
+from nas_bench.growth.effective_rank import by_effective_rank
 from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.exact import exact_neurons
 from nas_bench.growth.grow import grow
@@ -10,7 +11,13 @@ from nas_bench.growth.kaiming import (
     zero_fan_out_neurons,
 )
 from nas_bench.growth.layers import SiteError
-from nas_bench.growth.linalg import InverseRoot, inverse_root, leading_directions, whitening
+from nas_bench.growth.linalg import (
+    InverseRoot,
+    in_metric,
+    inverse_root,
+    leading_directions,
+    whitening,
+)
 from nas_bench.growth.line_searched import LineSearched
 from nas_bench.growth.measure import measure, statistics_batch
 from nas_bench.growth.method import (
@@ -46,10 +53,12 @@ __all__ = [
     "SiteStatistics",
     "Survey",
     "UpdateAmplitude",
+    "by_effective_rank",
     "exact_neurons",
     "find_sites",
     "gaussian",
     "grow",
+    "in_metric",
     "inverse_root",
     "leading_directions",
     "measure",

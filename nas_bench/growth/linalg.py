@@ -152,6 +152,13 @@ def gram(x: Tensor) -> Tensor:
     return product
 
 
+def in_metric(cross: Tensor, metric: Tensor | None) -> Tensor:
+    """A matrix of shape (…, taps · d) times a metric (d, r) at every tap, shape (…, taps · r)."""
+    if metric is None:
+        return cross
+    return (cross.unflatten(-1, (-1, len(metric))) @ metric).flatten(-2)
+
+
 def signed_sums(signs: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """Σ_i s_i l_i r_i for many signs of the samples, without a copy of the data for each.
 

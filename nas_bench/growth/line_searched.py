@@ -20,7 +20,7 @@ class LineSearched(GrowthMethod):
         update_amplitude: that of δW*: "search": its own line search, before the neurons'; "one":
             none, Algorithm 3 to the letter; "shared": that of the neurons.
         largest_amplitude: ε up to which is searched; the paper has 1.
-        line_search: "bracket": about seven amplitudes around the lowest loss; "grid": all 21.
+        line_search: "bracket": about four amplitudes around the lowest loss; "grid": all 21.
         statistics_factor: c of the statistics batch, clip(c p²/P, 500, dataset) samples (D.1).
     """
 

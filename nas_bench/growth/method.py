@@ -66,7 +66,7 @@ class NewNeurons:
         update_amplitude: where amplitudes are searched, that of the weight update: its own,
             applied before the neurons' is searched; "one": none; "shared": that of the neurons.
         largest_amplitude: ε up to which is searched, from 2⁻²⁰ to 16.
-        line_search: the amplitudes 2^j that are tried: "bracket": about seven around the lowest
+        line_search: the amplitudes 2^j that are tried: "bracket": about four around the lowest
             loss; "grid": all of them.
     """
 

@@ -15,7 +15,13 @@ from typing import cast
 import torch
 from torch import Generator, Tensor
 
-from nas_bench.growth.linalg import InverseRoot, inverse_root, ridged, spectral_norms
+from nas_bench.growth.linalg import (
+    InverseRoot,
+    in_metric,
+    inverse_root,
+    ridged,
+    spectral_norms,
+)
 from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.growth.sums import SiteSamples
@@ -67,6 +73,7 @@ class _Null:
         groups: of draws that are made together.
         root: whitening of the inputs that are tested.
         gains: that are tested, falling.
+        metric: of the goals, as in `significance`.
     """
 
     samples: int
@@ -76,18 +83,21 @@ class _Null:
     groups: tuple[int, ...]
     root: InverseRoot
     gains: Tensor
+    metric: Tensor | None
 
     def largest(self, signs: Tensor) -> Tensor:
         """The largest gain of each draw, shape (draws,)."""
         crosses, lost = self.crosses(signs)
+        crosses = in_metric(crosses, self.metric)
         white = self.root.whitened(crosses.transpose(0, 1).flatten(1))
         largest = lost * spectral_norms(white.unflatten(1, (len(signs), -1)).transpose(0, 1))
         return largest.nan_to_num(math.inf, math.inf)
 
 
 def significance(
-    statistics: SiteStatistics, gains: Tensor, generator: Generator, *, projected: bool
-) -> Significance:
+    statistics: SiteStatistics, gains: Tensor, generator: Generator, *, projected: bool,
+    metric: Tensor | None = None,
+) -> Significance:  # fmt: skip
     """Compare gains with the largest gain of null draws.
 
     A draw gives each sample's goal a random sign (a wild bootstrap): whether the goal points
@@ -100,8 +110,9 @@ def significance(
         gains: λ, falling.
         generator: of the null draws.
         projected: whether the gains are those of v_p (else of v itself).
+        metric: T of shape (d, r) by which the goals are multiplied, as Tᵀ v, in the gains.
     """
-    tested, draws = null_gains(statistics, gains, generator, projected=projected)
+    tested, draws = null_gains(statistics, gains, generator, projected=projected, metric=metric)
     threshold, above, made = 0.0, len(tested), 0
     while above and made < DRAWS:
         threshold, made = max(threshold, next(draws)), made + 1
@@ -110,16 +121,17 @@ def significance(
 
 
 def null_gains(
-    statistics: SiteStatistics, gains: Tensor, generator: Generator, *, projected: bool
-) -> tuple[Tensor, Iterator[float]]:
+    statistics: SiteStatistics, gains: Tensor, generator: Generator, *, projected: bool,
+    metric: Tensor | None = None,
+) -> tuple[Tensor, Iterator[float]]:  # fmt: skip
     """The gains that are tested, falling, and the largest gain of one null draw after the other.
 
     As `significance`, which needs not all of them. Without degrees of freedom they are infinite.
     """
     if statistics.maps is None:
-        null = _on_rows(statistics, gains, projected=projected)
+        null = _on_rows(statistics, gains, metric, projected=projected)
     else:
-        null = _on_maps(statistics, statistics.maps, gains, projected=projected)
+        null = _on_maps(statistics, statistics.maps, gains, metric, projected=projected)
     fitted = projected and null.rows * null.samples <= statistics.hidden_inverse_root.rank
     if null.samples < 2 or fitted:  # what is left of a goal that is fitted is rounding
         return null.gains, repeat(math.inf)
@@ -135,7 +147,9 @@ def _one_by_one(null: _Null, signs: Tensor, scale: float) -> Iterator[float]:
             yield from (scale * null.largest(part)).tolist()
 
 
-def _on_rows(statistics: SiteStatistics, gains: Tensor, *, projected: bool) -> _Null:
+def _on_rows(
+    statistics: SiteStatistics, gains: Tensor, metric: Tensor | None, *, projected: bool
+) -> _Null:
     samples = _complete(statistics)
     inputs, goals, fitted, root = samples.inputs, samples.goals, None, statistics.inverse_root
     if projected:
@@ -143,7 +157,7 @@ def _on_rows(statistics: SiteStatistics, gains: Tensor, *, projected: bool) -> _
         goals = goals - samples.hidden @ statistics.weight_update.T
     else:
         inputs, goals = inputs - statistics.input_mean, goals - goals.mean((0, 1))
-        root, gains = _centred(statistics)
+        root, gains = _centred(statistics, metric)
     b2 = inputs.flatten(0, 1)
 
     def crosses(signs: Tensor) -> tuple[Tensor, Tensor | float]:
@@ -151,12 +165,15 @@ def _on_rows(statistics: SiteStatistics, gains: Tensor, *, projected: bool) -> _
         v, lost = signed.flatten(2), 1.0
         if fitted is not None:
             again = v - fitted(v)  # v_p was projected once, the null goal twice
-            lost = _norms(v, len(signs)) / _norms(again, len(signs))
+            lost = _norms(in_metric(v, metric), len(signs))
+            lost = lost / _norms(in_metric(again, metric), len(signs))
             v = again
         cross = b2.T @ v.flatten(0, 1) / len(goals)
         return cross.unflatten(1, (len(signs), -1)).transpose(0, 1), lost
 
-    return _Null(len(goals), goals.shape[1], goals.numel(), crosses, ROW_GROUPS, root, gains)
+    return _Null(
+        len(goals), goals.shape[1], goals.numel(), crosses, ROW_GROUPS, root, gains, metric
+    )
 
 
 def _norms(v: Tensor, draws: int) -> Tensor:
@@ -190,7 +207,7 @@ def _fit_rows(hidden: Tensor, statistics: SiteStatistics) -> Callable[[Tensor], 
     return lambda v: hidden @ root.solve(rows.T @ v.flatten(0, 1))
 
 
-def _centred(statistics: SiteStatistics) -> tuple[InverseRoot, Tensor]:
+def _centred(statistics: SiteStatistics, metric: Tensor | None) -> tuple[InverseRoot, Tensor]:
     """Whitening and gains with the means of b₂ and v subtracted."""
     mean, rows = statistics.input_mean, statistics.positions
     whole = statistics.ridged_covariance
@@ -198,23 +215,24 @@ def _centred(statistics: SiteStatistics) -> tuple[InverseRoot, Tensor]:
     varies = covariance.diagonal() > statistics.cut * whole.diagonal()
     root = inverse_root(covariance * (varies & varies[:, None]), statistics.solving_cut)
     cross = statistics.cross_covariance - mean[:, None] * statistics.goal_sum
-    return root, torch.linalg.svdvals(root.whitened(cross))
+    return root, torch.linalg.svdvals(root.whitened(in_metric(cross, metric)))
 
 
 def _on_maps(
-    statistics: SiteStatistics, maps: SiteMaps, gains: Tensor, *, projected: bool
-) -> _Null:
+    statistics: SiteStatistics, maps: SiteMaps, gains: Tensor, metric: Tensor | None,
+    *, projected: bool,
+) -> _Null:  # fmt: skip
     """Unprojected goals are centred at each position, which centres every draw."""
     root, rows = statistics.inverse_root, max(1, statistics.goals[0, 0].numel())
     if projected:
         goals = statistics.residual_goals
     else:
         goals = statistics.goals - statistics.goals.mean(0)
-        gains = torch.linalg.svdvals(root.whitened(maps.cross(goals)))
+        gains = torch.linalg.svdvals(root.whitened(in_metric(maps.cross(goals), metric)))
     count = min(len(maps), max(MAP_SAMPLES, 4 * statistics.next_weight.shape[1] // rows))
     few, goals = maps.some(count), replace(maps, goals=goals).some(count).goals
     goals = cast("Tensor", goals)
-    fit = _MapFit(few, goals, statistics) if projected else None
+    fit = _MapFit(few, goals, statistics, metric) if projected else None
 
     def crosses(signs: Tensor) -> tuple[Tensor, Tensor | float]:
         if len(signs) > 1:
@@ -223,10 +241,11 @@ def _on_maps(
             return signed - fitted, lost
         v = goals * signs.T[..., None, None].to(goals)
         left = fit.left(v) if fit else v
-        return few.cross(left)[None], float(v.norm() / left.norm())
+        before, after = (float(in_metric(x.movedim(1, -1), metric).norm()) for x in (v, left))
+        return few.cross(left)[None], before / after if after else math.inf
 
     entries = len(root.alive) * statistics.taps * goals.shape[1]
-    return _Null(count, rows, entries, crosses, MAP_GROUPS, root, gains)
+    return _Null(count, rows, entries, crosses, MAP_GROUPS, root, gains, metric)
 
 
 @dataclass(frozen=True)
@@ -239,11 +258,13 @@ class _MapFit:
         maps: n' samples.
         goals: v_p of them.
         statistics: of the site.
+        metric: in which norms are taken.
     """
 
     maps: SiteMaps
     goals: Tensor
     statistics: SiteStatistics
+    metric: Tensor | None
 
     def left(self, v: Tensor) -> Tensor:
         """What it leaves of the goals of one draw, shape (n', d, H, W)."""
@@ -265,8 +286,10 @@ class _MapFit:
         else:
             fitted = self.maps.cross(self.maps.fitted(weights.T))
         fitted = fitted.reshape(len(fitted), -1, draws, outputs).permute(2, 0, 1, 3).flatten(2)
-        power = self.goals.double().square().sum() / len(self.maps)
-        product = weights * (self._gram @ weights - 2 * beside)
+        goals = in_metric(self.goals.movedim(1, -1), self.metric)
+        power = goals.double().square().sum() / len(self.maps)
+        removed = self._gram @ weights - 2 * beside
+        product = in_metric(weights, self.metric) * in_metric(removed, self.metric)
         left = power + product.unflatten(1, (draws, -1)).sum((0, 2))
         return fitted, (power / left).sqrt()
 

@@ -20,6 +20,10 @@ CHOICES = {
     "decay": lambda c: c.recipe["decay"],
     "augmentation": lambda c: c.recipe["augmentation"],
 }
+SIMPLE = {"variance_transfer", "north_select", "north_weight", "nest"}
+"""Methods without algebra of their own, which meet one network of rows and one of maps."""
+ROWS = {"micro", "micro[network_kind=tokens]"}
+MAPS = {"micro[network_kind=convnet]", "micro[network_kind=depthwise]"}
 IMPOSSIBLE = (
     {"same_target", "best"}, {"same_target", "predicted"}, {"same_target", "flop"},
     {"crop_flip", "micro"}, {"crop_flip", "micro[network_kind=tokens]"},
@@ -51,9 +55,13 @@ def test_the_numbers_are_those_of_todays_versions_and_cases():
 @pytest.mark.slow
 def test_every_method_and_control_meets_every_kind_of_network():
     seen = {(c.method, c.task) for c in _configs()}
-    growing = {*shipped_versions("method"), *CONTROLS, "tiny[exact=true]"} - {"fixed"}
+    growing = {*shipped_versions("method"), *CONTROLS, "tiny[exact=true]"} - {"fixed", *SIMPLE}
     networks = {task for _, task in seen}
     assert not set(itertools.product(growing, networks)) - seen
+    for method in SIMPLE:
+        met = {task for spec, task in seen if spec.partition("[")[0] == method}
+        assert met & ROWS, method
+        assert met & MAPS, method
     kinds = {kind for f in fingerprints().values() for kind in guard.described(f).sites or ()}
     assert kinds == {
         "linear", "token", "convolution", "batch norm", "pooling", "flatten", "depthwise"
@@ -71,7 +79,7 @@ def test_every_two_other_choices_meet_where_they_can():
 
 
 def test_there_are_few_enough_and_five_in_float32():
-    assert len(NAMES) <= 60
+    assert len(NAMES) <= 72
     assert sum(not f.exact for f in fingerprints().values()) == 5
 
 

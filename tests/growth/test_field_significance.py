@@ -250,3 +250,24 @@ def test_units_of_the_inputs_move_no_decision(kind, method):
     expected, found = kept(kind, stage, method), kept(kind, scaled, method)
     assert len(found) == len(expected) > 0
     assert found.threshold == pytest.approx(expected.threshold, rel=1e-6)
+
+
+@METHODS
+@pytest.mark.parametrize("fisher", [False, True])
+@pytest.mark.parametrize("few", [0, 10**6])
+@pytest.mark.parametrize("kind", [*KINDS, "wide"])
+def test_draws_made_together_are_those_made_one_by_one(kind, few, fisher, method, monkeypatch):
+    """Whether or not the hidden features are few, and in any metric of the goals."""
+    statistics = measured(kind, noise(kind, 3), method)
+    outputs = statistics.outputs
+    metric = torch.randn(outputs, outputs - 1, generator=torch.Generator().manual_seed(0)).double()
+    monkeypatch.setattr(engine, "FEW_FEATURES", few)
+    found = []
+    for groups in (engine.MAP_GROUPS, (1,) * engine.DRAWS):
+        monkeypatch.setattr(engine, "MAP_GROUPS", groups)
+        _, draws = engine.null_gains(
+            statistics.ridged(1e-3), torch.ones(1).double(), torch.Generator().manual_seed(0),
+            projected=method is PROJECTED, metric=metric if fisher else None,
+        )  # fmt: skip
+        found.append(torch.tensor([next(draws) for _ in range(engine.DRAWS)]))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-9, atol=0)

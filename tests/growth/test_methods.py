@@ -1,5 +1,6 @@
 """Random growth and Net2Net against their definitions, and what all methods promise."""
 
+import math
 from dataclasses import replace
 
 import oracles
@@ -13,16 +14,22 @@ from torch import nn
 from nas_bench.growth import Need, amplitude
 from nas_bench.methods.fixed import Fixed
 from nas_bench.methods.gradmax import GradMax
+from nas_bench.methods.nest import Nest
 from nas_bench.methods.net2net import Net2Net
 from nas_bench.methods.north_preactivation import NorthPreactivation
+from nas_bench.methods.north_select import NorthSelect
+from nas_bench.methods.north_weight import NorthWeight
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.methods.tiny import Tiny
 from nas_bench.methods.update_only import UpdateOnly
+from nas_bench.methods.variance_transfer import VarianceTransfer
 
 METHODS = [
     Tiny(significance=False), Tiny(projection=False, significance=False), GradMax(),
     NORTH, RandomGrowth(), RandomGrowth(update=True), RandomGrowth(zero_fan_out=True),
-    Net2Net(),
+    Net2Net(), Net2Net(shares="lemon", noise=0.05), Tiny(significance=False, fisher=True),
+    VarianceTransfer(), VarianceTransfer(rescaling="linear"), NorthSelect(candidates=20),
+    NorthWeight(), Nest(),
 ]  # fmt: skip
 
 
@@ -65,13 +72,14 @@ def test_silent_random_growth_has_mean_norms_and_keeps_the_function(name):
     )
 
 
+@pytest.mark.parametrize("shares", ["unequal", "equal", "lemon"])
 @pytest.mark.parametrize("k", [1, 3, 11])
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("name", problems.ALL)
-def test_net2net_keeps_the_function(name, training, k):
+def test_net2net_keeps_the_function(name, training, k, shares):
     """Law 12, also for more copies than there are neurons."""
     stage = problems.ALL[name]
-    new = proposal(stage, Net2Net(), k=k)
+    new = proposal(stage, Net2Net(shares=shares), k=k)
     assert len(new) == k
     model = widened(stage, new)
     torch.testing.assert_close(
@@ -98,6 +106,49 @@ def test_net2net_shares_unequally():
         torch.testing.assert_close(after[:, j] + after[:, 4 + k], original)
         assert 0 < float(share) < 1
         assert abs(float(share) - 0.5) > 1e-3
+
+
+def families(stage, method, k):
+    """For each neuron with copies its fan-out before, and afterwards with those of its copies."""
+    new, width = proposal(stage, method, k=k), len(rows_of(stage)[0])
+    before, after = stage.model[2].weight.detach(), widened(stage, new)[2].weight.detach()
+    for j in range(width):
+        copies = (new.copied == j).nonzero().flatten() + width
+        yield before[:, j], torch.cat((after[:, j : j + 1], after[:, copies]), 1)
+
+
+def test_equal_shares_are_one_of_as_many_as_there_are():
+    for before, after in families(problems.problem(0), Net2Net(shares="equal"), 6):
+        torch.testing.assert_close(after, before[:, None].expand_as(after) / after.shape[1])
+
+
+def test_lemon_shares_differ_by_fresh_weights_that_cancel():
+    """w/r + ξ_j − mean ξ; a neuron without copies keeps its fan-out."""
+    stage, left = problems.problem(0, sizes=(5, 40, 30)), []
+    for before, after in families(stage, Net2Net(shares="lemon"), 60):
+        torch.testing.assert_close(after.sum(1), before)
+        r = after.shape[1]
+        left += [((after - before[:, None] / r).square().sum() * r / (r - 1) / r) if r > 1 else 0]
+        assert r > 1 or torch.equal(after[:, 0], before)
+    alone = [x for x in left if float(x)]
+    assert sum(alone) / len(alone) / 30 == pytest.approx(2 / 100, rel=0.1)
+
+
+def test_noise_moves_the_copies_fan_in_by_a_fraction_of_the_layers_spread():
+    stage = problems.problem(0, sizes=(40, 30, 20))
+    exact, noisy = (proposal(stage, Net2Net(noise=noise), k=200) for noise in (0.0, 0.05))
+    added = noisy.fan_in - exact.fan_in
+    assert not added[:, -1].any()
+    spread = stage.model[0].weight.detach().std()
+    assert float(added[:, :-1].std()) == pytest.approx(0.05 * float(spread), rel=0.05)
+    assert torch.equal(noisy.fan_out, exact.fan_out)
+    assert not Net2Net(noise=0.05).preserves_function
+
+
+@pytest.mark.parametrize("options", [{"shares": "fair"}, {"noise": -1.0}, {"noise": math.inf}])
+def test_net2net_refuses_options_without_a_meaning(options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))} is .*, expected"):
+        Net2Net(**options)
 
 
 @pytest.mark.slow

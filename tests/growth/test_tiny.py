@@ -335,3 +335,74 @@ def test_a_ridge_keeps_what_nearly_silent_and_nearly_collinear_units_are_read_wi
     exact, ridged = neurons(stage, k=2), neurons(stage, Tiny(significance=False), k=2)
     assert exact.fan_in.abs().max() > 100 * ridged.fan_in.abs().max()
     assert float(ridged.gains[0]) <= float(exact.gains[0])
+
+
+def fisher_root(rows, shrinkage):
+    """E^{-1/2} of E = E[v vᵀ], shrunk towards the sphere."""
+    E = moment(rows.goal, rows.goal)
+    sphere = torch.eye(len(E), dtype=E.dtype) * E.trace() / len(E)
+    values, vectors = torch.linalg.eigh((1 - shrinkage) * E + shrinkage * sphere)
+    return vectors @ torch.diag(values.rsqrt()) @ vectors.T
+
+
+@pytest.mark.parametrize("name", problems.ALL)
+@pytest.mark.parametrize("projection", [True, False])
+@pytest.mark.parametrize("shrinkage", [0.1, 1.0])
+def test_with_fisher_neurons_are_those_of_goals_in_its_metric(name, projection, shrinkage):
+    """S^{-1/2} N E^{-1/2} = Σ λ u wᵀ; Σ ω αᵀ = E^{-1/2} (Σ λ w uᵀ) S^{-1/2}."""
+    stage = problems.ALL[name]
+    rows = stage.rows()
+    method = Tiny(
+        projection=projection, significance=False, ridge=0, fisher=True, shrinkage=shrinkage
+    )
+    new, root = neurons(stage, method), fisher_root(rows, shrinkage)
+    goal = oracles.residual_goal(rows) if projection else rows.goal
+    expected = oracles.gains(rows, goal @ root)
+    torch.testing.assert_close(new.gains, expected[: len(new)], rtol=1e-6, atol=1e-9)
+    assert float(expected[len(new) :].sum()) < 1e-6
+    scaled = replace(rows, goal=goal @ root)
+    fit = oracles.basis(rows.inputs) @ (oracles.basis(rows.inputs).T @ oracles.flat(scaled.goal))
+    added = oracles.contribution(rows, new.fan_in, outs(new))
+    torch.testing.assert_close(oracles.flat(added), fit @ root, rtol=1e-5, atol=1e-7)
+
+
+def test_a_sphere_for_fisher_matrix_changes_nothing_but_the_unit():
+    """With all of it shrunk away only the size of the goals is lost."""
+    stage = problems.ALL["tanh"]
+    plain, round_ = (
+        neurons(stage),
+        neurons(stage, replace(ALL_NEURONS, fisher=True, shrinkage=1.0)),
+    )
+    unit = float(moment(stage.rows().goal, stage.rows().goal).trace() / 3) ** 0.5
+    torch.testing.assert_close(round_.gains * unit, plain.gains)
+    torch.testing.assert_close(round_.fan_in.abs() * unit**0.5, plain.fan_in.abs())
+
+
+@pytest.mark.parametrize("name", ["tanh", "tokens", "flatten"])
+@pytest.mark.parametrize("projection", [True, False])
+def test_significance_is_tested_in_fishers_metric(name, projection):
+    """The unit in which an output is measured decides nothing, as its noise has that unit too."""
+    stage = problems.ALL[name]
+    found = [
+        neurons(problem, Tiny(fisher=True, shrinkage=0.0, ridge=0, projection=projection))
+        for problem in (stage, in_other_units(stage))
+    ]
+    assert len(found[0]) == len(found[1])
+    assert found[0].draws == found[1].draws
+    assert found[0].threshold == pytest.approx(found[1].threshold, rel=1e-6)
+
+
+def in_other_units(stage):
+    """The same network but for its outputs, one of which counts a thousand times as much."""
+    last = copy.deepcopy(stage.model)
+    scale = torch.ones(stage.y.shape[-1], dtype=torch.float64)
+    scale[0] = 1000.0
+    return replace(stage, model=last, loss=lambda outputs, y: stage.loss(
+        outputs + (scale - 1) * (outputs - outputs.detach()), y))  # fmt: skip
+
+
+def test_fisher_is_not_for_exact_neurons_and_shares_are_shares():
+    with pytest.raises(ValueError, match="tiny takes exact or fisher, not both"):
+        Tiny(exact=True, fisher=True)
+    with pytest.raises(ValueError, match="shrinkage is 2, expected a share from 0 to 1"):
+        Tiny(shrinkage=2)

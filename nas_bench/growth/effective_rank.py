@@ -1,0 +1,45 @@
+"""Which of many candidates raise the effective rank of a layer's post-activities most (NORTH)."""
+
+import torch
+from torch import Tensor
+
+from nas_bench.growth.statistics import SiteStatistics
+
+GRAM_ENTRIES = 2**24
+"""Of the Gram matrices of candidates, at most so many at a time."""
+
+
+def by_effective_rank(statistics: SiteStatistics, fan_in: Tensor, effective: float) -> Tensor:
+    """The order of candidates: by effective rank with the present post-activities, ties by Σ σ.
+
+    Args:
+        statistics: of the site, with samples.
+        fan_in: of the candidates, shape (candidates, p).
+        effective: singular values of [H, h]/√rows above it count.
+
+    Returns:
+        Indices, best first; as they come where there are no samples.
+    """
+    samples = statistics.samples
+    if samples is None or not len(fan_in):
+        return torch.arange(len(fan_in))
+    rows = samples.inputs.flatten(0, 1)
+    present = torch.arange(statistics.width, device=rows.device)
+    H = statistics.activation(rows @ statistics.grown_weight.T, present)
+    new = statistics.activation(rows @ fan_in.T, None)
+    size = max(1, GRAM_ENTRIES // (statistics.width + 1) ** 2)
+    scores = [_scores(H, part, effective) for part in new.split(size, dim=1)]
+    ranks, sums = torch.cat(scores, 1)
+    by_sum = sums.argsort(descending=True, stable=True)
+    return by_sum[ranks[by_sum].argsort(descending=True, stable=True)]
+
+
+def _scores(H: Tensor, new: Tensor, effective: float) -> Tensor:
+    """Effective rank and Σ σ of [H, h]/√rows for each column h of new, shape (2, columns)."""
+    rows, m = H.shape
+    gram = H.new_empty(new.shape[1], m + 1, m + 1)
+    gram[:, :-1, :-1] = H.T @ H / rows
+    gram[:, :-1, -1] = gram[:, -1, :-1] = new.T @ H / rows
+    gram[:, -1, -1] = new.square().mean(0)
+    sigma = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
+    return torch.stack(((sigma > effective).sum(1), sigma.sum(1)))
