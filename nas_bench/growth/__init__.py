@@ -33,6 +33,7 @@ from nas_bench.growth.significance import Significance, significance
 from nas_bench.growth.sites import Refusal, Site, Survey
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.growth.tracing import find_sites, named_site, survey
+from nas_bench.training.per_entry import PerEntryAdam
 
 __all__ = [
     "SEARCH_SAMPLES",
@@ -45,6 +46,7 @@ __all__ = [
     "LogUniform",
     "Need",
     "NewNeurons",
+    "PerEntryAdam",
     "Range",
     "Refusal",
     "Significance",

@@ -1,7 +1,7 @@
 """What becomes of the optimiser's state when growth replaces parameters."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,10 @@ from torch.optim import LBFGS, SGD, Adam, AdamW, Optimizer
 from nas_bench.growth.sites import Site
 from nas_bench.growth.widen import Replacement
 from nas_bench.text import counted
+from nas_bench.training.per_entry import PerEntryAdam
 
-Policy = Literal["transplant", "zeros", "reset"]
-POLICIES: tuple[Policy, ...] = ("transplant", "zeros", "reset")
+Policy = Literal["transplant", "zeros", "per_entry", "copied", "reset"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 SECOND_MOMENTS = ("exp_avg_sq", "max_exp_avg_sq")
 
 
@@ -24,10 +25,13 @@ def transplant(
     "transplant": old entries keep their state and new ones start at 0, except Adam's second
     moment, which starts at the mean of the tensor's old entries: Adam counts steps per tensor, so
     zeros would give first updates several times the learning rate. "zeros": all new entries start
-    at 0. "reset": the state of all parameters is dropped, as by building the optimiser anew.
+    at 0. "per_entry": likewise, the count of steps too, which takes `PerEntryAdam` in place of
+    Adam. "copied": copies of neurons start with the state of their originals, other neurons as by
+    "transplant". "reset": the state of all parameters is dropped, as by building the optimiser
+    anew.
 
     Args:
-        optimizer: changed in place; SGD, Adam or AdamW unless the policy is "reset".
+        optimizer: changed in place; SGD, Adam, AdamW or PerEntryAdam unless the policy is "reset".
         replacements: from widening.
         policy: see above.
 
@@ -57,7 +61,14 @@ def check(optimizer: Optimizer, policy: Policy) -> None:
             "LBFGS counts its parameters once and for all: grow without an optimizer and build it "
             "anew from model.parameters() after growth"
         )
-    if policy != "reset" and not isinstance(optimizer, (SGD, Adam, AdamW)):
+    if policy == "per_entry" and isinstance(optimizer, (Adam, AdamW)):
+        name = type(optimizer).__name__
+        decoupled = ", decoupled=True" if isinstance(optimizer, AdamW) else ""
+        raise ValueError(
+            f'{name} counts the steps of a tensor, not of its entries: for the policy "per_entry" '
+            f"take nas_bench.growth.PerEntryAdam(model.parameters(){decoupled})"
+        )
+    if policy != "reset" and not isinstance(optimizer, (SGD, Adam, AdamW, PerEntryAdam)):
         raise ValueError(
             f"the state of {type(optimizer).__name__} cannot be transplanted, only that of SGD, "
             'Adam and AdamW; use the policy "reset"'
@@ -105,13 +116,16 @@ def _exchange(optimizer: Optimizer, replacement: Replacement) -> None:
 
 
 def _grown(state: dict[str, Any], replacement: Replacement, policy: Policy) -> dict[str, Any]:
+    old, dim, copied = replacement.old, replacement.dim, replacement.copied
+
     def grown(name: str, value: Any) -> Any:
-        if not isinstance(value, Tensor) or value.shape != replacement.old.shape:
+        if not isinstance(value, Tensor) or value.shape != old.shape:
             return value
-        mean = policy == "transplant" and name in SECOND_MOMENTS
-        fill = float(value.mean()) if mean else 0.0
-        new = torch.full_like(replacement.new, fill)
+        mean = policy in ("transplant", "copied") and name in SECOND_MOMENTS
+        new = torch.full_like(replacement.new, float(value.mean()) if mean else 0.0)
         new[tuple(slice(size) for size in value.shape)] = value
+        if policy == "copied" and copied is not None:
+            new.narrow(dim, value.shape[dim], len(copied)).copy_(value.index_select(dim, copied))
         return new
 
     with torch.no_grad():

@@ -23,10 +23,19 @@ from nas_bench.growth.sites import Site, evaluating
 
 @dataclass(frozen=True)
 class Replacement:
-    """A parameter that growth replaced; the old entries are the leading block of the new one."""
+    """A parameter that growth replaced; the old entries are the leading block of the new one.
+
+    Attributes:
+        old: the parameter before.
+        new: the parameter that stands for it.
+        dim: along which entries were added.
+        copied: of which old entries the added ones are copies, or None.
+    """
 
     old: nn.Parameter
     new: nn.Parameter
+    dim: int = 0
+    copied: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -104,11 +113,14 @@ def widen(
         if not len(neurons):
             return replaced
         weight, bias = split(grown, neurons.fan_in)
-        if grown.bias is not None and bias is not None:
-            replaced.append(_extended(grown, "bias", bias))
-        replaced.append(_extended(grown, "weight", weight))
-        replaced.append(_extended(following, "weight", columns(following, neurons.fan_out), dim=1))
         copied, new = neurons.copied, len(neurons)
+        if grown.bias is not None and bias is not None:
+            replaced.append(_extended(grown, "bias", bias, copied=copied))
+        replaced.append(_extended(grown, "weight", weight, copied=copied))
+        read = columns(following, neurons.fan_out)
+        flat = read.shape[1] != new  # every position of a map by itself
+        sources = repeated(copied, site.taps) if flat and copied is not None else copied
+        replaced.append(_extended(following, "weight", read, dim=1, copied=sources))
         for step in site.path:
             if step.kind == "flatten":
                 new *= site.taps
@@ -137,7 +149,9 @@ def _resize(grown: Layer, following: Layer) -> None:
         following.in_channels = following.weight.shape[1]
 
 
-def _extended(module: nn.Module, name: str, added: Tensor, dim: int = 0) -> Replacement:
+def _extended(
+    module: nn.Module, name: str, added: Tensor, dim: int = 0, copied: Tensor | None = None
+) -> Replacement:
     """Append entries to a parameter of a module."""
     old = module.get_parameter(name)
     joined = torch.cat((old, added.to(old)), dim)
@@ -145,7 +159,7 @@ def _extended(module: nn.Module, name: str, added: Tensor, dim: int = 0) -> Repl
         joined = joined.contiguous(memory_format=torch.channels_last)
     new = nn.Parameter(joined, requires_grad=old.requires_grad)
     setattr(module, name, new)
-    return Replacement(old, new)
+    return Replacement(old, new, dim, copied)
 
 
 def _update(of: Layer, update: Tensor) -> None:
@@ -172,13 +186,16 @@ def _widened_batch_norm(
     norm.running_mean = torch.cat((mean, new[0].to(mean)))
     norm.running_var = torch.cat((variance, new[1].to(variance)))
     norm.num_features = len(norm.running_mean)
-    return [_extended(norm, "weight", new[2]), _extended(norm, "bias", new[3])]
+    return [
+        _extended(norm, "weight", new[2], copied=copied),
+        _extended(norm, "bias", new[3], copied=copied),
+    ]
 
 
 def _widened_slopes(prelu: nn.PReLU, neurons: int, copied: Tensor | None) -> Replacement:
     slopes = prelu.weight.mean().expand(neurons) if copied is None else prelu.weight[copied]
     prelu.num_parameters += neurons
-    return _extended(prelu, "weight", slopes)
+    return _extended(prelu, "weight", slopes, copied=copied)
 
 
 def _widened_depthwise(of: nn.Conv2d, neurons: int, copied: Tensor | None) -> list[Replacement]:
@@ -188,10 +205,10 @@ def _widened_depthwise(of: nn.Conv2d, neurons: int, copied: Tensor | None) -> li
     else:
         weight = of.weight.new_zeros(neurons, *of.weight.shape[1:])
         weight[:, 0, (of.kernel_size[0] - 1) // 2, (of.kernel_size[1] - 1) // 2] = 1.0
-    replaced = [_extended(of, "weight", weight)]
+    replaced = [_extended(of, "weight", weight, copied=copied)]
     if of.bias is not None:
         bias = of.bias.new_zeros(neurons) if copied is None else of.bias[copied]
-        replaced.append(_extended(of, "bias", bias))
+        replaced.append(_extended(of, "bias", bias, copied=copied))
     of.in_channels = of.out_channels = of.groups = len(of.weight)
     return replaced
 

@@ -6,15 +6,28 @@ from collections.abc import Iterable
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from nas_bench.training.per_entry import PerEntryAdam
 from nas_bench.training.task import Recipe
 
 
-def optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> Optimizer:
+def optimizer(
+    recipe: Recipe, parameters: Iterable[nn.Parameter], *, per_entry: bool = False
+) -> Optimizer:
     """A fresh optimiser over the parameters, at the recipe's first learning rate.
 
     Fused: one kernel a tensor and step, on every device that computes.
+
+    Args:
+        recipe: names it.
+        parameters: that it trains.
+        per_entry: whether Adam is to count the steps of every entry.
     """
     parameters = list(parameters)
+    if per_entry and recipe.optimizer != "sgd":
+        return PerEntryAdam(
+            parameters, recipe.learning_rate, weight_decay=recipe.weight_decay,
+            decoupled=recipe.optimizer == "adamw",
+        )  # fmt: skip
     fused = not any(parameter.is_meta for parameter in parameters)
     options = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": fused}
     match recipe.optimizer:

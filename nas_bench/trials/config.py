@@ -17,7 +17,7 @@ from pydantic import (
 from nas_bench.text import counted
 
 Kind = Literal["same_target", "free"]
-OptimizerPolicy = Literal["transplant", "zeros", "reset"]
+OptimizerPolicy = Literal["transplant", "zeros", "per_entry", "copied", "reset"]
 
 
 class Value(BaseModel):

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from torch import Generator
+from torch.optim import Optimizer
 
 from nas_bench.growth.input_grams import InputGrams, sites_on_data
 from nas_bench.growth.sites import set_unit_slopes, unit_slopes
@@ -23,7 +24,8 @@ class State:
     """A network in training: its optimiser, its randomness and what it has used so far.
 
     Attributes:
-        model: the network; optimizer: of its parameters.
+        model: the network; optimizer: of its parameters; per_entry: whether Adam counts steps of
+            entries.
         sites: of the network, in its order.
         costs: of the network at its present size; batch_size: at this size.
         order: of the training samples.
@@ -42,7 +44,8 @@ class State:
         self.recipe: Recipe = replace(task.recipe, **start.config.recipe)
         self.loss = task.loss.to(start.device)
         self.model, self.redraws = first_network(start, train)
-        self.optimizer = optimizer(self.recipe, self.model.parameters())
+        self.per_entry = start.config.optimizer_policy == "per_entry"
+        self.optimizer = self._optimizer()
         self.order = DataOrder(self.samples, _stream(seed, "data order"), start.device)
         self.growth = _stream(seed, "growth")
         self.augmentation = _stream(seed, "augmentation")
@@ -75,6 +78,9 @@ class State:
         seed = self.architectures.costs(self.task.seed_widths)
         return round(self.recipe.batch_size * math.sqrt(costs.flops / seed.flops))
 
+    def _optimizer(self) -> Optimizer:
+        return optimizer(self.recipe, self.model.parameters(), per_entry=self.per_entry)
+
     def values(self) -> dict[str, Any]:
         """Everything that decides how the trial goes on, as tensors and plain values."""
         return {
@@ -100,7 +106,7 @@ class State:
         kept = {name: value.clone() for name, value in values["model"].items()}
         self.model.load_state_dict(kept, assign=True)  # with their order in memory
         self.model.to(self.device)
-        self.optimizer = optimizer(self.recipe, self.model.parameters())
+        self.optimizer = self._optimizer()
         self.optimizer.load_state_dict(values["optimizer"])
         self.order.restore(values["order"])
         self.growth.set_state(values["growth"])

@@ -77,6 +77,8 @@ CASES = {
     "flops": ("tiny", Bent(), {"kind": "free", "schedule": FREE, "budget": Budget(flops=3e6)}),
     "growing batches": ("gradmax", Bent(), {**SHORT, "recipe": {"batch_growth": True}}),
     "zeros": ("tiny", Bent(), {**SHORT, "optimizer_policy": "zeros"}),
+    "per_entry": ("tiny", Bent(), {**SHORT, "optimizer_policy": "per_entry"}),
+    "copied": ("net2net", Bent(), {**SHORT, "optimizer_policy": "copied"}),
     "reset": ("tiny", Bent(), {**SHORT, "optimizer_policy": "reset"}),
     "passes": ("tiny", Wide(), {"kind": "free", "schedule": PASSES, "budget": Budget(steps=20)}),
     "turn": ("random_growth", Wide(), {"schedule": TURN, "budget": Budget(steps=30)}),
