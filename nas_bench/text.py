@@ -1,9 +1,11 @@
 """Numbers and names as people read them."""
 
+import json
 import math
 import re
 
 _UNITS = ("", " k", " M", " G", " T", " P", " E")
+_FORMULA = ("=", "+", "-", "@")
 _ENTITIES = str.maketrans({c: f"&#{ord(c)};" for c in "|`*<>&~\\"})
 
 
@@ -70,6 +72,16 @@ def one_line(text: str) -> str:
     """The text without line breaks and control characters."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(printable.split())
+
+
+def harmless(text: str) -> str:
+    """A text in one line that no spreadsheet runs: a formula begins with an apostrophe.
+
+    Characters that are not printable are written as escapes.
+    """
+    escapes = (c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    shown = "".join(escapes)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 
 def markdown(text: str) -> str:

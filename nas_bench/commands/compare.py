@@ -15,6 +15,8 @@ from nas_bench.commands.parameters import (
     print_json,
     results_folder,
     results_option,
+    say_damage,
+    say_strays,
     verbose_option,
 )
 
@@ -60,11 +62,13 @@ def compare(
     from nas_bench.commands.pairing import known_row, narrowed, paired_rows, pairing_values
     from nas_bench.report.comparison import comparisons
     from nas_bench.results.ledger import Ledger
+    from nas_bench.results.reading import glance
 
     folder = results_folder(results)
-    runs = Ledger(folder).glances()
-    problems = [line for run in runs for line in run.damage]
-    found = comparisons(runs)
+    contents = Ledger(folder).contents(glance)
+    found, problems = comparisons(contents.runs), contents.damage
+    say_damage(problems)
+    say_strays(contents.aside)
     if not found:
         click.echo(f"Nothing to compare: there are no results in {folder}", err=True)
         return NOTHING
@@ -72,11 +76,10 @@ def compare(
     pairings = paired_rows(narrowed(found, task, protocol), *names)
     if as_json:
         shown = list(map(pairing_values, pairings))
-        print_json({"results": str(folder), "comparisons": shown, "problems": problems})
+        said = {"problems": problems, "strays": contents.aside}
+        print_json({"results": str(folder), "comparisons": shown, **said})
     elif pairings:
         _print(pairings)
-    for problem in problems:
-        click.echo(f"Warning: {problem}", err=True)
     if not pairings:
         click.echo(f"Nothing to compare: no comparison holds both {first} and {second}", err=True)
         return NOTHING

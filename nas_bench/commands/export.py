@@ -11,10 +11,12 @@ from nas_bench.commands.parameters import (
     OK,
     CannotRunError,
     examples,
+    folder_given,
+    folder_options,
     json_option,
     print_json,
-    results_folder,
-    results_option,
+    say_damage,
+    say_strays,
     verbose_option,
 )
 
@@ -31,8 +33,7 @@ _EPILOG = examples(
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
-@results_option()
+@folder_options
 @click.option(
     "--format", "kind", type=click.Choice(["parquet", "csv"]), required=True, help="Of the files."
 )
@@ -53,30 +54,24 @@ def export(
     from nas_bench.results.ledger import Ledger
     from nas_bench.results.tables import tables
 
-    if folder and results:
-        raise click.UsageError("give the folder once: as an argument or with --results")
-    place = results_folder(folder or results)
+    place = folder_given(folder, results)
     target = (out or place / "report" / "export").expanduser().absolute()
     _refuse_trials_place(target, place)
-    found = Ledger(place).runs()
-    problems = [line for run in found for line in run.damage]
-    runs = [run for run in found if not run.astray]
-    if not runs:
-        for problem in problems:
-            click.echo(f"Warning: {problem}", err=True)
+    found = Ledger(place).contents()
+    say_damage(found.damage)
+    say_strays(found.aside)
+    if not found.runs:
         click.echo(f"Nothing to export: there are no trials in {place}", err=True)
         return NOTHING
-    made = tables(runs)
-    paths = _write(made, kind, target)
+    made = tables(found.runs)
+    paths = _write(made, kind, target, place)
     if as_json:
         rows = {table.name: len(table.rows) for table in made}
-        shown = {"paths": list(map(str, paths)), "rows": rows, "problems": problems}
-        print_json({"results": str(place), **shown})
+        shown = {"paths": list(map(str, paths)), "rows": rows, "problems": found.damage}
+        print_json({"results": str(place), **shown, "strays": found.aside})
     else:
         for path in paths:
             click.echo(path)
-    for problem in problems:
-        click.echo(f"Warning: {problem}", err=True)
     return OK
 
 
@@ -90,7 +85,7 @@ def _refuse_trials_place(target: Path, results: Path) -> None:
         )
 
 
-def _write(made: "Sequence[Columns]", kind: Format, target: Path) -> list[Path]:
+def _write(made: "Sequence[Columns]", kind: Format, target: Path, results: Path) -> list[Path]:
     """The files of the tables, each written at once after all were made."""
     from nas_bench.results import files
     from nas_bench.results.tables import as_csv, as_parquet
@@ -103,8 +98,9 @@ def _write(made: "Sequence[Columns]", kind: Format, target: Path) -> list[Path]:
         ) from error
     paths = [target / f"{table.name}.{kind}" for table in made]
     try:
+        ours = target.relative_to(results).parts if target.is_relative_to(results) else ()
+        files.own_folder(results if ours else target, *ours)
         with files.writing(target):
-            target.mkdir(parents=True, exist_ok=True)
             for path, content in zip(paths, contents, strict=True):
                 files.replace(path, content)
     except files.LedgerError as error:

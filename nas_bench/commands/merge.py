@@ -29,6 +29,7 @@ _EPILOG = examples(
     "nas-bench merge results/laptop --dry-run",
     "nas-bench merge results/laptop --prefer newest --json",
 )
+_WRONG = ("conflict", "damaged", "unreadable")
 
 
 @click.command(epilog=_EPILOG)
@@ -70,7 +71,7 @@ def merge(
     if not decisions:
         click.echo("Nothing to merge: there are no trials in the sources", err=True)
         return NOTHING
-    return GATE if counts["conflict"] or counts["damaged"] else OK
+    return GATE if any(counts[action] for action in _WRONG) else OK
 
 
 def _checked(sources: Sequence[Path], target: Path) -> list[Path]:
@@ -102,7 +103,7 @@ def _print(decisions: "Sequence[Decision]", counts: Counter[str]) -> None:
     from nas_bench.text import one_line
 
     for decision in decisions:
-        wrong = decision.action in ("conflict", "damaged")
+        wrong = decision.action in _WRONG
         if wrong or decision.action == "replaced":
             line = f"{decision.action}: {decision.place} of {decision.source}: {decision.reason}"
             click.echo(one_line(line), err=wrong)

@@ -14,10 +14,10 @@ from nas_bench.commands.parameters import (
     CannotRunError,
     counted,
     examples,
+    folder_given,
+    folder_options,
     json_option,
     print_json,
-    results_folder,
-    results_option,
     verbose_option,
 )
 
@@ -40,8 +40,7 @@ def packing_options(verb: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--protocol", "protocols", multiple=True, help="Only this protocol; repeatable."
         ),
-        results_option(),
-        click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False),
+        folder_options,
     ):
         verb = option(verb)
     return verb
@@ -73,9 +72,7 @@ def change_packs(
     from nas_bench.results.ledger import LedgerError
     from nas_bench.results.lock import locked
 
-    if folder and results:
-        raise click.UsageError("give the folder once: as an argument or with --results")
-    place = results_folder(folder or results)
+    place = folder_given(folder, results)
     if not place.is_dir():
         raise click.UsageError(f"there is no results folder at {place}")
     outcomes = []

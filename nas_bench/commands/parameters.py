@@ -3,14 +3,19 @@
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from nas_bench.text import one_line
+
 RESULTS_VARIABLE = "NAS_BENCH_RESULTS"
 OK, FAILED, USAGE, NOTHING, BROKEN, GATE, TERMINATED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 75, 130
+
+_NAMED = 3
+"""Strays that are named; all of them with --json."""
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -47,6 +52,13 @@ def results_option() -> Decorator:
         type=click.Path(path_type=Path, file_okay=False),
         help=f"Results folder  [default: ${RESULTS_VARIABLE}, else ./results/local]",
     )
+
+
+def folder_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The results folder as an argument or as `--results`; see `folder_given`."""
+    verb = results_option()(verb)
+    kind = click.Path(path_type=Path, file_okay=False)
+    return click.argument("folder", type=kind, required=False)(verb)
 
 
 def data_option() -> Decorator:
@@ -95,6 +107,27 @@ def results_folder(given: Path | None) -> Path:
     if folder.exists() and not folder.is_dir():
         raise click.UsageError(f"the results folder {folder} is a file: name a folder")
     return folder
+
+
+def folder_given(folder: Path | None, results: Path | None) -> Path:
+    """What `folder_options` have taken, as `results_folder` gives it."""
+    if folder and results:
+        raise click.UsageError("give the folder once: as an argument or with --results")
+    return results_folder(folder or results)
+
+
+def say_damage(damage: Iterable[str]) -> None:
+    """A line on stderr for each thing that is damaged."""
+    for line in damage:
+        click.echo(f"Warning: {one_line(line)}", err=True)
+
+
+def say_strays(strays: Sequence[str]) -> None:
+    """One line on stderr for everything that is no part of the ledger."""
+    if strays:
+        more = f"; and {len(strays) - _NAMED} more" if len(strays) > _NAMED else ""
+        named = one_line("; ".join(strays[:_NAMED]))
+        click.echo(f"Not part of the ledger, and left alone: {named}{more}", err=True)
 
 
 def typed() -> list[str]:

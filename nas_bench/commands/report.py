@@ -12,12 +12,14 @@ from nas_bench.commands.parameters import (
     CannotRunError,
     counted,
     examples,
+    folder_given,
+    folder_options,
     json_option,
     load_plugins,
     plugin_option,
     print_json,
-    results_folder,
-    results_option,
+    say_damage,
+    say_strays,
     verbose_option,
 )
 
@@ -48,8 +50,7 @@ def _formats(
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
-@results_option()
+@folder_options
 @plugin_option()
 @click.option(
     "--figures",
@@ -69,9 +70,7 @@ def report(
 ) -> int:
     """Write leaderboards, figures and a page of the results in FOLDER into its report/."""
     load_plugins(plugin_paths)
-    if folder and results:
-        raise click.UsageError("give the folder once: as an argument or with --results")
-    place = results_folder(folder or results)
+    place = folder_given(folder, results)
     written = write_report(place, as_json, figures)
     if written is None:
         click.echo(f"Nothing to report: there are no results in {place}", err=True)
@@ -83,7 +82,7 @@ def report(
 def write_report(
     folder: Path, as_json: bool = False, figures: Sequence[str] | None = None
 ) -> "Report | None":
-    """The report of a results folder, None if it has no results.
+    """The report of a results folder, None if it has no results; why not is on stderr.
 
     A report that cannot be written is printed at once, as JSON if asked.
 
@@ -95,18 +94,19 @@ def write_report(
     Raises:
         CannotRunError: if it cannot be written.
     """
-    from nas_bench.report import UnwrittenError, write
-    from nas_bench.results.ledger import Ledger, LedgerError
+    from nas_bench.report import NothingToReportError, UnwrittenError, write
 
     try:
         return write(folder, figures)
     except UnwrittenError as error:
         _show(error.report, folder, as_json)
         raise CannotRunError(str(error)) from error
-    except LedgerError as error:
-        if not any(run.config for run in Ledger(folder).runs()):
-            return None
-        raise CannotRunError(str(error)) from error
+    except NothingToReportError as error:
+        say_damage(error.problems)
+        say_strays(error.strays)
+        if error.searched:
+            raise CannotRunError(str(error)) from error
+        return None
 
 
 def print_report(written: "Report") -> None:
@@ -126,8 +126,8 @@ def print_report(written: "Report") -> None:
             click.echo(path)
     if figures:
         click.echo(f"{figures[0].parent}{os.sep} ({counted(len(figures), 'figure')})")
-    for problem in written.problems:
-        click.echo(f"Warning: {problem}", err=True)
+    say_damage(written.problems)
+    say_strays(written.strays)
     if written.left_out:
         click.echo(written.left_out, err=True)
 
@@ -140,6 +140,7 @@ def report_values(written: "Report") -> dict[str, object]:
         "table": list(written.numbers),
         "paths": [str(path) for path in written.paths],
         "left_out": written.left_out,
+        "strays": list(written.strays),
     }
 
 

@@ -14,12 +14,13 @@ from nas_bench.commands.parameters import (
     OK,
     counted,
     examples,
+    folder_given,
+    folder_options,
     json_option,
     load_plugins,
     plugin_option,
     print_json,
-    results_folder,
-    results_option,
+    say_strays,
     verbose_option,
 )
 from nas_bench.text import one_line
@@ -34,12 +35,12 @@ _SHOWN = 20
 _EPILOG = examples(
     "nas-bench status",
     "nas-bench status --watch",
-    "nas-bench status --results results/published --json",
+    "nas-bench status results/published --json",
 )
 
 
 @click.command(epilog=_EPILOG)
-@results_option()
+@folder_options
 @plugin_option()
 @click.option("--watch", is_flag=True, help="Keep looking, until Ctrl-C.")
 @click.option(
@@ -52,28 +53,30 @@ _EPILOG = examples(
 @json_option()
 @verbose_option()
 def status(
+    folder: Path | None,
     results: Path | None,
     plugin_paths: tuple[Path, ...],
     watch: bool,
     every: float,
     as_json: bool,
 ) -> int:
-    """Show how far the trials of a results folder are, also while others write into it."""
+    """Show how far the trials in FOLDER are, also while others write into it."""
     load_plugins(plugin_paths)
-    folder = results_folder(results)
+    place = folder_given(folder, results)
     if watch:
         if as_json:
             raise click.UsageError("--watch and --json do not go together: ask for one")
-        return _watch(folder, every)
+        return _watch(place, every)
     from nas_bench.results.overview import overview
 
-    found = overview(folder)
+    found = overview(place)
     if as_json:
         print_json(_values(found))
-    elif found.trials or found.strays:
+    elif found.trials or found.problems:
         _console().print(_shown(found))
-    if not found.trials and not found.strays:
-        click.echo(f"Nothing to show: there are no trials in {folder}", err=True)
+    say_strays(found.strays)
+    if not found.trials:
+        click.echo(f"Nothing to show: there are no trials in {place}", err=True)
         return NOTHING
     return OK
 
@@ -228,6 +231,7 @@ def _values(found: "Overview") -> dict[str, Any]:
         "rows": rows,
         "trials": trials,
         "problems": found.problems,
+        "strays": found.strays,
     }
 
 

@@ -16,12 +16,13 @@ from nas_bench.commands.parameters import (
     data_option,
     device_option,
     examples,
+    folder_given,
+    folder_options,
     json_option,
     load_plugins,
     plugin_option,
     print_json,
-    results_folder,
-    results_option,
+    say_strays,
     verbose_option,
 )
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _EPILOG = examples(
     "nas-bench verify",
-    "nas-bench verify --results results/published --json",
+    "nas-bench verify results/published --json",
     "nas-bench verify --rerun 3 --seed 1",
 )
 
@@ -53,7 +54,7 @@ class _Again:
 
 
 @click.command(epilog=_EPILOG)
-@results_option()
+@folder_options
 @click.option(
     "--rerun",
     type=click.IntRange(min=0),
@@ -70,6 +71,7 @@ class _Again:
 @json_option()
 @verbose_option()
 def verify(
+    folder: Path | None,
     results: Path | None,
     rerun: int,
     seed: int,
@@ -78,7 +80,7 @@ def verify(
     data: Path | None,
     as_json: bool,
 ) -> int:
-    """Check the trials of a results folder, and run some of them again.
+    """Check the trials in FOLDER, and run some of them again.
 
     Checked are schema, hashes, completeness, clocks, sizes and growth events. A trial that
     comes out the same again gets a verified.json; every bit is compared where instruction set,
@@ -86,17 +88,18 @@ def verify(
     may be 0.03 apart, losses 25 %. Stale results (of another behaviour version, or of other data)
     are counted, not refused.
     """
-    from nas_bench.results.checks import findings
+    from nas_bench.results.checks import all_findings
     from nas_bench.results.ledger import Ledger
     from nas_bench.results.staleness import is_stale, newest_data
 
-    ledger = Ledger(results_folder(results))
+    ledger = Ledger(folder_given(folder, results))
     plugins = load_plugins(plugin_paths) if plugin_paths else ()
-    runs = ledger.runs()
-    if not runs:
+    contents = ledger.contents()
+    runs, found = contents.runs, all_findings(contents)
+    say_strays(contents.aside)
+    if not runs and not found:
         click.echo(f"Nothing to verify: there are no trials in {ledger.folder}", err=True)
         return NOTHING
-    found = findings(runs)
     today = newest_data(runs)
     stale = sum(is_stale(run, today) for run in runs)
     again: list[_Again] = []
@@ -107,7 +110,7 @@ def verify(
         settings = Settings(data=data, plugins=plugins, device=device)
         again = _rerun(ledger, chosen(runs, rerun, seed), settings)
     if as_json:
-        print_json(_values(ledger.folder, runs, found, stale, again))
+        print_json({**_values(ledger.folder, runs, found, stale, again), "strays": contents.aside})
     else:
         for line in _lines(runs, found, stale, again):
             click.echo(line)
@@ -152,16 +155,11 @@ def _lines(
         yield one_line(f"{finding.check}: {finding.place}: {finding.message}")
     for trial in again:
         yield one_line(f"{_verdict(trial)}: {trial.place}{_because(trial)}")
-    yield f"{counted(_trials(runs), 'trial')}, {counted(len(found), 'finding')}"
+    yield f"{counted(len(runs), 'trial')}, {counted(len(found), 'finding')}"
     if stale:
         yield f"{stale} stale: of other behaviour or data than today's"
     if again:
         yield f"{sum(trial.ok for trial in again)} of {len(again)} reproduced"
-
-
-def _trials(runs: "Sequence[Run]") -> int:
-    """How many of them are trials, and do not only stand in the way of some."""
-    return sum(not run.astray for run in runs)
 
 
 def _verdict(trial: _Again) -> str:
@@ -190,7 +188,7 @@ def _values(
 ) -> dict[str, Any]:
     return {
         "results": str(folder),
-        "trials": _trials(runs),
+        "trials": len(runs),
         "stale": stale,
         "findings": [asdict(finding) for finding in found],
         "rerun": [{**asdict(trial), "ok": trial.ok} for trial in again],

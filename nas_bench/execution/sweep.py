@@ -72,9 +72,10 @@ def sweep(
         DataMissingError: if a task's data can't be downloaded; then nothing has run.
         ExecutionError: if no trial can run at all.
         InputError: if results of a GPU would get rows of a CPU beside them unasked.
-        LedgerError: if the ledger cannot be written, is packed where something is missing, or
-            another process writes it.
+        LedgerError: if the ledger cannot be written or, in part, read, is packed where something
+            is missing, or another process writes it.
     """
+    ledger.refuse_unreadable(configs)
     stopping = settings.early_stopping is not None
     lacking = partial(missing, configs, ledger, rerun, stopping=stopping, data=data)
     if not (chosen := lacking()):

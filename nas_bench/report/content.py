@@ -32,7 +32,7 @@ from nas_bench.results.grown_sites import site_names
 from nas_bench.results.reading import Run
 from nas_bench.results.staleness import is_stale, newest_data
 from nas_bench.results.verified import read_verified
-from nas_bench.tuning.history import is_search, settings
+from nas_bench.tuning.history import settings
 
 SCHEMA = 1
 _AXES: dict[str, Measure] = {
@@ -44,7 +44,10 @@ _AXES: dict[str, Measure] = {
 
 
 def content(
-    runs: Sequence[Run], name: str, standings: Sequence[Standing] | None = None
+    runs: Sequence[Run],
+    name: str,
+    standings: Sequence[Standing] | None = None,
+    problems: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """What a report of these runs shows.
 
@@ -52,6 +55,7 @@ def content(
         runs: of a results folder, read whole.
         name: of the folder.
         standings: of the runs' comparisons, where they are known already.
+        problems: what is damaged in the folder, one line each; None: what is of the runs.
     """
     environments, data = Environments(), newest_data(runs)
     if standings is None:
@@ -68,7 +72,7 @@ def content(
         ],
         "across": [_across(group) for group in _groups(standings)],
         "environments": environments.found,
-        "problems": _problems(runs),
+        "problems": _problems(runs) if problems is None else list(problems),
     }
 
 
@@ -244,12 +248,11 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
 
 
 def _groups(standings: Iterable[Standing]) -> list[list[Standing]]:
-    """Comparisons that differ in their task alone, where there are several; no searches."""
+    """Comparisons that differ in their task alone, where there are several."""
     groups: dict[tuple[Any, ...], list[Standing]] = defaultdict(list)
     for found in standings:
         c = found.comparison
-        if not is_search(c.protocol):
-            groups[c.protocol, c.version, c.kind, c.budget].append(found)
+        groups[c.protocol, c.version, c.kind, c.budget].append(found)
     return [group for group in groups.values() if len(group) > 1]
 
 

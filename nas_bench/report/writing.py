@@ -1,7 +1,7 @@
 """The report of a results folder: leaderboards, figures, the page and what they show as JSON."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,8 @@ from nas_bench.report.terminal_table import Shown
 from nas_bench.results import files
 from nas_bench.results.files import LedgerError
 from nas_bench.results.garbage_collection import no_garbage
-from nas_bench.results.ledger import Ledger
+from nas_bench.results.ledger import Contents, Ledger
+from nas_bench.text import harmless
 
 _FORMER = ("table", "pareto_flops", "pareto_parameters", "learning_curves")
 """What names of files in `report/` began with in earlier versions."""
@@ -38,6 +39,7 @@ class Report:
         content: what `report.json` and the page hold.
         paths: every file, tables first.
         problems: damage found in the ledger, one line each.
+        strays: what in the folder is no part of the ledger, one line each.
         left_out: what was not drawn and how to get it; empty if nothing.
     """
 
@@ -47,7 +49,21 @@ class Report:
     content: dict[str, Any]
     paths: tuple[Path, ...]
     problems: tuple[str, ...]
+    strays: tuple[str, ...] = ()
     left_out: str = ""
+
+
+class NothingToReportError(LedgerError):
+    """A results folder without a comparison.
+
+    Attributes:
+        problems, strays: as of a report.
+        searched: whether it has trials of a search.
+    """
+
+    def __init__(self, message: str, found: Contents, *, searched: bool) -> None:
+        super().__init__(message)
+        self.problems, self.strays, self.searched = found.damage, found.aside, searched
 
 
 class UnwrittenError(LedgerError):
@@ -72,22 +88,23 @@ def write(folder: Path, formats: Sequence[str] | None = None) -> Report:
         formats: of the figures, any of `FORMATS`; None: as many as take seconds, see `unasked`.
 
     Raises:
-        LedgerError: if there is nothing to report.
+        NothingToReportError: if there is nothing to report.
         UnwrittenError: if the report cannot be written; it holds the report.
     """
     with no_garbage():
-        runs = Ledger(folder).runs()
-        standings = [standing(comparison) for comparison in comparisons(runs)]
-        shown = content(runs, Path(folder).name, standings)
+        found = Ledger(folder).contents()
+        standings = [standing(comparison) for comparison in comparisons(found.runs)]
+        shown = content(found.runs, Path(folder).name, standings, found.damage)
     if not standings:
-        problems = shown["problems"]
-        searched = "it has no trials but those of a search: nas-bench tune goes on with it"
-        detail = searched if any(run.config for run in runs) else "it has no trials"
-        if problems:
-            detail = f"none of its trials can be read; {problems[0]}"
-        raise LedgerError(f"nothing to report in {folder}: {detail}")
+        searched = any(run.config for run in found.runs)
+        detail = "no trial in it can be read" if found.runs else "it has no trials"
+        if searched:
+            detail = "it has no trials but those of a search: nas-bench tune goes on with it"
+        raise NothingToReportError(
+            f"nothing to report in {folder}: {detail}", found, searched=searched
+        )
     tables = [*map(leaderboard, standings), *across_tables(shown)]
-    report = _report(tables, standings, shown)
+    report = replace(_report(tables, standings, shown), strays=tuple(found.aside))
     drawn = unasked(len(standings)) if formats is None else formats
     if formats is None and drawn != FORMATS:
         report = replace(report, left_out=_left_out(len(standings), drawn))
@@ -142,14 +159,16 @@ def _store(
     formats: Sequence[str],
 ) -> Iterator[Path]:
     """Writes the files, tables first; each path after its file is there."""
+    files.own_folder(target.parent, target.name, "figures")
+    written = set()
     with files.writing(target):
-        (target / "figures").mkdir(parents=True, exist_ok=True)
-        _remove_earlier(target)
         drawn = figures(standings, report.content, formats)
         named = ((f"figures/{name}", image) for name, image in drawn)
         for name, image in chain(_files(report, tables), named):
             files.replace(target / name, image)
+            written.add(target / name)
             yield target / name
+        _remove_earlier(target, written)
 
 
 def _files(report: Report, tables: Sequence[Table]) -> Iterator[tuple[str, bytes]]:
@@ -159,7 +178,8 @@ def _files(report: Report, tables: Sequence[Table]) -> Iterator[tuple[str, bytes
     from nas_bench.report.html import page
 
     yield "leaderboard.md", report.markdown.encode()
-    csv = pd.DataFrame(list(report.numbers)).to_csv(index=False, lineterminator="\n")
+    rows = [{name: _cell(value) for name, value in row.items()} for row in report.numbers]
+    csv = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
     yield "leaderboard.csv", csv.encode()
     yield "leaderboard.tex", latex.document(tables, _notes(tables)).encode()
     compact = json.dumps(report.content, separators=(",", ":"), allow_nan=False)
@@ -167,9 +187,17 @@ def _files(report: Report, tables: Sequence[Table]) -> Iterator[tuple[str, bytes
     yield "report.html", page(report.content)
 
 
-def _remove_earlier(target: Path) -> None:
-    """Removes what earlier reports have left, and nothing else."""
-    for path in (*target.iterdir(), *(target / "figures").iterdir()):
+def _cell(value: Value) -> Value:
+    return harmless(value) if isinstance(value, str) else value
+
+
+def _remove_earlier(target: Path, written: Collection[Path]) -> None:
+    """Removes what earlier reports have left, and nothing else.
+
+    Now, and not before: another report that is being written writes the same files.
+    """
+    found = (*target.iterdir(), *(target / "figures").iterdir())
+    for path in (path for path in found if path not in written):
         stems = STEMS if path.parent.name == "figures" else _FORMER
         stem, _, kind = path.name.rpartition(".")
         if stem.partition("--")[0] in stems and kind in (*FORMATS, "md", "csv"):

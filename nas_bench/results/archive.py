@@ -20,7 +20,8 @@ from types import MappingProxyType
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from nas_bench.results import files
-from nas_bench.results.layout import CURVE, GROWTH, PACK, RUN, VERIFIED
+from nas_bench.results.files import DamagedFileError
+from nas_bench.results.layout import CURVE, GROWTH, PACK, RUN, SIZES, VERIFIED, is_place
 
 SIZE = 2**30
 """Bytes of a pack."""
@@ -81,18 +82,17 @@ class Archive:
 
         Raises:
             FileNotFoundError: if there is none.
-            OSError: if it is refused or damaged.
+            DamagedFileError: if it is refused, damaged or too large.
         """
         if name in self.refused:
-            raise OSError(errno.EINVAL, self.refused[name], name)
+            raise DamagedFileError(errno.EINVAL, self.refused[name], name)
         if name not in self.members:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         try:
             return _member(self._content, self.members[name])
         except _DAMAGE as error:
-            raise OSError(
-                errno.EIO, f"it is damaged in {self.path.name}: {error}", name
-            ) from error
+            problem = f"it is damaged in {self.path.name}: {error}"
+            raise DamagedFileError(errno.EIO, problem, name) from error
 
 
 def open_archive(path: Path) -> Archive:
@@ -103,7 +103,7 @@ def open_archive(path: Path) -> Archive:
     """
     try:
         modified = os.lstat(path).st_mtime
-        return archive_of(files.read(path, SIZE + 1), path, modified)
+        return archive_of(files.read(path, SIZE), path, modified)
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror or error}") from error
 
@@ -157,7 +157,8 @@ def stray_name(name: str, path: Path) -> str:
         return "its name leads elsewhere"
     if not name.startswith(_start(path)):
         return f"it lies outside {_start(path)}"
-    return "" if _NAME.fullmatch(name) else "it is no file of a trial"
+    found = _NAME.fullmatch(name)
+    return "" if found and is_place(found[1]) else "it is no file of a trial"
 
 
 def _start(path: Path) -> str:
@@ -216,4 +217,5 @@ def _refusal(info: ZipInfo, count: int) -> str:
         return "it is encrypted"
     if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         return "it is compressed in a way that is not read"
-    return f"it is larger than {MEMBER >> 20} MiB" if info.file_size > MEMBER else ""
+    limit = SIZES.get(info.orig_filename.rpartition("/")[2], MEMBER)
+    return f"it is larger than {limit >> 20} MiB" if info.file_size > limit else ""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
+from nas_bench.results.ledger import Contents
 from nas_bench.results.reading import Run
 from nas_bench.text import counted
 from nas_bench.trials.messages import GrowthRecord, Record
@@ -28,8 +29,14 @@ class Finding:
     message: str
 
 
+def all_findings(found: Contents) -> list[Finding]:
+    """Everything that is wrong with a results folder; what is no part of it is not."""
+    lost = [Finding(found.place(path), "files", reason) for path, reason in found.lost]
+    return [*findings(found.runs), *lost]
+
+
 def findings(runs: Sequence[Run]) -> list[Finding]:
-    """Everything that is wrong with the trials of a results folder."""
+    """Everything that is wrong with trials."""
     alone = [
         Finding(run.place, name, message)
         for run in runs

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from nas_bench.results.ledger import Ledger, LedgerError
+from nas_bench.results.ledger import Contents, Ledger, LedgerError
 from nas_bench.results.reading import Run
 from nas_bench.trials.messages import GrowthRecord, Record, Seconds
 
@@ -20,16 +20,17 @@ def load_results(path: str | Path) -> pd.DataFrame:
 
     The columns are those of `Record`, its clocks as `seconds_train` and so on, after protocol,
     kind, task, method (as tables call it), seed, status, id, settings_id and error. A trial
-    without records has one row of missing values. Damage is named in `attrs["problems"]`.
+    without records has one row of missing values. Damage is named in `attrs["problems"]`, what is
+    no part of the ledger in `attrs["strays"]`.
 
     Raises:
         LedgerError: if there is no such folder.
     """
-    runs = _runs(path)
-    rows = [row for run in runs for row in _record_rows(run)]
+    found = _contents(path)
+    rows = [row for run in found.runs for row in _record_rows(run)]
     clocks = [f"seconds_{clock.name}" for clock in fields(Seconds)]
     measured = [field.name for field in fields(Record) if field.name != "seconds"]
-    return _frame(runs, rows, [*_IDENTITY, "error", *measured, *clocks])
+    return _frame(found, rows, [*_IDENTITY, "error", *measured, *clocks])
 
 
 def events(path: str | Path) -> pd.DataFrame:
@@ -41,25 +42,23 @@ def events(path: str | Path) -> pd.DataFrame:
     Raises:
         LedgerError: if there is no such folder.
     """
-    runs = _runs(path)
-    rows = [_identity(run) | event_row(event) for run in runs for event in run.growth]
+    found = _contents(path)
+    rows = [_identity(run) | event_row(event) for run in found.runs for event in run.growth]
     measured = [f.name for f in fields(GrowthRecord) if f.name not in ("flops", "seconds")]
     costs = [f"{unit}_{part}" for unit in ("flops", "seconds") for part in PARTS]
-    return _frame(runs, rows, [*_IDENTITY, *measured, *costs])
+    return _frame(found, rows, [*_IDENTITY, *measured, *costs])
 
 
-def _runs(path: str | Path) -> list[Run]:
+def _contents(path: str | Path) -> Contents:
     if not Path(path).is_dir():
         raise LedgerError(f"no results folder at {path}: `nas-bench run` makes one")
-    return Ledger(Path(path)).runs()
+    return Ledger(Path(path)).contents()
 
 
-def _frame(
-    runs: Sequence[Run], rows: Sequence[dict[str, Any]], columns: list[str]
-) -> pd.DataFrame:
+def _frame(found: Contents, rows: Sequence[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     extra = dict.fromkeys(name for row in rows for name in row if name not in columns)
     frame = pd.DataFrame(rows, columns=[*columns, *extra])
-    frame.attrs["problems"] = [f"{run.folder}: {text}" for run in runs for text in run.problems]
+    frame.attrs |= {"problems": found.damage, "strays": found.aside}
     return frame
 
 

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +12,31 @@ from nas_bench.trials.config import TrialConfig
 
 RUN, CURVE, GROWTH, VERIFIED = "run.json", "curve.jsonl", "growth.jsonl", "verified.json"
 """The files of a trial."""
+SIZES: Mapping[str, int] = {RUN: 2**24, CURVE: 2**28, GROWTH: 2**28, VERIFIED: 2**24}
+"""Bytes that each may have; what is larger is damage, and not read."""
 PACK = ".zip"
 """What the name of a pack ends with: all trials of one protocol and task in one file."""
 
 _PLAIN = re.compile(r"(?!.*--)[a-z0-9](?:[a-z0-9_.=-]{0,46}[a-z0-9])?")
+_SLUG = re.compile(r"[a-z0-9_.=-]{0,39}~[0-9a-f]{8}")
+_SETTINGS = re.compile(r"[0-9a-f]{8}")
+_SEED = re.compile(r"s(?:0|[1-9][0-9]*)")
 _RESERVED = {"checkpoints", "report", "wandb"}
-_SET_ASIDE = re.compile(r"(?:^|\.)damaged-\d+$")
+_SET_ASIDE = re.compile(r"damaged-\d+")
+_LISTED = 20
+"""Strays in one folder that are named."""
+
+
+class Stray(NamedTuple):
+    """What lies in a results folder and is no part of the ledger, or can't be read.
+
+    Attributes:
+        path: of it.
+        reason: why it is none, or cannot be read, in one sentence.
+    """
+
+    path: Path
+    reason: str
 
 
 class Places(NamedTuple):
@@ -24,13 +44,15 @@ class Places(NamedTuple):
 
     Attributes:
         trials: folders in the places of trials, sorted.
-        strays: what stands in the way of trials, with the reason, sorted.
         packs: files in the places of packs, sorted.
+        strays: what is no part of the ledger, sorted.
+        closed: folders that may hold trials and cannot be listed, sorted.
     """
 
     trials: list[Path]
-    strays: list[tuple[Path, str]]
     packs: list[Path]
+    strays: list[Stray]
+    closed: list[Stray]
 
 
 def path_part(text: str) -> str:
@@ -64,60 +86,128 @@ def place_of(path: Path) -> str:
 
 
 def places(results: Path) -> Places:
-    """What lies in the places of trials, and what stands in the way; links are not followed."""
-    found = Places([], [], [])
+    """What lies in the places of trials and of packs, and what does not; no link is followed.
+
+    Hidden files are neither, nor are the folders beside the protocols', such as `report`.
+    """
+    found = Places([], [], [], [])
     level = [Path(results)]
     for depth in range(5):
         level = [path for parent in level for path in _folders(parent, depth, found)]
-    found.trials.extend(sorted(level))
-    found.strays.sort()
-    found.packs.sort()
+    found.trials.extend(level)
+    found.strays.extend(stray for folder in level for stray in _beside(folder))
+    for part in found:
+        part.sort()
     return found
 
 
+def is_place(place: str) -> bool:
+    """Whether a trial can lie at a place in a results folder."""
+    *names, settings, seed = place.split("/")
+    ours = len(names) == 3 and all(map(_is_part, names))
+    return ours and bool(_SETTINGS.fullmatch(settings) and _SEED.fullmatch(seed))
+
+
+def holds_trial(folder: Path) -> bool:
+    """Whether anything of a trial is in a folder; one that was just being made has nothing."""
+    if os.path.lexists(folder / RUN):
+        return True
+    return any(map(_has_content, (folder / CURVE, folder / GROWTH)))
+
+
+def gathered(strays: Iterable[Stray], kept: Iterable[Path], results: Path) -> list[Stray]:
+    """The strays, of a folder in which nothing is kept the folder alone."""
+    needed = {place for path in kept for place in (path, *path.parents)}
+    found: dict[Path, str] = {}
+    for path, reason in strays:
+        highest = path
+        while highest.parent != results and highest.parent not in needed:
+            highest = highest.parent
+        found.setdefault(highest, reason if highest == path else "no trial of the ledger is there")
+    return [Stray(*pair) for pair in sorted(found.items())]
+
+
+def hindrances(results: Path, folder: Path) -> Iterator[Path]:
+    """The links and files on the way from a results folder to a place in it."""
+    place = results
+    for part in folder.relative_to(results).parts:
+        place = place / part
+        try:
+            found = os.lstat(place)
+        except OSError:
+            return
+        if not stat.S_ISDIR(found.st_mode):
+            yield place
+
+
 def is_set_aside(name: str) -> bool:
-    """Whether a file or folder of this name was damaged and has been moved out of the way."""
-    return _SET_ASIDE.search(name) is not None
+    """Whether an entry of a trial's folder was damaged and has been moved out of the way."""
+    return _SET_ASIDE.fullmatch(name) is not None
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return found.st_size > 0 or not stat.S_ISREG(found.st_mode)
+
+
+def _beside(folder: Path) -> list[Stray]:
+    """What lies in a trial's folder and is none of its files."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        return []  # so cannot be its files, which is said of them
+    strange = [name for name in names if name not in SIZES and not is_set_aside(name)]
+    return [Stray(folder / name, "it is no file of a trial") for name in strange[:_LISTED]]
 
 
 def _folders(parent: Path, depth: int, found: Places) -> Iterator[Path]:
-    """The folders that may hold trials below; the rest becomes strays."""
+    """The folders that may hold trials below; packs and strays are sorted out."""
     try:
         with os.scandir(parent) as entries:
-            listed = list(entries)
+            listed = [entry for entry in entries if _is_visible(entry.name, depth)]
     except FileNotFoundError:
         return
     except OSError as error:
-        found.strays.append((parent, f"it cannot be read: {error.strerror or error}"))
+        why = f"it cannot be read: {error.strerror or error}"
+        found.closed.append(Stray(parent, why))
         return
+    strays = 0
     for entry in listed:
-        if not _is_ours(entry.name, depth):
-            continue
         path = parent / entry.name
         if depth == 1 and _is_pack(entry):
             found.packs.append(path)
         elif problem := _hindrance(entry, depth):
-            if depth > 0 or entry.is_symlink() or "." not in entry.name:
-                found.strays.append((path, problem))
+            strays += 1
+            if strays <= _LISTED:
+                found.strays.append(Stray(path, problem))
         else:
             yield path
 
 
+def _is_visible(name: str, depth: int) -> bool:
+    return not name.startswith(".") and not (depth == 0 and name in _RESERVED)
+
+
 def _is_pack(entry: os.DirEntry[str]) -> bool:
-    return entry.name.endswith(PACK) and entry.is_file(follow_symlinks=False)
+    ours = entry.name.endswith(PACK) and _is_part(entry.name.removesuffix(PACK))
+    return ours and entry.is_file(follow_symlinks=False)
 
 
-def _is_ours(name: str, depth: int) -> bool:
-    beside = depth == 0 and name in _RESERVED
-    return not beside and not name.startswith(".") and not is_set_aside(name)
+def _is_part(name: str) -> bool:
+    """Whether `path_part` gives such names."""
+    return (_PLAIN.fullmatch(name) or _SLUG.fullmatch(name)) is not None
 
 
 def _hindrance(entry: os.DirEntry[str], depth: int) -> str:
     """Why an entry cannot hold a trial; empty if it can."""
     if entry.is_symlink():
         return "it is a link, which is not followed"
-    if not entry.is_dir():
+    if not entry.is_dir(follow_symlinks=False):
         return "it is a file where a folder belongs"
-    if depth == 4 and not re.fullmatch(r"s\d+", entry.name):
-        return "its name is not that of a trial, such as s0"
-    return ""
+    shapes = {3: _SETTINGS, 4: _SEED}
+    ours = shapes[depth].fullmatch(entry.name) if depth in shapes else _is_part(entry.name)
+    return "" if ours else "no trial has a folder of this name"

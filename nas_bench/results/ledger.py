@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
 from nas_bench.results import files
 from nas_bench.results.files import LedgerError
 from nas_bench.results.garbage_collection import no_garbage
-from nas_bench.results.layout import pack_of, trial_folder
+from nas_bench.results.layout import Stray, gathered, pack_of, trial_folder
 from nas_bench.results.quarantine import make_way
 from nas_bench.results.reading import (
     CURVE,
@@ -21,7 +21,6 @@ from nas_bench.results.reading import (
     checksum,
     glance,
     read_run,
-    stray,
 )
 from nas_bench.results.sources import Folder, Packs, Source
 from nas_bench.results.summary import PluginFile, Summary, read_summary, summary_bytes
@@ -35,6 +34,39 @@ _MESSAGES = {
     "growth": TypeAdapter(GrowthRecord),
     "failure": TypeAdapter(Failure),
 }
+
+
+class Contents(NamedTuple):
+    """What a results folder holds.
+
+    Attributes:
+        folder: the results folder.
+        runs: its trials, sorted by path; what is wrong with one is in its `problems`.
+        lost: packs and folders that cannot be read, with the reason.
+        strays: what is no part of the ledger, copies of trials too; folders of it once.
+    """
+
+    folder: Path
+    runs: list[Run]
+    lost: list[Stray]
+    strays: list[Stray]
+
+    @property
+    def damage(self) -> list[str]:
+        """What is wrong with its trials and packs and where they lie, one line each."""
+        return [*(line for run in self.runs for line in run.damage), *map(self._line, self.lost)]
+
+    @property
+    def aside(self) -> list[str]:
+        """What is no part of it, one line each."""
+        return list(map(self._line, self.strays))
+
+    def place(self, path: Path) -> str:
+        """Where something lies, without the results folder; that itself is `.`."""
+        return path.relative_to(self.folder).as_posix()
+
+    def _line(self, stray: Stray) -> str:
+        return f"{self.place(stray.path)}: {stray.reason}"
 
 
 class Ledger:
@@ -62,19 +94,24 @@ class Ledger:
         Damaged files of an earlier attempt are moved out of the way, into `damaged-<n>`.
 
         Raises:
-            LedgerError: if another trial lies in its place, or it would lie in a pack.
+            LedgerError: if what lies in its place may be whole but cannot be read, is another
+                trial's, or is a pack.
         """
         self.refuse_packed([config])
+        self.refuse_unreadable([config])
         folder = self.trial_folder(config)
         with files.writing(folder):
             self.set_aside += make_way(self.folder, folder)
             attempts = self._attempts(config) + 1
             folder.mkdir(parents=True, exist_ok=True)
             (folder / VERIFIED).unlink(missing_ok=True)
-        summary = _new_summary(config, attempts, environment or {})
-        self._store(config, replace(summary, command=self.command))
+        files.keep_line_ends(self.folder)
+        summary = replace(_new_summary(config, attempts, environment or {}), command=self.command)
+        if attempts > 1:  # before its lines go, that nobody takes it for one that has ended
+            self._store(config, summary)
         for name in (CURVE, GROWTH):
             files.replace(folder / name, b"")
+        self._store(config, summary)
 
     def write(self, config: TrialConfig, message: dict[str, Any]) -> None:
         """Stores one message of a begun trial; `started` begins it, `loaded` adds what it knows.
@@ -134,7 +171,8 @@ class Ledger:
 
     def resumable(self, config: TrialConfig) -> bool:
         """Whether a checkpoint of the trial is worth keeping."""
-        return self.status(config) in (None, "running", "preempted", "timeout", "oom", "damaged")
+        lasting = ("ok", "stopped", "failed", "diverged")
+        return self.status(config) not in lasting
 
     def run(self, config: TrialConfig) -> Run | None:
         """The trial read back, None if it was never begun."""
@@ -163,26 +201,47 @@ class Ledger:
                     f"`nas-bench unpack {self.folder} --protocol {protocol} --task {task}`"
                 )
 
-    def runs(self) -> list[Run]:
-        """Every trial of the folder, sorted by path; damage is in its `problems`.
+    def refuse_unreadable(self, configs: Iterable[TrialConfig]) -> None:
+        """Refuse to go on where trials may be whole and cannot be read.
 
-        What stands in the way of trials comes last, as damaged trials.
+        Raises:
+            LedgerError: naming the first one, with what helps.
         """
-        return self._each(read_run)
+        for config in configs:
+            run = self.glance(config)
+            if run and run.status == "unreadable":
+                raise LedgerError(f"{run.folder} is left as it is: {run.reason}")
+
+    def runs(self) -> list[Run]:
+        """Every trial of the folder, sorted by path; damage is in its `problems`."""
+        return self.contents().runs
 
     def glances(self) -> list[Run]:
         """The same, but of trials that ended undamaged only the last record is read."""
-        return self._each(glance)
+        return self.contents(glance).runs
+
+    def contents(self, read: Callable[[Source], Run] = read_run) -> Contents:
+        """Every trial of the folder, and what else is there.
+
+        A copy of a trial that lies in its own place too is no trial.
+
+        Args:
+            read: what reads a trial, `read_run` or `glance`.
+        """
+        with no_garbage():
+            found = self._packs.sources()
+            runs = [read(source) for source in found.trials]
+        whole = {run.place for run in runs if run.config and run.status != "damaged"}
+        copies = {run.folder: f"it is a copy of {run.elsewhere}" for run in runs
+                  if run.status == "unreadable" and run.elsewhere in whole}  # fmt: skip
+        kept = [run for run in runs if run.folder not in copies]
+        strays = [*found.strays, *(Stray(*pair) for pair in copies.items())]
+        needed = [*(run.folder for run in kept), *(path for path, _ in found.lost)]
+        return Contents(self.folder, kept, found.lost, gathered(strays, needed, self.folder))
 
     def trial_folder(self, config: TrialConfig) -> Path:
         """Where the files of a trial lie."""
         return self.folder / trial_folder(config)
-
-    def _each(self, read: Callable[[Source], Run]) -> list[Run]:
-        with no_garbage():
-            found = self._packs.sources()
-            trials = [read(source) for source in found.trials]
-        return [*trials, *(stray(path, self.folder, why) for path, why in found.strays)]
 
     def _resume(self, config: TrialConfig, messages: Sequence[dict[str, Any]], step: int) -> None:
         """Lets the files hold what the trial had said when its checkpoint was made."""
@@ -228,7 +287,7 @@ class Ledger:
         with files.writing(folder):
             for name in (CURVE, GROWTH):
                 files.synchronise(folder / name)
-            sums = {name: checksum(files.read(folder / name)) for name in (CURVE, GROWTH)}
+            sums = {name: checksum(Folder(folder).read(name)) for name in (CURVE, GROWTH)}
         self._store(config, replace(summary, finished=_now(), checksums=sums))
         del self._open[config.id]
 

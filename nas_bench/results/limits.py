@@ -1,7 +1,7 @@
 """Numbers that a trial can have measured: what is far beyond them is damage, not a result."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +17,7 @@ COST = 1e30
 """No trial costs more FLOPs or seconds."""
 LOSS = 1e39
 """Beyond float32."""
+_ANY = 1e300
 
 
 def refuse_implausible(record: Record | GrowthRecord) -> None:
@@ -27,6 +28,36 @@ def refuse_implausible(record: Record | GrowthRecord) -> None:
     """
     for name, value in vars(record).items():
         _check(name, value)
+
+
+def refuse_implausible_parts(whole: str, parts: Mapping[str, Any]) -> None:
+    """The same for sizes or costs that are kept by name.
+
+    Raises:
+        ValueError: naming the part.
+    """
+    for name, value in parts.items():
+        numbers = value.values() if isinstance(value, dict) else value
+        for number in numbers if isinstance(value, dict | list) else (value,):
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise ValueError(f"its {whole}.{name} is no number")
+            _check(name, number)
+
+
+def refuse_odd_numbers(value: Any) -> None:
+    """Refuse numbers that JSON can spell and nothing can hold, wherever they are.
+
+    Raises:
+        ValueError: showing the first.
+    """
+    if isinstance(value, dict):
+        for part in value.values():
+            refuse_odd_numbers(part)
+    elif isinstance(value, list):
+        for part in value:
+            refuse_odd_numbers(part)
+    elif isinstance(value, int | float) and not abs(value) < _ANY:
+        raise ValueError("it holds a number that is too large")
 
 
 def parser(kind: type[T]) -> Callable[[bytes], T]:

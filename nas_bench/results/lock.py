@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,10 @@ from nas_bench.results import files
 from nas_bench.results.files import LedgerError
 
 _NAME = ".lock"
+_TEXT = 200
+"""Bytes that say who holds the lock."""
+_LOOKS = 5
+"""How often a lock is tried: for a moment, `holder` may have it."""
 _UNKNOWN = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # network disks that cannot lock
 
 
@@ -34,21 +39,35 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def holder(folder: Path) -> str | None:
-    """What the lock's file says of its last holder, None without one; nothing is locked."""
+    """Who writes into a folder, in words; None if nobody does, whatever a file there says.
+
+    The kernel knows, also of other machines where they share a disk that can lock; elsewhere
+    what the lock's file says has to do.
+    """
     try:
-        return files.read(folder / _NAME)[:200].decode(errors="replace") or None
+        descriptor = files.opened(folder / _NAME, os.O_RDONLY)
     except OSError:
         return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        free = not isinstance(error, BlockingIOError) and error.errno not in _UNKNOWN
+        return None if free else _said(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def _acquired(path: Path) -> int:
     """The descriptor of the locked file, which names its holder."""
     while True:
         with files.writing(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = files.opened(path, os.O_RDWR | os.O_CREAT)
         try:
             _lock(descriptor, path)
-            if _is(descriptor, path):
+            if os.fstat(descriptor).st_nlink > 1:  # it is another file, too: not ours to write
+                path.unlink(missing_ok=True)
+            elif _is(descriptor, path):
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, f"pid {os.getpid()} on {platform.node()}".encode())
                 return descriptor
@@ -59,21 +78,29 @@ def _acquired(path: Path) -> int:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(descriptor, 200).decode(errors="replace") or "starting now"
-        raise LedgerError(
-            f"another nas-bench ({holder}) writes to {path.parent}: "
-            "wait for it, or use another --results"
-        ) from None
-    except OSError as error:
-        if error.errno not in _UNKNOWN:
-            raise LedgerError(f"cannot lock {path}: {error.strerror}") from error
+    for look in range(_LOOKS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(0.01 * (look < _LOOKS - 1))
+        except OSError as error:
+            if error.errno not in _UNKNOWN:
+                raise LedgerError(f"cannot lock {path}: {error.strerror}") from error
+            return
+    raise LedgerError(
+        f"another nas-bench ({_said(descriptor)}) writes to {path.parent}: "
+        "wait for it, or use another --results"
+    )
+
+
+def _said(descriptor: int) -> str:
+    """What the lock's file says of its holder."""
+    return os.read(descriptor, _TEXT).decode(errors="replace") or "starting now"
 
 
 def _is(descriptor: int, path: Path) -> bool:
     """Whether the open file is still the one at the path: its last holder removed it."""
     with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), path.stat())
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     return False

@@ -1,7 +1,5 @@
 """Bringing ledgers from several machines together, without losing a result."""
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from nas_bench.results.reading import Run, read_run
 from nas_bench.text import counted
 
 Prefer = Literal["newest", "oldest", "source", "existing"]
-Action = Literal["copied", "replaced", "kept", "conflict", "damaged"]
+Action = Literal["copied", "replaced", "kept", "conflict", "damaged", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -27,24 +25,16 @@ class Decision:
     Attributes:
         action: "copied" where there was none; "replaced" what was worth less, which is set
             aside; "kept" what was there; "conflict" keeps what was there, too, and is an error;
-            "damaged" cannot be copied.
-        run: the trial in the source.
+            "damaged" and "unreadable" cannot be copied.
+        place: of the trial, or of a pack that cannot be read.
+        source: the same with the source's folder.
         reason: why, in one sentence; of a conflict with both origins.
     """
 
     action: Action
-    run: Run
+    place: str
+    source: Path
     reason: str
-
-    @property
-    def source(self) -> Path:
-        """The trial's folder in the source."""
-        return self.run.folder
-
-    @property
-    def place(self) -> str:
-        """The same, without the results folder."""
-        return self.run.place
 
 
 def merge(
@@ -52,7 +42,8 @@ def merge(
 ) -> Iterator[Decision]:
     """Bring what other results folders have into one; the caller holds its lock.
 
-    Of a source nothing is copied if any of it would go into a pack of the target.
+    Of a source nothing is copied if any of it would go into a pack of the target, or to where
+    something lies that cannot be read and may be whole.
 
     A result beats a failure, a failure beats what has not ended, more records beat fewer
     among those; two results that differ are a conflict.
@@ -64,12 +55,14 @@ def merge(
         dry: only say what would be done.
 
     Raises:
-        LedgerError: if the target cannot be written, or is packed.
+        LedgerError: if the target cannot be written, is packed, or is not to be read.
     """
     known: dict[str, Run] = {}
     ledger = Ledger(target)
     for source in sources:
-        runs = Ledger(source).runs()
+        found = Ledger(source).contents()
+        runs = found.runs
+        ledger.refuse_unreadable(run.config for run in runs if run.config)
         decisions = [_decision(run, _existing(run, ledger, known), prefer) for run in runs]
         pairs = list(zip(runs, decisions, strict=True))
         wanted = [run for run, decision in pairs if decision.action in ("copied", "replaced")]
@@ -79,6 +72,8 @@ def merge(
             if decision.action in ("copied", "replaced") and not dry:
                 copy(run, target)
             yield decision
+        for path, reason in found.lost:
+            yield Decision("damaged", found.place(path), path, reason)
 
 
 def copy(run: Run, target: Path) -> None:
@@ -91,15 +86,11 @@ def copy(run: Run, target: Path) -> None:
     """
     if run.config is None:
         raise LedgerError(f"{run.folder} cannot be copied: {run.reason}")
-    with files.writing(target):
-        target.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(prefix=".merge-", dir=target))
-        try:
-            built = Ledger(workshop).trial_folder(run.config)
-            _build(run, built)
-            _install(built, Ledger(target).trial_folder(run.config), target)
-        finally:
-            shutil.rmtree(workshop, ignore_errors=True)
+    with files.workshop(target) as workshop, files.writing(target):
+        files.keep_line_ends(target)
+        built = Ledger(workshop).trial_folder(run.config)
+        _build(run, built)
+        _install(built, Ledger(target).trial_folder(run.config), target)
 
 
 def _build(run: Run, built: Path) -> None:
@@ -139,20 +130,21 @@ def _existing(run: Run, target: Ledger, known: dict[str, Run]) -> Run | None:
 
 def _decision(run: Run, existing: Run | None, prefer: Prefer | None) -> Decision:
     if _worth(run) == 0:
-        return Decision("damaged", run, "; ".join(run.problems))
+        action = "unreadable" if run.status == "unreadable" else "damaged"
+        return _said(action, run, "; ".join(run.problems))
     if existing is None:
-        return Decision("copied", run, "it was not there")
+        return _said("copied", run, "it was not there")
     mine, theirs = _worth(existing), _worth(run)
     if mine == 0:
-        return Decision("replaced", run, f"what was there is damaged: {existing.reason}")
+        return _said("replaced", run, f"what was there is damaged: {existing.reason}")
     if mine != theirs:
         better, worse = (run, existing) if theirs > mine else (existing, run)
         action = "replaced" if theirs > mine else "kept"
-        return Decision(action, run, f"{_called(better)} beats {_called(worse)}")
+        return _said(action, run, f"{_called(better)} beats {_called(worse)}")
     if theirs == _UNFINISHED:
         return _longer(run, existing)
     if not (found := differences(existing, run)):
-        return Decision("kept", run, "both are the same")
+        return _said("kept", run, "both are the same")
     return _settled(run, existing, found, prefer)
 
 
@@ -160,17 +152,21 @@ def _settled(run: Run, existing: Run, found: Iterable[str], prefer: Prefer | Non
     """Two that have ended and differ."""
     said = f"{'; '.join(found)} (existing: {origin(existing)}; source: {origin(run)})"
     if prefer is None:
-        return Decision("conflict", run, said)
+        return _said("conflict", run, said)
     newer = (run.finished or "") > (existing.finished or "")
     wins = {"source": True, "existing": False, "newest": newer, "oldest": not newer}[prefer]
-    return Decision("replaced" if wins else "kept", run, f"--prefer {prefer}: {said}")
+    return _said("replaced" if wins else "kept", run, f"--prefer {prefer}: {said}")
 
 
 def _longer(run: Run, existing: Run) -> Decision:
     """The one of two unfinished trials that has more records."""
     mine, theirs = len(existing.curve), len(run.curve)
     action = "replaced" if theirs > mine else "kept"
-    return Decision(action, run, f"neither has ended; {counted(theirs, 'record')}, here {mine}")
+    return _said(action, run, f"neither has ended; {counted(theirs, 'record')}, here {mine}")
+
+
+def _said(action: Action, run: Run, reason: str) -> Decision:
+    return Decision(action, run.place, run.folder, reason)
 
 
 _UNFINISHED = 1
@@ -178,7 +174,8 @@ _UNFINISHED = 1
 
 def _worth(run: Run) -> int:
     """0: damaged, 1: unfinished, 2: ended without a result, 3: ok."""
-    if run.config is None or run.status == "damaged" or (run.problems and not run.only_cut):
+    unknown = run.config is None or run.status in ("damaged", "unreadable")
+    if unknown or (run.problems and not run.only_cut):
         return 0
     if run.unfinished:
         return _UNFINISHED

@@ -1,8 +1,5 @@
 """How far the trials of a results folder are: for people who look while others write."""
 
-import os
-import platform
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -13,12 +10,12 @@ from pathlib import Path
 from nas_bench.results.layout import CURVE, RUN
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.lock import holder
-from nas_bench.results.reading import Run
+from nas_bench.results.reading import Run, glance
 from nas_bench.results.staleness import is_stale, newest_data
 from nas_bench.trials.messages import Record
 
 STATUSES = ("ok", "stopped", "running", "failed", "oom", "timeout", "diverged", "preempted",
-            "damaged")  # fmt: skip
+            "damaged", "unreadable")  # fmt: skip
 """In the order of the table; stale results are ok too."""
 
 
@@ -84,14 +81,16 @@ class Overview:
     Attributes:
         folder: the results folder.
         trials: all of them, sorted by path.
-        strays: what stands in their way.
+        problems: what is damaged, one sentence each; a line that is being written is not.
+        strays: what is no part of the ledger, one sentence each.
         driver: who writes at present, None if nobody does.
         now: when this was read, in seconds since the epoch.
     """
 
     folder: Path
     trials: tuple[Trial, ...]
-    strays: tuple[Run, ...]
+    problems: tuple[str, ...]
+    strays: tuple[str, ...]
     driver: str | None
     now: float
 
@@ -103,21 +102,16 @@ class Overview:
             groups[trial.run.protocol, trial.run.task, trial.run.label].append(trial)
         return tuple(Row(*key, tuple(group)) for key, group in sorted(groups.items()))
 
-    @property
-    def problems(self) -> list[str]:
-        """What is damaged, one sentence each; a line that is being written is not."""
-        runs = (*(trial.run for trial in self.trials if not trial.run.only_cut), *self.strays)
-        return [line for run in runs for line in run.damage]
-
 
 def overview(folder: Path) -> Overview:
     """The present state of a results folder; nothing is written or locked."""
-    runs = Ledger(folder).glances()
-    results = {run.id: run.result for run in runs if run.result}
-    data = newest_data(runs)
-    trials = tuple(_trial(run, results, data) for run in runs if not run.astray)
-    strays = tuple(run for run in runs if run.astray)
-    return Overview(folder, trials, strays, _driver(folder), time.time())
+    found = Ledger(folder).contents(glance)
+    results = {run.id: run.result for run in found.runs if run.result}
+    data = newest_data(found.runs)
+    trials = tuple(_trial(run, results, data) for run in found.runs)
+    whole = found._replace(runs=[run for run in found.runs if not run.only_cut])
+    said = tuple(whole.damage), tuple(found.aside)
+    return Overview(folder, trials, *said, holder(folder), time.time())
 
 
 def _trial(run: Run, results: Mapping[str, Record], data: Mapping[str, str]) -> Trial:
@@ -152,19 +146,3 @@ def _flops(record: Record) -> float:
 def _written(run: Run) -> float | None:
     times = (run.source.modified(name) for name in (CURVE, RUN))
     return max((time for time in times if time is not None), default=None)
-
-
-def _driver(folder: Path) -> str | None:
-    """Who holds the lock, as the file says; a process of this machine must be alive."""
-    text = holder(folder)
-    match = re.fullmatch(r"pid (\d{1,9}) on (.+)", text or "")
-    if not match:
-        return None
-    if match[2] == platform.node():
-        try:
-            os.kill(int(match[1]), 0)
-        except ProcessLookupError:
-            return None
-        except OSError:
-            return text
-    return text

@@ -1,9 +1,7 @@
 """Packs written: the trials of one protocol and task in one file, and back in folders."""
 
 import os
-import shutil
 import stat
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +13,12 @@ from typing import Literal
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from nas_bench.results import files
-from nas_bench.results.archive import Archive, archive_of, open_archive, stray_name
+from nas_bench.results.archive import MEMBER, Archive, archive_of, open_archive, stray_name
 from nas_bench.results.files import LedgerError
-from nas_bench.results.layout import PACK, path_part, place_of, places
+from nas_bench.results.layout import PACK, hindrances, path_part, place_of, places
+from nas_bench.results.ledger import Ledger
 from nas_bench.results.quarantine import renamed
-from nas_bench.results.reading import Run, read_run
+from nas_bench.results.reading import Run, glance, read_run
 from nas_bench.results.sources import Packed, Source
 
 _LEVEL = 6
@@ -56,7 +55,7 @@ def pack(
     """Pack what has ended, protocol by protocol and task by task; the caller holds the lock.
 
     A folder is removed after its pack was written and read back. An earlier pack of the same
-    protocol and task gets what the folder has more.
+    protocol and task gets what the folder has more. What is no part of the ledger stays.
 
     Args:
         results: the results folder.
@@ -67,13 +66,9 @@ def pack(
         LedgerError: if the results folder cannot be written.
     """
     trials: dict[Path, list[Path]] = defaultdict(list)
-    found = places(results)
-    for trial in found.trials:
-        trials[trial.parents[2]].append(trial)
-    for stray, _ in found.strays:
-        protocol, task, *below = (*stray.relative_to(results).parts, "", "")
-        if any(below):
-            trials.setdefault(results / protocol / task, [])
+    for run in Ledger(results).contents(glance).runs:
+        if run.pack is None:
+            trials[run.folder.parents[2]].append(run.folder)
     for folder in _chosen(sorted(trials), protocols, tasks):
         yield _outcome(folder, partial(_packed, trials[folder]))
 
@@ -143,15 +138,18 @@ def _packed(trials: Sequence[Path], folder: Path) -> Outcome:
     content = _content(folder)
     _write(path, _earlier(path, content) | content)
     _refuse_changes(open_archive(path), folder)
-    aside = folder.with_name(f".{folder.name}.packed")
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)  # at once: half a trial in a folder would count, not the packed one
-    files.synchronise(folder.parent)
-    shutil.rmtree(aside)
+    with files.workshop(folder.parents[1]) as aside:
+        folder.rename(aside / folder.name)  # at once: half a trial would count, not the packed one
+        files.synchronise(folder.parent)
+    files.keep_line_ends(folder.parents[1])
     return Outcome("packed", _place(folder), len(trials), path.stat().st_size)
 
 
 def _refuse_unended(runs: Sequence[Run]) -> None:
+    unreadable = [run for run in runs if run.status == "unreadable"]
+    if unreadable:
+        first = unreadable[0]
+        raise _RefusedError(f"{first.place} cannot be read: {first.reason}")
     damaged = [run for run in runs if run.problems and not run.only_cut]
     unended = [run for run in runs if not _has_ended(run, runs) and run not in damaged]
     for found, state in ((damaged, "damaged"), (unended, "unfinished")):
@@ -178,10 +176,12 @@ def _content(folder: Path) -> dict[str, bytes]:
         links = (name for name in folders if Path(parent, name).is_symlink())
         for path in (Path(parent, name) for name in (*names, *links)):
             name = path.relative_to(folder.parents[1]).as_posix()
+            if files.is_temporary(path):  # of a process that was killed
+                continue
             if problem := stray_name(name, folder.with_name(f"{folder.name}{PACK}")):
                 raise _RefusedError(f"{name!r} does not belong there ({problem}): move it away")
             try:
-                content[name] = files.read(path)
+                content[name] = files.read(path, MEMBER)
             except OSError as error:
                 problem = error.strerror or error
                 raise _RefusedError(f"{name!r} cannot be packed: {problem}") from error
@@ -232,20 +232,15 @@ def _write(path: Path, content: Mapping[str, bytes]) -> None:
     Raises:
         LedgerError: if the system refuses.
     """
-    made = _bytes(content)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with files.writing(path):
-        try:
-            temporary.write_bytes(made)
-            files.synchronise(temporary)
-            if _readable(archive_of(files.read(temporary), path)) != content:
-                raise LedgerError(f"{path} reads back otherwise than it was written")
-            temporary.replace(path)
-        except ValueError as error:
-            raise _RefusedError(f"it cannot be packed: {error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        files.synchronise(path.parent)
+
+    def check(written: bytes) -> None:
+        if _readable(archive_of(written, path)) != content:
+            raise LedgerError(f"{path} reads back otherwise than it was written")
+
+    try:
+        files.replace(path, _bytes(content), check)
+    except ValueError as error:
+        raise _RefusedError(f"it cannot be packed: {error}") from error
 
 
 def _bytes(content: Mapping[str, bytes]) -> bytes:
@@ -273,16 +268,14 @@ def _unpacked(folder: Path) -> Outcome:
     except ValueError as error:
         raise _RefusedError(f"{error}; restore {path.name} from a copy, or move it away") from None
     results = folder.parents[1]
-    workshop = Path(tempfile.mkdtemp(prefix=".unpack-", dir=results))
-    try:
+    with files.workshop(results) as workshop:
         problems = (*_problems(archive), *_extract(archive, workshop))
         built = places(workshop).trials
         if not built:
             raise _RefusedError(f"none of it can be read: {'; '.join(problems)[:500]}")
         _install(built, folder)
         os.sync()  # once for all files: the pack is removed next
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+    files.keep_line_ends(results)
     size = path.stat().st_size
     if problems:
         renamed(path)
@@ -315,6 +308,8 @@ def _extract(archive: Archive, workshop: Path) -> Iterator[str]:
 def _install(built: Sequence[Path], folder: Path) -> None:
     """Move trials to their places; those that lie there already must be the same."""
     results = folder.parents[1]
+    for place in hindrances(results, folder):
+        raise _RefusedError(f"{place} is a link or a file where a folder belongs: move it away")
     places_of = {trial: results / place_of(trial) for trial in built}
     there = {trial for trial, place in places_of.items() if os.path.lexists(place)}
     for trial in there:
@@ -329,4 +324,4 @@ def _install(built: Sequence[Path], folder: Path) -> None:
 
 def _files_of(folder: Path) -> dict[str, bytes]:
     found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    return {path.relative_to(folder).as_posix(): files.read(path) for path in found}
+    return {path.relative_to(folder).as_posix(): files.read(path, MEMBER) for path in found}

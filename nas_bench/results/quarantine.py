@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from nas_bench.results.layout import is_set_aside
+from nas_bench.results.layout import hindrances, is_set_aside
 from nas_bench.results.reading import read_run
 
 
@@ -20,7 +20,7 @@ def make_way(results: Path, folder: Path) -> list[Path]:
     Raises:
         OSError: if something cannot be moved.
     """
-    moved = [renamed(place) for place in _hindrances(results, folder)]
+    moved = [renamed(place) for place in list(hindrances(results, folder))]
     if folder.is_dir() and is_damaged(folder):
         moved.append(set_aside(folder))
     return moved
@@ -47,15 +47,6 @@ def set_aside(folder: Path) -> Path:
 
 def _content(folder: Path) -> Iterator[Path]:
     return (entry for entry in folder.iterdir() if not is_set_aside(entry.name))
-
-
-def _hindrances(results: Path, folder: Path) -> Iterator[Path]:
-    """The links and files on the way from the results folder to a trial."""
-    place = results
-    for part in folder.relative_to(results).parts:
-        place = place / part
-        if place.is_symlink() or (place.exists() and not place.is_dir()):
-            yield place
 
 
 def renamed(place: Path) -> Path:

@@ -6,10 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from nas_bench.results.layout import CURVE, GROWTH, PACK, VERIFIED, place_of
+from nas_bench.results.files import DamagedFileError
+from nas_bench.results.layout import CURVE, GROWTH, VERIFIED, place_of
 from nas_bench.results.limits import parser, sentence
 from nas_bench.results.sources import Folder, Packed, Source
-from nas_bench.results.summary import SCHEMA, Status, Summary, read_summary, summary_bytes
+from nas_bench.results.summary import (
+    SCHEMA,
+    MisplacedError,
+    Status,
+    Summary,
+    UnreadableError,
+    read_summary,
+    summary_bytes,
+)
 from nas_bench.trials.messages import GrowthRecord, Record
 
 __all__ = [
@@ -23,7 +32,6 @@ __all__ = [
     "glance",
     "read_run",
     "read_summary",
-    "stray",
     "summary_bytes",
 ]
 
@@ -40,15 +48,14 @@ class Run(Summary):
         curve: its records, in order.
         growth: its growth events, in order.
         problems: what is wrong with its files, one sentence each.
-        astray: where in the results folder it is, of what is no trial but stands in the way of
-            trials; else empty.
+        elsewhere: the place of the trial whose files these are, where that is another one.
     """
 
     source: Source
     curve: tuple[Record, ...] = ()
     growth: tuple[GrowthRecord, ...] = ()
     problems: tuple[str, ...] = ()
-    astray: str = ""
+    elsewhere: str = ""
 
     @property
     def folder(self) -> Path:
@@ -63,7 +70,7 @@ class Run(Summary):
     @property
     def place(self) -> str:
         """Its folder, without the results folder."""
-        return self.astray or place_of(self.folder)
+        return place_of(self.folder)
 
     @property
     def damage(self) -> list[str]:
@@ -78,7 +85,7 @@ class Run(Summary):
     @property
     def reason(self) -> str:
         """Why there is no result, in one line; empty if there is one."""
-        if self.status == "damaged":
+        if self.status in ("damaged", "unreadable"):
             return self.problems[0]
         if self.error is None:
             return ""
@@ -95,7 +102,7 @@ class Run(Summary):
 class _Lines(NamedTuple, Generic[T]):
     values: list[T]
     problems: list[str]
-    state: Literal["intact", "changed", "unknown"]
+    state: Literal["intact", "changed", "unknown", "unreadable"]
 
 
 _RECORD = parser(Record)
@@ -105,7 +112,8 @@ _GROWTH = parser(GrowthRecord)
 def read_run(place: Source | Path) -> Run:
     """A trial's files, or those in a folder; damage becomes `problems`, never an exception.
 
-    A trial that was ok but whose files are damaged is damaged: it has to run again.
+    A trial that was ok but whose files are damaged is damaged: it has to run again. One that is
+    whole in another place than its own, or that cannot be read here, is unreadable.
     """
     return _read(_source(place), everything=True)
 
@@ -118,20 +126,6 @@ def glance(place: Source | Path) -> Run:
     return _read(_source(place), everything=False)
 
 
-def stray(path: Path, results: Path, problem: str) -> Run:
-    """What stands in the way of trials in a results folder, as if it were a damaged trial.
-
-    Args:
-        path: inside of the results folder.
-        results: the results folder.
-        problem: one sentence.
-    """
-    place = path.relative_to(results).as_posix()
-    names = [] if place == "." else place.removesuffix(PACK).split("/")
-    summary = _unreadable((*names, *"–––––")[:5])
-    return Run(**vars(summary), source=Folder(path), problems=(problem,), astray=place)
-
-
 def checksum(content: bytes) -> str:
     """SHA-256 of a file's content."""
     return hashlib.sha256(content).hexdigest()
@@ -142,7 +136,8 @@ def _source(place: Source | Path) -> Source:
 
 
 def _read(source: Source, *, everything: bool) -> Run:
-    summary, problems = _summary(source)
+    summary, problems, elsewhere = _summary(source)
+    said = len(problems)
     sums = summary.checksums
     curve = _lines(source, CURVE, _RECORD, sums.get(CURVE), everything=everything)
     growth = _lines(source, GROWTH, _GROWTH, sums.get(GROWTH), everything=everything)
@@ -153,26 +148,44 @@ def _read(source: Source, *, everything: bool) -> Run:
     for name, lines in ((CURVE, curve), (GROWTH, growth)):
         if lines.state == "changed" and not any(name in problem for problem in problems):
             problems.append(f"{name} is not as it was when the trial ended")
-    if problems and summary.status == "ok":
+    if elsewhere:
+        names = place_of(source.path).split("/")
+        summary = _unknown(names, "unreadable" if len(problems) == said else "damaged")
+    elif "unreadable" in (curve.state, growth.state) and summary.status != "damaged":
+        summary = replace(summary, status="unreadable", result=None)
+    elif problems and summary.status == "ok":
         summary = replace(summary, status="damaged", result=None)
-        problems = [f"{problems[0]}; the same command runs this trial again", *problems[1:]]
+        problems = [f"{problems[0]}; {_again(source)}", *problems[1:]]
     return Run(
         **vars(summary),
         source=source,
-        curve=tuple(curve.values),
-        growth=tuple(growth.values),
+        curve=() if elsewhere else tuple(curve.values),
+        growth=() if elsewhere else tuple(growth.values),
         problems=tuple(problems),
+        elsewhere=elsewhere,
     )
 
 
-def _summary(source: Source) -> tuple[Summary, list[str]]:
+def _again(source: Source) -> str:
+    """How a damaged trial runs again."""
+    first = "once it is unpacked, " if isinstance(source, Packed) else ""
+    return f"{first}the same command runs this trial again"
+
+
+def _summary(source: Source) -> tuple[Summary, list[str], str]:
+    """What `run.json` says, what is wrong with it, and where it belongs if that is elsewhere."""
+    names = place_of(source.path).split("/")
     try:
-        return read_summary(source), []
+        return read_summary(source), [], ""
+    except MisplacedError as error:
+        return error.summary, [f"{error}: move it there, or away"], error.place
+    except UnreadableError as error:
+        return _unknown(names, "unreadable"), [str(error)], ""
     except ValueError as error:
-        return _unreadable(source.path.parts[-5:]), [str(error)]
+        return _unknown(names, "damaged"), [str(error)], ""
 
 
-def _unreadable(names: Sequence[str]) -> Summary:
+def _unknown(names: Sequence[str], status: Status) -> Summary:
     """What the five names of its folders tell about a trial whose `run.json` does not."""
     protocol, task, method, settings_id, seed = names
     return Summary(
@@ -180,7 +193,7 @@ def _unreadable(names: Sequence[str]) -> Summary:
         task=task,
         protocol=protocol,
         seed=int(seed[1:]) if seed[1:].isdecimal() else -1,
-        status="damaged",
+        status=status,
         id="",
         settings_id=settings_id,
         label=method,
@@ -203,7 +216,8 @@ def _lines(
         return _Lines([], [f"{name} is missing"], "changed")
     except OSError as error:
         problem = f"{name} cannot be read: {error.strerror or error}"
-        return _Lines([], [problem], "changed")
+        damaged = isinstance(error, DamagedFileError)
+        return _Lines([], [problem], "changed" if damaged else "unreadable")
     state = _state(content, checksum)
     if state == "intact" and not everything:
         content = content[content.rfind(b"\n", 0, -1) + 1 :] if name == CURVE else b""

@@ -8,7 +8,18 @@ from typing import NamedTuple, Protocol
 
 from nas_bench.results import files
 from nas_bench.results.archive import Archive, open_archive
-from nas_bench.results.layout import CURVE, GROWTH, RUN, pack_of, place_of, places
+from nas_bench.results.layout import (
+    CURVE,
+    GROWTH,
+    RUN,
+    SIZES,
+    Stray,
+    hindrances,
+    holds_trial,
+    pack_of,
+    place_of,
+    places,
+)
 
 _NAMED = 20
 """Members of a pack that are named when they are refused."""
@@ -23,7 +34,13 @@ class Source(Protocol):
         ...
 
     def read(self, name: str) -> bytes:
-        """The content of a file; raises an OSError if it cannot be read."""
+        """The content of a file, with the line ends that it was written with.
+
+        Raises:
+            FileNotFoundError: if it is not there.
+            DamagedFileError: if what is there is none that was written there.
+            OSError: if the system refuses.
+        """
         ...
 
     def modified(self, name: str) -> float | None:
@@ -39,7 +56,7 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """See the base class."""
-        return files.read(self.path / name)
+        return _as_written(files.read(self.path / name, SIZES[name]))
 
     def modified(self, name: str) -> float | None:
         """See the base class."""
@@ -58,7 +75,7 @@ class Packed:
 
     def read(self, name: str) -> bytes:
         """See the base class."""
-        return self.archive.read(f"{place_of(self.path)}/{name}")
+        return _as_written(self.archive.read(f"{place_of(self.path)}/{name}"))
 
     def modified(self, name: str) -> float | None:
         """See the base class."""
@@ -71,11 +88,13 @@ class Sources(NamedTuple):
 
     Attributes:
         trials: each once, sorted by path.
-        strays: what cannot be read as trials, with the reason.
+        lost: packs and folders that cannot be read, with the reason.
+        strays: what is no part of the ledger.
     """
 
     trials: list[Source]
-    strays: list[tuple[Path, str]]
+    lost: list[Stray]
+    strays: list[Stray]
 
 
 class Packs:
@@ -88,24 +107,28 @@ class Packs:
     def sources(self) -> Sources:
         """Every trial of the folder, packed or not; a folder counts where both have it."""
         found = places(self._results)
-        trials: dict[Path, Source] = {path: Folder(path) for path in found.trials}
-        strays = list(found.strays)
+        folders = filter(holds_trial, found.trials)
+        trials: dict[Path, Source] = {path: Folder(path) for path in folders}
+        lost, strays = list(found.closed), list(found.strays)
         for pack in found.packs:
             try:
                 archive = self._opened(pack)
             except ValueError as error:
-                strays.append((pack, str(error)))
+                lost.append(Stray(pack, str(error)))
                 continue
             packed = self._packed(archive)
+            if not packed:
+                strays.append(Stray(pack, "no file in it is one of a trial whose place is there"))
+                continue
             twice = [source.path for source in packed if source.path in trials]
             trials |= {s.path: s for s in packed if s.path not in trials}
-            strays += ((pack, problem) for problem in _problems(archive, twice))
+            lost += (Stray(pack, problem) for problem in _problems(archive, twice))
         ordered = sorted(trials) if found.packs else trials
-        return Sources([trials[path] for path in ordered], strays)
+        return Sources([trials[path] for path in ordered], lost, strays)
 
     def source(self, folder: Path) -> Source | None:
         """Where the trial of a place in the results folder lies; None if there is none."""
-        if folder.exists():
+        if not any(hindrances(self._results, folder)) and holds_trial(folder):
             return Folder(folder)
         archive = self._of(folder)
         there = archive is not None and place_of(folder) in archive.trials
@@ -113,7 +136,8 @@ class Packs:
 
     def seeds(self, row: Path) -> Iterator[Source]:
         """Where the trials of one folder of seeds lie."""
-        folders = {path: Folder(path) for path in row.glob("s*")}
+        found = () if any(hindrances(self._results, row)) else row.glob("s*")
+        folders = {path: Folder(path) for path in found if holds_trial(path)}
         yield from folders.values()
         archive = self._of(row / "s0")
         for source in self._packed(archive) if archive else ():
@@ -122,8 +146,11 @@ class Packs:
 
     def _of(self, folder: Path) -> Archive | None:
         """The pack that a trial of this folder would be in, None without one or if damaged."""
+        pack = pack_of(folder)
+        if any(hindrances(self._results, pack.parent)):
+            return None
         try:
-            return self._opened(pack_of(folder))
+            return self._opened(pack)
         except ValueError:
             return None
 
@@ -148,14 +175,17 @@ class Packs:
         return archive
 
 
+def _as_written(content: bytes) -> bytes:
+    """The content without what git makes of line ends on some systems: drivers write no CR."""
+    return content.replace(b"\r\n", b"\n")
+
+
 def _problems(archive: Archive, twice: list[Path]) -> Iterator[str]:
     """What is wrong with a pack, but for what its trials tell themselves."""
     told = {f"{place}/{name}" for place in archive.trials for name in (RUN, CURVE, GROWTH)}
     refused = [name for name in archive.refused if name not in told]
     for name in refused[:_NAMED]:
         yield f"{name!r} is refused: {archive.refused[name]}"
-    if not archive.trials and not refused:
-        yield "it holds no trial"
     if len(refused) > _NAMED:
         yield f"and {len(refused) - _NAMED} more are refused"
     if twice:

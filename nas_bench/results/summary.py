@@ -5,20 +5,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import PositiveInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from nas_bench.behaviour import earlier
 from nas_bench.results import files
-from nas_bench.results.layout import trial_folder
-from nas_bench.results.limits import refuse_implausible, sentence
+from nas_bench.results.files import DamagedFileError
+from nas_bench.results.layout import RUN, trial_folder
+from nas_bench.results.limits import (
+    refuse_implausible,
+    refuse_implausible_parts,
+    refuse_odd_numbers,
+    sentence,
+)
 from nas_bench.results.sources import Source
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record
 
 Status = Literal[
-    "running", "ok", "stopped", "failed", "oom", "timeout", "diverged", "preempted", "damaged"
-]
+    "running", "ok", "stopped", "failed", "oom", "timeout", "diverged", "preempted", "damaged",
+    "unreadable",
+]  # fmt: skip
 SCHEMA = 2
 MACHINE_FAULTS = ("DataMissingError", "OtherCopyError", "OriginalError", "StorageError")
 """Errors that say nothing about the method: what they ended is unfinished, not failed."""
@@ -40,7 +47,8 @@ class Summary:
     Attributes:
         method: canonical spec of the method, a twin's original's.
         label: what tables call the method; it tells twins apart.
-        status: "stopped" early, in a search; "damaged" is never written, only read.
+        status: "stopped" early, in a search. Never written, only read are "damaged" (its files are
+            not as a driver wrote them) and "unreadable" (they may be, for others or elsewhere).
         result: the record at the end of the budget, only of a trial that is ok.
         sizes: parameters, FLOPs and widths of the last record.
         costs: train and growth FLOPs and the clocks of the last record.
@@ -88,7 +96,6 @@ class Summary:
 
 
 _SUMMARY = TypeAdapter(Summary)
-_ENVIRONMENT = TypeAdapter(dict[str, str])
 
 
 def summary_bytes(summary: Summary) -> bytes:
@@ -96,21 +103,43 @@ def summary_bytes(summary: Summary) -> bytes:
     return files.as_json(_SUMMARY.dump_python(summary, mode="json"), indent=1)
 
 
+class UnreadableError(ValueError):
+    """A `run.json` that may be whole, but cannot be read here; the message says what helps."""
+
+
+class MisplacedError(ValueError):
+    """A `run.json` that is whole and another trial's.
+
+    Attributes:
+        summary: what it says.
+        place: where it belongs.
+    """
+
+    def __init__(self, summary: Summary, place: str) -> None:
+        super().__init__(f"run.json is that of another trial, whose place is {place}")
+        self.summary, self.place = summary, place
+
+
 def read_summary(source: Source) -> Summary:
     """The trial's `run.json`.
 
     Raises:
-        ValueError: if it is missing, damaged or another trial's; the message is one sentence.
+        UnreadableError: if another version wrote it, or the system refuses.
+        MisplacedError: if it is another trial's.
+        ValueError: if it is missing or damaged; the message is one sentence.
     """
     try:
-        values = upgraded(from_json(source.read("run.json")))
+        values = upgraded(from_json(source.read(RUN), allow_inf_nan=False))
+        refuse_odd_numbers(values)
         summary = _SUMMARY.validate_python(values)
         _refuse_contradictions(summary)
     except FileNotFoundError:
         raise ValueError("run.json is missing") from None
+    except DamagedFileError as error:
+        raise ValueError(f"run.json cannot be read: {error.strerror}") from None
     except OSError as error:
-        raise ValueError(f"run.json cannot be read: {error.strerror or error}") from None
-    except _OtherSchemaError:
+        raise UnreadableError(f"run.json cannot be read: {error.strerror or error}") from None
+    except UnreadableError:
         raise
     except (ValidationError, ValueError, RecursionError) as error:
         raise ValueError(f"run.json is damaged: {sentence(error)}") from None
@@ -149,17 +178,13 @@ def upgraded(values: Any) -> dict[str, Any]:
     if not isinstance(schema, int) or isinstance(schema, bool):
         raise ValueError("its schema is not a whole number")
     if schema > SCHEMA or (schema < SCHEMA and schema not in UPGRADES):
-        raise _OtherSchemaError(
+        raise UnreadableError(
             f"run.json has schema {schema}, but this nas-bench reads {SCHEMA}: update it"
         )
     while schema < SCHEMA:
         values = UPGRADES[schema](values)
         schema += 1
     return {**values, "schema": SCHEMA}
-
-
-class _OtherSchemaError(ValueError):
-    """A file that another version of the package wrote; it is whole."""
 
 
 def _refuse_contradictions(summary: Summary) -> None:
@@ -173,29 +198,41 @@ def _refuse_contradictions(summary: Summary) -> None:
     for name in _DERIVED:
         if getattr(summary, name) != getattr(summary.config, name):
             raise ValueError(f"its {name} is not that of its config")
-    if summary.status == "damaged":
-        raise ValueError("its status is damaged, which is never written")
+    if summary.status in ("damaged", "unreadable"):
+        raise ValueError(f"its status is {summary.status}, which is never written")
     if (summary.status == "ok") != (summary.result is not None):
         there = "without" if summary.result is None else "with"
         raise ValueError(f"its status is {summary.status} {there} a result")
     if summary.result:
         refuse_implausible(summary.result)
+    refuse_implausible_parts("sizes", summary.sizes)
+    refuse_implausible_parts("costs", summary.costs)
     _refuse_odd_environment(summary.environment)
 
 
+class _Machine(BaseModel):
+    """What is read of an environment; anything else may be there, too."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    sources: dict[str, str | None] = {}
+    packages: dict[str, str | None] = {}
+    cpu: dict[str, Any] | None = None
+    git: dict[str, Any] | None = None
+    data: str | None = None
+    device: str = ""
+    instructions: str | None = None
+    threads: int | None = None
+    shared_device: bool = False
+
+
 def _refuse_odd_environment(environment: dict[str, Any]) -> None:
-    for name in ("sources", "packages"):
-        found = environment.get(name, {})
-        known = found.values() if isinstance(found, dict) else (found,)
-        if not all(value is None or isinstance(value, str) for value in known) or (
-            not isinstance(found, dict)
-        ):
-            raise ValueError(f"its environment.{name} does not map names to texts")
-    for name in ("cpu", "git"):
-        if not isinstance(environment.get(name), dict | None):
-            raise ValueError(f"its environment.{name} is no object")
+    try:
+        _Machine.model_validate(environment)
+    except ValidationError as error:
+        raise ValueError(f"its environment.{sentence(error)}") from None
 
 
 def _refuse_another_place(summary: Summary, folder: Path) -> None:
     if summary.config and (place := trial_folder(summary.config)).parts != folder.parts[-5:]:
-        raise ValueError(f"run.json is that of another trial, whose place is {place}")
+        raise MisplacedError(summary, place.as_posix())

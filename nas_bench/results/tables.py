@@ -2,15 +2,15 @@
 
 import csv
 import io
-import json
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from nas_bench.results import files
 from nas_bench.results.frame import PARTS, event_row, record_row
 from nas_bench.results.reading import Run
+from nas_bench.text import harmless
 from nas_bench.trials.messages import GrowthRecord, Record, Seconds
 
 Kind = Literal["text", "whole", "real", "truth", "wholes", "reals"]
@@ -31,7 +31,6 @@ _TRIAL: dict[str, Kind] = {
     "problems": "text", "config": "text", "environment": "text",
 }  # fmt: skip
 _ORDER: dict[str, Kind] = {"trial": "text", "number": "whole"}
-_FORMULA = ("=", "+", "-", "@")
 
 
 @dataclass(frozen=True)
@@ -179,24 +178,10 @@ def _cell(value: Any, kind: Kind) -> str:
     if value is None:
         return ""
     if kind == "text":
-        return _harmless(value)
+        return harmless(value)
     if kind in ("wholes", "reals"):
         return f"[{', '.join(map(repr, value))}]"
     return str(value).lower() if kind == "truth" else repr(value)
-
-
-def _harmless(text: str) -> str:
-    """A text that no spreadsheet runs, in one line."""
-    shown = "".join(_escaped(text))
-    return f"'{shown}" if shown.startswith(_FORMULA) else shown
-
-
-def _escaped(text: str) -> Iterator[str]:
-    for character in text:
-        if character.isprintable():
-            yield character
-        else:
-            yield json.dumps(character)[1:-1]
 
 
 def _fitting(value: Any, kind: Kind) -> Any:

@@ -111,14 +111,15 @@ def test_an_encrypted_file_is_refused(ledger: Ledger) -> None:
     path.write_bytes(raw)
     (line,) = damages(ledger.folder)
     assert line.endswith(
-        "curve.jsonl cannot be read: it is encrypted; the same command runs this trial again"
+        "curve.jsonl cannot be read: it is encrypted; once it is unpacked, the same command runs "
+        "this trial again"
     )
 
 
 @pytest.mark.parametrize(
     ("limit", "value", "reason"),
     [
-        ("SIZE", 1000, "it is larger than"),
+        ("SIZE", 1000, "it cannot be read: it is larger than"),
         ("MEMBERS", 47, "it has more than 47 files"),
         ("TOTAL", 10**5, "its files are larger than 0 MiB together"),
     ],
@@ -142,7 +143,7 @@ def test_a_file_beyond_the_limit_is_refused_and_no_size_is_trusted(
         for name, value in found.items():
             opened.writestr(name, value)
     with monkeypatch.context() as patch:
-        patch.setattr(archive, "MEMBER", 10**6)
+        patch.setitem(archive.SIZES, "curve.jsonl", 10**6)
         assert "curve.jsonl cannot be read: it is larger than" in damages(ledger.folder)[0]
     raw = bytearray(path.read_bytes())
     entry = raw.rfind(b"PK\x01\x02", 0, raw.rfind(f"{folder}/curve.jsonl".encode()))

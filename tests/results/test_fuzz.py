@@ -20,7 +20,7 @@ from nas_bench.report.markdown import section
 from nas_bench.report.numbers import numbers
 from nas_bench.report.standing import standing
 from nas_bench.report.table import leaderboard
-from nas_bench.results.checks import findings
+from nas_bench.results.checks import all_findings
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.merging import merge
 from nas_bench.results.overview import overview
@@ -215,9 +215,11 @@ def names(lines: list[str], place: str) -> bool:
 def check(base: Path, folder: Path, seed: int) -> int:
     """Damage a ledger and look at it in every way; how many trials were lost."""
     how = damaged(base, folder, seed)
-    runs = Ledger(folder).runs()
+    contents = Ledger(folder).contents()
+    runs, aside = contents.runs, contents.aside
     shown = overview(folder)
-    found = [f"{finding.place}: {finding.message}" for finding in findings(runs)]
+    found = [f"{finding.place}: {finding.message}" for finding in all_findings(contents)]
+    assert shown.strays == tuple(aside), how
     compared = comparisons(runs)
     standings = [standing(comparison) for comparison in compared]
     numbers(standings)
@@ -227,9 +229,9 @@ def check(base: Path, folder: Path, seed: int) -> int:
     gone = lost(base, folder)
     for place in gone:
         for who, lines in (
-            ("status", shown.problems),
-            ("report", content(runs, "", standings)["problems"]),
-            ("verify", found),
+            ("status", [*shown.problems, *aside]),
+            ("report", [*content(runs, "", standings, contents.damage)["problems"], *aside]),
+            ("verify", [*found, *aside]),
         ):
             assert names(lines, place), f"{how}: {who} is silent about {place}: {lines}"
     return len(gone)

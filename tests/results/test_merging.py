@@ -137,7 +137,7 @@ def test_names_in_a_ledger_never_lead_out_of_the_results_folder(ledgers, tmp_pat
     elsewhere.parent.mkdir(parents=True)
     there.trial_folder(evil).rename(elsewhere)
     (decision,) = merge([there.folder], here.folder)
-    assert decision.action == "damaged"
+    assert decision.action == "unreadable"
     assert "that of another trial" in decision.reason
 
 

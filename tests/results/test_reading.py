@@ -122,7 +122,11 @@ def test_files_of_two_trials_that_were_swapped_are_noticed(tmp_path: Path) -> No
         ('"seed": 0', '"seed": 1', "its seed is not that of its config"),
         ('"protocol": "smoke"', '"protocol": "../../x"', "its protocol is not that of its config"),
         ('"attempts": 1', '"attempts": "many"', "attempts: Input should be a valid integer"),
-        ('"cpu": {', '"cpu": 3, "cpus": {', "its environment.cpu is no object"),
+        (
+            '"cpu": {',
+            '"cpu": 3, "cpus": {',
+            "its environment.cpu: Input should be a valid dictionary",
+        ),
         ('"schema": 2', '"schema": true', "its schema is not a whole number"),
         ('"step": 180', f'"step": {10**30}', "step is 1000"),
     ],
