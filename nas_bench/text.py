@@ -2,10 +2,12 @@
 
 import json
 import math
+import os
 import re
 
 _UNITS = ("", " k", " M", " G", " T", " P", " E")
 _FORMULA = ("=", "+", "-", "@")
+_HOMES = re.compile(r"(?<![^\s\"'(=:])/(?:home|Users)/[^/\s\"':]+(?=/)")
 _ENTITIES = str.maketrans({c: f"&#{ord(c)};" for c in "|`*<>&~\\"})
 
 
@@ -72,6 +74,14 @@ def one_line(text: str) -> str:
     """The text without line breaks and control characters."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(printable.split())
+
+
+def without_homes(text: str) -> str:
+    """The text with `~` for the home folders of people, this one's and any other's."""
+    own = os.path.expanduser("~").rstrip("/")  # noqa: PTH111  raises nothing
+    if len(own) > 1:
+        text = re.sub(rf"(?<![^\s\"'(=:]){re.escape(own)}(?=[/\s\"')]|$)", "~", text)
+    return _HOMES.sub("~", text)
 
 
 def harmless(text: str) -> str:

@@ -1,5 +1,6 @@
 """`nas-bench export`: the ledger as tables for pandas, DuckDB or R."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -77,7 +78,7 @@ def export(
 
 def _refuse_trials_place(target: Path, results: Path) -> None:
     """Refuse a folder in which files would stand in the way of trials."""
-    target, results = target.resolve(), results.resolve()
+    target, results = (Path(os.path.realpath(path)) for path in (target, results))
     if target.is_relative_to(results) and not target.is_relative_to(results / "report"):
         raise click.UsageError(
             f"--out {target} is where trials lie: choose a folder outside of {results}, or below "

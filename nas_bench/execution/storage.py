@@ -1,7 +1,7 @@
 """Where checkpoints lie: a folder, shared or not, or a bucket."""
 
-import os
 import platform
+import re
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from nas_bench.execution.job import ExecutionError
+from nas_bench.results import files
+from nas_bench.results.files import LedgerError
 
 
 class StorageError(RuntimeError):
     """A worker does not see the storage that the driver sees."""
 
 
+_LARGEST = 2**35
+"""Bytes of a file that are read at most."""
+_OF_A_SWEEP = re.compile(r"(?:sweep|stop)-[0-9a-f]{16}")
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 """Where a file appears only once it is closed, and there are no folders to be made."""
 
@@ -41,7 +46,7 @@ class Storage(ABC):
 
 
 class Folder(Storage):
-    """A folder of this machine's file system."""
+    """A folder of this machine's file system; links in it are not followed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,30 +54,25 @@ class Folder(Storage):
     def read(self, name: str) -> bytes | None:
         """See the base class."""
         try:
-            return (self.path / name).read_bytes()
+            return files.read(self.path / name, _LARGEST)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write(self, name: str, content: bytes) -> None:
         """See the base class."""
         path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            files.own_folder(self.path, *Path(name).parts[:-1])
+            files.replace(path, content)
+        except LedgerError as error:
+            raise error.__cause__ or OSError(str(error)) from error
 
     def remove(self, name: str) -> None:
         """See the base class."""
         import shutil
 
         path = self.path / name
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
@@ -127,6 +127,13 @@ class Bucket(Storage):
 def storage(address: str) -> Storage:
     """The storage of an address: a path, or something with ://."""
     return Bucket(address) if "://" in address else Folder(Path(address))
+
+
+def forget_sweeps(folder: Path) -> None:
+    """Remove the marks of earlier sweeps from a folder that only one sweep at a time uses."""
+    for path in folder.iterdir():
+        if _OF_A_SWEEP.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from nas_bench import plugins
@@ -16,7 +17,8 @@ from nas_bench.execution.devices import Place, earlier, places, sentence
 from nas_bench.execution.job import is_last
 from nas_bench.execution.resume import NO_DATA, Rerun, missing
 from nas_bench.execution.signals import Say, Stop
-from nas_bench.execution.storage import Storage, marked
+from nas_bench.execution.storage import Storage, forget_sweeps, marked
+from nas_bench.results.files import own_folder, writing
 from nas_bench.results.ledger import Ledger, LedgerError
 from nas_bench.results.lock import locked
 from nas_bench.results.reading import Run
@@ -87,7 +89,7 @@ def sweep(
         chosen = lacking()  # again: another sweep may just have ended
         _fetch(chosen, settings)
         settings = replace(settings, lease=secrets.token_hex(8))
-        with _storage(settings) as kept:
+        with _storage(settings, ledger.folder) as kept:
             for config in chosen:
                 if kept and (rerun == "all" or not ledger.resumable(config)):
                     kept.remove(config.id)
@@ -110,10 +112,14 @@ def _refuse_packing(configs: Sequence[TrialConfig], settings: Settings) -> None:
 
 
 @contextmanager
-def _storage(settings: Settings) -> Iterator[Storage | None]:
+def _storage(settings: Settings, results: Path) -> Iterator[Storage | None]:
+    """Where checkpoints lie; a folder in the results is ours alone, since we hold their lock."""
     if settings.storage is None:
         yield None
         return
+    if "://" not in settings.storage and Path(settings.storage).parent == results.absolute():
+        with writing(results):
+            forget_sweeps(own_folder(results, Path(settings.storage).name))
     with marked(settings.storage, settings.lease) as kept:
         try:
             yield kept

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from nas_bench.results import files
 from nas_bench.trials.config import TrialConfig
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class WandbLog:
     def _begun(self, config: TrialConfig, resumed: bool) -> _Logged:
         """A new run; online, that of the earlier attempt if the trial goes on."""
         note = self.folder / "wandb" / "runs" / config.id
-        earlier = note.read_text() if resumed and note.is_file() else ""
+        earlier = _noted(note) if resumed else ""
         known = self.mode == "online" and _IDENTITY.fullmatch(earlier)
         identity = earlier if known else f"{config.id}-{secrets.token_hex(4)}"
         run = self._run(
@@ -140,8 +141,8 @@ class WandbLog:
             config={**config.model_dump(mode="json"), "id": config.id},
             resume="allow" if known else None,
         )
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(identity)
+        files.own_folder(self.folder, "wandb", "runs")
+        files.replace(note, identity.encode())
         self._begun_any = True
         run.define_metric("*", step_metric="step")
         run.define_metric("by_flops/*", step_metric="spent_flops")
@@ -153,7 +154,7 @@ class WandbLog:
         logging.getLogger("wandb").setLevel(logging.ERROR)
         if self.mode == "online" and not wandb.login(prompt=False, verify=False):
             raise PermissionError("no key: log in with wandb login, or use --wandb offline")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        files.own_folder(self.folder, "wandb")
         return wandb.init(
             project="nas-bench",
             id=identity,
@@ -171,6 +172,14 @@ class WandbLog:
             ),
             **values,
         )
+
+
+def _noted(note: Path) -> str:
+    """What the run of an earlier attempt is called, empty if that is not known."""
+    try:
+        return files.read(note, 1000).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _silence() -> None:

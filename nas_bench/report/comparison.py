@@ -259,7 +259,7 @@ def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:
     searched = tunings(runs)
     for run in runs:
         config = run.config
-        if config and not is_search(config.protocol):
+        if config and not is_search(run):
             key = config.protocol, config.version, config.kind, config.task, config.budget
             groups[key].append(run)
     return tuple(

@@ -15,7 +15,7 @@ from nas_bench.report.comparison import (
     estimate,
     training_flops,
 )
-from nas_bench.report.curves import mean_curve
+from nas_bench.report.curves import mean_curve, thinned
 from nas_bench.report.json_values import interval, number, numbers
 from nas_bench.report.published import published_points
 from nas_bench.report.standing import COSTS, Contrast, Standing, costs, standing, twin_of
@@ -214,7 +214,7 @@ def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[float | None
     if not tables:
         return None
     found = [
-        mean_curve([(table[:, 0], table[:, column], table[:, -1]) for table in tables])
+        thinned(*mean_curve([(table[:, 0], table[:, column], table[:, -1]) for table in tables]))
         for column in range(1, 1 + len(_AXES))
     ]
     _, mean, sd = found[0]

@@ -28,6 +28,8 @@ from nas_bench.trials.messages import Record
 Line = tuple[np.ndarray, np.ndarray, np.ndarray]
 _CUT: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9, "marker": "x", "markersize": 4}
 _OPACITY = 0.08  # of mean ± sd: the bands of many methods lie on each other
+_POINTS = 4000
+"""Of a line in a figure."""
 _MARKER_DISTANCE = 0.16  # of the axes' diagonal, along a curve
 
 
@@ -116,13 +118,20 @@ def mean_curve(lines: Sequence[Line]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return positions.mean(axis=0), scores.mean(axis=0), sd
 
 
+def thinned(*values: np.ndarray) -> list[np.ndarray]:
+    """Arrays of one length, of long ones so many values as a figure can show, ends included."""
+    length = len(values[0])
+    kept = np.linspace(0, length - 1, min(length, _POINTS)).round().astype(int)
+    return [array[kept] for array in values]
+
+
 def _draw(axes: Axes, row: Row, view: View, look: Look, offset: float) -> None:
     lines = {run.seed: _line(run, view) for run in row.runs if run.curve}
     ok = [lines[run.seed] for run in row.runs if run.status == "ok" and run.seed in lines]
     cut = [lines[run.seed] for run in row.runs if run.status != "ok" and run.seed in lines]
     held: dict[str, Any] = {"drawstyle": "steps-post"} if view.holds else {}
     if ok and all(len(line[0]) for line in ok):
-        x, mean, sd = _shown(axes, *mean_curve(ok))
+        x, mean, sd = _shown(axes, *thinned(*mean_curve(ok)))
         low, high = spread(mean, sd, view.metric)
         band = {"color": look.colour, "alpha": _OPACITY, "linewidth": 0}
         axes.fill_between(x, low, high, step="post" if view.holds else None, **band)
@@ -130,7 +139,7 @@ def _draw(axes: Axes, row: Row, view: View, look: Look, offset: float) -> None:
         axes.plot(x, mean, markevery=every, **_style(look), **held)
         axes.plot(x[-1:], mean[-1:], zorder=3, **_style(look, size=5.5))
     for _, *line in cut:
-        x, y = _shown(axes, *line)
+        x, y = _shown(axes, *thinned(*line))
         axes.plot(x, y, color=look.colour, markevery=[-1] if len(x) else None, **_CUT, **held)
 
 

@@ -14,6 +14,8 @@ from nas_bench.trials.messages import GrowthRecord, Record, SiteStatus
 
 _OF_ONE_TRIAL = ("shared_device", "resumed_at_step", "peak_memory")
 """What an environment says of a trial and not of where it ran."""
+_POINTS = 4000
+"""Of a curve on the page."""
 EVENT = (
     "step", "site", "status", "asked", "proposed", "added", "filled", "gain", "threshold",
     "amplitude", "predicted", "measured", "flops", "index", "width",
@@ -44,6 +46,7 @@ class Environments:
 def trial(comparison: Comparison, run: Run, environments: Environments) -> dict[str, Any]:
     """Identity, outcome, sizes, costs, validation curve and growth events of one trial."""
     last = run.result or (run.curve[-1] if run.curve else None)
+    shown = [*run.curve[: -1 : 1 + len(run.curve) // _POINTS], *run.curve[-1:]]
     return {
         "id": run.id,
         "seed": run.seed,
@@ -58,8 +61,8 @@ def trial(comparison: Comparison, run: Run, environments: Environments) -> dict[
         "verified": _verified(run),
         **(_measured(last) if last else {}),
         "curve": {
-            "step": [record.step for record in run.curve],
-            "score": numbers([comparison.score(record, "validation") for record in run.curve]),
+            "step": [record.step for record in shown],
+            "score": numbers([comparison.score(record, "validation") for record in shown]),
         },
         "start": list(run.curve[0].widths) if run.curve else [],
         **_growth(run),

@@ -24,6 +24,7 @@ from nas_bench.results.reading import (
 )
 from nas_bench.results.sources import Folder, Packs, Source
 from nas_bench.results.summary import PluginFile, Summary, read_summary, summary_bytes
+from nas_bench.text import without_homes
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Failure, GrowthRecord, Record, as_dict
 
@@ -347,8 +348,8 @@ def _with_record(summary: Summary, record: Record) -> Summary:
 def _with_failure(summary: Summary, failure: Failure) -> Summary:
     error = {
         "error": failure.error,
-        "message": failure.message,
-        "traceback": failure.traceback,
+        "message": without_homes(failure.message),
+        "traceback": without_homes(failure.traceback),
     }
     return replace(summary, status=failure.status, result=None, error=error)
 

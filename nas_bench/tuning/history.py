@@ -36,9 +36,15 @@ def tuned_protocol(protocol: str) -> str:
     return f"{protocol}{_TUNED}"
 
 
-def is_search(protocol: str) -> bool:
-    """Whether this may be the protocol of search trials."""
-    return _SEARCH in protocol
+def is_search(run: Summary) -> bool:
+    """Whether a trial is one of a search, as it says itself: by its method and what was typed.
+
+    The name of its protocol alone says nothing: anyone may call theirs `lr-search-small`.
+    """
+    _, found, method = run.protocol.rpartition(_SEARCH)
+    typed = len(run.command) < 2 or run.command[1] == "tune"
+    name = run.method.partition("[")[0]
+    return bool(found) and typed and method.startswith(path_part(name))
 
 
 def is_tuned(protocol: str) -> bool:
@@ -73,7 +79,7 @@ def tunings(runs: Iterable[Summary]) -> dict[str, Tuning]:
     """
     groups: dict[tuple[str, str, int, str, Budget], list[Summary]] = defaultdict(list)
     for run in runs:
-        if (c := run.config) and is_search(c.protocol):
+        if (c := run.config) and is_search(run):
             groups[c.protocol, c.task, c.version, c.kind, c.budget].append(run)
     found: dict[str, Tuning] = {}
     for group in sorted(map(_tuning, groups.values()), key=lambda pair: pair[1].flops):
