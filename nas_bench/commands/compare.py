@@ -16,6 +16,7 @@ from nas_bench.commands.parameters import (
     results_folder,
     results_option,
     say_damage,
+    say_nothing,
     say_strays,
     verbose_option,
 )
@@ -70,8 +71,7 @@ def compare(
     say_damage(problems)
     say_strays(contents.aside)
     if not found:
-        click.echo(f"Nothing to compare: there are no results in {folder}", err=True)
-        return NOTHING
+        return say_nothing("compare", folder, "results")
     names = [known_row(name, found) for name in (first, second)]
     pairings = paired_rows(narrowed(found, task, protocol), *names)
     if as_json:

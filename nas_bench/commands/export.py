@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from nas_bench.commands.parameters import (
-    NOTHING,
     OK,
     CannotRunError,
     examples,
@@ -17,6 +16,7 @@ from nas_bench.commands.parameters import (
     json_option,
     print_json,
     say_damage,
+    say_nothing,
     say_strays,
     verbose_option,
 )
@@ -62,8 +62,7 @@ def export(
     say_damage(found.damage)
     say_strays(found.aside)
     if not found.runs:
-        click.echo(f"Nothing to export: there are no trials in {place}", err=True)
-        return NOTHING
+        return say_nothing("export", place)
     made = tables(found.runs)
     paths = _write(made, kind, target, place)
     if as_json:

@@ -10,7 +10,6 @@ import click
 
 from nas_bench.commands.parameters import (
     GATE,
-    NOTHING,
     OK,
     CannotRunError,
     examples,
@@ -18,6 +17,7 @@ from nas_bench.commands.parameters import (
     print_json,
     results_folder,
     results_option,
+    say_nothing,
     verbose_option,
 )
 
@@ -69,8 +69,7 @@ def merge(
     else:
         _print(decisions, counts)
     if not decisions:
-        click.echo("Nothing to merge: there are no trials in the sources", err=True)
-        return NOTHING
+        return say_nothing("merge", sources[0].absolute())
     return GATE if any(counts[action] for action in _WRONG) else OK
 
 

@@ -130,6 +130,16 @@ def say_strays(strays: Sequence[str]) -> None:
         click.echo(f"Not part of the ledger, and left alone: {named}{more}", err=True)
 
 
+def say_nothing(what: str, folder: Path, lacking: str = "trials") -> int:
+    """That there is nothing to be done with a results folder, on stderr; the exit code."""
+    from nas_bench.results.layout import results_above
+
+    above = results_above(folder)
+    cure = f"; it is a part of the results folder {above}" if above else ""
+    click.echo(f"Nothing to {what}: there are no {lacking} in {folder}{cure}", err=True)
+    return NOTHING
+
+
 def typed() -> list[str]:
     """The command line that is running."""
     return ["nas-bench", *(click.get_current_context().find_root().obj or ())]

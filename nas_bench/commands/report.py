@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from nas_bench.commands.parameters import (
-    NOTHING,
     OK,
     CannotRunError,
     counted,
@@ -19,6 +18,7 @@ from nas_bench.commands.parameters import (
     plugin_option,
     print_json,
     say_damage,
+    say_nothing,
     say_strays,
     verbose_option,
 )
@@ -73,8 +73,7 @@ def report(
     place = folder_given(folder, results)
     written = write_report(place, as_json, figures)
     if written is None:
-        click.echo(f"Nothing to report: there are no results in {place}", err=True)
-        return NOTHING
+        return say_nothing("report", place, "results")
     _show(written, place, as_json)
     return OK
 

@@ -14,24 +14,27 @@ from nas_bench.specs import InputError
 if TYPE_CHECKING:
     from nas_bench.results.reading import Run
 
+_FILES = ("run.json", "curve.jsonl", "growth.jsonl", "verified.json")
 _POINTS = 12
 """Rows of the summary of a curve."""
 _PLACE = re.compile(r"(?:.*/)?(?:[^/]+/){4}s\d+/?")
+_PATH = re.compile(r"[^\[]*/[^\[]*(?<!\.yaml)(?<!\.yml)")
 
 
 def is_run(name: str) -> bool:
-    """Whether a name can be that of a trial: its folder or place, or the start of its id."""
+    """Whether a name can be that of a trial: of its folder or a file, or the start of its id."""
     can_be_id = re.fullmatch(r"[0-9a-f]{4,16}", name) is not None
-    return can_be_id or _PLACE.fullmatch(name) is not None or _is_folder(Path(name))
+    return can_be_id or _PATH.fullmatch(name) is not None or _is_folder(Path(name))
 
 
 def find_run(name: str, results: Path) -> "Run | None":
     """The trial whose folder or place this is, or whose id begins so; None without one.
 
-    A packed trial is named as if it had a folder; places are those inside the results folder.
+    A packed trial is named as if it had a folder; places are those inside the results folder, and
+    that of a trial's file or of a folder with a single trial will do.
 
     Raises:
-        InputError: if several ids begin so.
+        InputError: if several ids begin so, or several trials lie there.
     """
     from nas_bench.results.ledger import Ledger
     from nas_bench.results.reading import read_run
@@ -42,11 +45,29 @@ def find_run(name: str, results: Path) -> "Run | None":
         return _at(Path(name).absolute()) or _at(results / name)
     if not is_run(name):
         return None
-    found = [run for run in Ledger(results).glances() if run.id.startswith(name)]
+    runs = Ledger(results).glances()
+    if "/" in name:
+        place = _inside(name, results)
+        found = [run for run in runs if f"{run.place}/".startswith(f"{place}/")]
+        said = f"trials lie at {name}"
+    else:
+        found = [run for run in runs if run.id.startswith(name)]
+        said = f"trials have ids that begin with {name}"
     if len(found) > 1:
         places = ", ".join(run.place for run in found[:5])
-        raise InputError(f"{len(found)} trials have ids that begin with {name}: {places}")
+        raise InputError(f"{len(found)} {said}: name one of them, such as {places}")
     return read_run(found[0].source) if found else None
+
+
+def _inside(name: str, results: Path) -> str:
+    """The place inside the results folder that a path means: of a trial, a pack, or a folder."""
+    path = Path(name)
+    for root in (Path.cwd() / path, results / path):
+        if root.is_relative_to(results):
+            path = root.relative_to(results)
+            break
+    path = path.parent if path.name in _FILES else path
+    return path.as_posix().removesuffix(".zip")
 
 
 def _at(folder: Path) -> "Run | None":

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas_bench.commands.parameters import (
-    NOTHING,
     OK,
     counted,
     examples,
@@ -20,6 +19,7 @@ from nas_bench.commands.parameters import (
     load_plugins,
     plugin_option,
     print_json,
+    say_nothing,
     say_strays,
     verbose_option,
 )
@@ -76,8 +76,7 @@ def status(
         _console().print(_shown(found))
     say_strays(found.strays)
     if not found.trials:
-        click.echo(f"Nothing to show: there are no trials in {place}", err=True)
-        return NOTHING
+        return say_nothing("show", place)
     return OK
 
 

@@ -9,7 +9,6 @@ import click
 
 from nas_bench.commands.parameters import (
     GATE,
-    NOTHING,
     OK,
     CannotRunError,
     counted,
@@ -22,6 +21,7 @@ from nas_bench.commands.parameters import (
     load_plugins,
     plugin_option,
     print_json,
+    say_nothing,
     say_strays,
     verbose_option,
 )
@@ -98,8 +98,7 @@ def verify(
     runs, found = contents.runs, all_findings(contents)
     say_strays(contents.aside)
     if not runs and not found:
-        click.echo(f"Nothing to verify: there are no trials in {ledger.folder}", err=True)
-        return NOTHING
+        return say_nothing("verify", ledger.folder)
     today = newest_data(runs)
     stale = sum(is_stale(run, today) for run in runs)
     again: list[_Again] = []

@@ -1,5 +1,6 @@
 """Where checkpoints lie: a folder, shared or not, or a bucket."""
 
+import errno
 import platform
 import re
 import secrets
@@ -20,6 +21,7 @@ class StorageError(RuntimeError):
 
 _LARGEST = 2**35
 """Bytes of a file that are read at most."""
+_NO_FOLDER = "a link or a file lies where a folder belongs"
 _OF_A_SWEEP = re.compile(r"(?:sweep|stop)-[0-9a-f]{16}")
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 """Where a file appears only once it is closed, and there are no folders to be made."""
@@ -65,7 +67,7 @@ class Folder(Storage):
             files.own_folder(self.path, *Path(name).parts[:-1])
             files.replace(path, content)
         except LedgerError as error:
-            raise error.__cause__ or OSError(str(error)) from error
+            raise error.__cause__ or NotADirectoryError(errno.ENOTDIR, _NO_FOLDER) from error
 
     def remove(self, name: str) -> None:
         """See the base class."""

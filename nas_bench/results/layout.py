@@ -85,6 +85,15 @@ def place_of(path: Path) -> str:
     return "/".join(path.parts[-2 if path.name.endswith(PACK) else -5 :])
 
 
+def results_above(folder: Path) -> Path | None:
+    """The results folder of which a folder is a part, None if it is none."""
+    for depth, parent in enumerate(folder.parents[:4], start=1):
+        for path in folder.glob("*/" * (5 - depth) + RUN):
+            if is_place(path.parent.relative_to(parent).as_posix()):
+                return parent
+    return None
+
+
 def places(results: Path) -> Places:
     """What lies in the places of trials and of packs, and what does not; no link is followed.
 

@@ -9,7 +9,7 @@ import synthetic
 from synthetic import trial
 
 from nas_bench import report
-from nas_bench.report.writing import unasked
+from nas_bench.report.writing import NothingToReportError, unasked
 from nas_bench.results.ledger import Ledger, LedgerError
 from nas_bench.trials.config import Budget, Twin
 
@@ -216,8 +216,10 @@ def test_a_ledger_that_can_not_be_read_says_why(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     synthetic.run(ledger, trial())
     (ledger.trial_folder(trial()) / "run.json").write_text("garbage")
-    with pytest.raises(LedgerError, match=r"none of its trials can be read; .*damaged"):
+    with pytest.raises(NothingToReportError, match="no trial in it can be read") as caught:
         written(tmp_path)
+    (line,) = caught.value.problems
+    assert "s0: run.json is damaged" in line
 
 
 def test_a_report_without_one_of_its_trials_is_that_of_the_others(tmp_path: Path) -> None:
