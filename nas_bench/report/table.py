@@ -13,8 +13,9 @@ from nas_bench.report.statistics import t_interval
 
 NOTE = (
     "Test accuracy or loss: mean ± half of the 95 % confidence interval (Student's t) over all "
-    "seeds asked, at the end of the budget, never the best of the curve; † where seeds have no "
-    "result and count as the worst score of the table, untrained networks included. Rank: shared "
+    "seeds asked, or its ends where scores cannot be beyond one, at the end of the budget, never "
+    "the best of the curve; † where seeds have no result and count as the worst score of the "
+    "table, untrained networks included. Rank: shared "
     "by rows that cannot be told from the best of their group (paired sign-flip test, Holm's "
     "correction, 5 %); – for controls, which only explain, and for all rows where nothing is "
     "testable. Seeds: with a result / asked of any row of the table. Grown − scratch: paired "
@@ -114,9 +115,15 @@ def shown_rows(comparison: Comparison) -> list[Row]:
 
 
 def _score(found: Standing, row: Row) -> str:
-    score = found.scores[row.name]
+    score, metric = found.scores[row.name], found.comparison.metric
     known = [value for value in score.values.values() if math.isfinite(value)]
-    shown = text.score(score.estimate.mean, margin(t_interval(known)), found.comparison.metric)
+    whole, possible = t_interval(known), score.interval
+    if possible is None or possible == whole:
+        shown = text.score(score.estimate.mean, margin(whole), metric)
+    else:
+        ends = score.estimate.mean, possible.low, possible.high
+        mean, low, high = (text.score(value, None, metric) for value in ends)
+        shown = f"{mean} ({low} to {high})"
     return f"{shown} †" if score.missing and shown != "–" else shown
 
 

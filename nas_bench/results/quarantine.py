@@ -1,9 +1,9 @@
 """Moving damaged files out of the way, so that nothing is lost and a trial can run again."""
 
-from collections.abc import Iterator
+import os
 from pathlib import Path
 
-from nas_bench.results.layout import hindrances, is_set_aside
+from nas_bench.results.layout import SIZES, hindrances, holds_trial
 from nas_bench.results.reading import read_run
 
 
@@ -29,24 +29,21 @@ def make_way(results: Path, folder: Path) -> list[Path]:
 def is_damaged(folder: Path) -> bool:
     """Whether a trial's folder holds anything that cannot be read."""
     run = read_run(folder)
-    return bool(run.problems) and not run.only_cut and any(_content(folder))
+    return bool(run.problems) and not run.only_cut and holds_trial(folder)
 
 
 def set_aside(folder: Path) -> Path:
-    """Move everything in a trial's folder into a new `damaged-<n>` inside it.
+    """Move the files of a trial into a new `damaged-<n>` in its folder.
 
     Raises:
         OSError: if something cannot be moved.
     """
     target = _free(folder / "damaged")
     target.mkdir()
-    for entry in list(_content(folder)):
-        entry.rename(target / entry.name)
+    for name in SIZES:
+        if os.path.lexists(folder / name):
+            (folder / name).rename(target / name)
     return target
-
-
-def _content(folder: Path) -> Iterator[Path]:
-    return (entry for entry in folder.iterdir() if not is_set_aside(entry.name))
 
 
 def renamed(place: Path) -> Path:
