@@ -15,7 +15,7 @@ from nas_bench.results.files import LedgerError
 _NAME = ".lock"
 _TEXT = 200
 """Bytes that say who holds the lock."""
-_LOOKS = 5
+_LOOKS = 10
 """How often a lock is tried: for a moment, `holder` may have it."""
 _UNKNOWN = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)  # network disks that cannot lock
 

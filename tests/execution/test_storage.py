@@ -11,6 +11,7 @@ from nas_bench.execution.storage import (
     Bucket,
     Folder,
     StorageError,
+    forget_sweeps,
     marked,
     require_mark,
     storage,
@@ -112,3 +113,28 @@ def test_removing_what_another_process_removes_is_no_error(tmp_path):
     kept.remove("trial")
     kept.remove("trial")
     assert files(tmp_path) == []
+
+
+def test_links_among_checkpoints_are_not_followed(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "state").write_bytes(b"precious")
+    kept = Folder(tmp_path / "kept")
+    kept.write("mark", b"")
+    (kept.path / "linked").symlink_to(outside)
+    (kept.path / "file").symlink_to(outside / "state")
+    with pytest.raises(OSError, match="a link or a file lies where a folder belongs"):
+        kept.write("linked/state", b"x")
+    with pytest.raises(OSError, match="it is a link, which is not followed"):
+        kept.read("file")
+    for name in ("linked", "file"):
+        kept.remove(name)
+    assert files(kept.path) == ["mark"]
+    assert (outside / "state").read_bytes() == b"precious"
+
+
+def test_marks_of_sweeps_that_were_killed_go(tmp_path):
+    for name in ("sweep-0123456789abcdef", "stop-0123456789abcdef", "sweep-notes", "trial"):
+        (tmp_path / name).touch()
+    forget_sweeps(tmp_path)
+    assert files(tmp_path) == ["sweep-notes", "trial"]

@@ -165,3 +165,21 @@ def test_what_only_takes_a_method_apart_is_a_control(
     synthetic.run(ledger, trial(method=method))
     ((row,),) = (comparison.rows for comparison in compared(ledger))
     assert row.role == role
+
+
+@pytest.mark.parametrize(
+    ("protocol", "method", "typed", "shown"),
+    [
+        ("lr-search-small", "tiny", (), True),
+        ("lr-search-small", "tiny", ("nas-bench", "tune"), True),
+        ("smoke-search-tiny", "tiny", ("nas-bench", "run"), True),
+        ("smoke-search-tiny", "tiny", (), False),
+        ("smoke-search-tiny", "tiny[update=false]", ("nas-bench", "tune"), False),
+    ],
+)
+def test_trials_of_a_search_are_told_by_what_they_say(
+    tmp_path: Path, protocol: str, method: str, typed: tuple[str, ...], shown: bool
+) -> None:
+    ledger = Ledger(tmp_path, typed)
+    synthetic.run(ledger, trial(method, protocol=protocol))
+    assert len(comparisons(ledger.runs())) == shown

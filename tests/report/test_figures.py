@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from synthetic import trial
 
 from nas_bench.report.comparison import Comparison, Row, comparisons, training_flops
+from nas_bench.report.content import content
 from nas_bench.report.curves import anytime_figure, mean_curve
 from nas_bench.report.growth_figure import growth_figure, mean_widths
 from nas_bench.report.pareto import Point, _shifts, front, pareto_figure
@@ -351,3 +352,20 @@ def test_critical_differences_join_what_is_not_told_apart() -> None:
     shown = [text.get_text() for text in axes.texts]
     assert {"a  1.00", "b  2.00", "3.00  c", "4.00  d", "critical difference 1.50"} <= set(shown)
     assert "lite v1 · free growth · 9 steps · 5 tasks · Friedman p = 0.010" in shown
+
+
+def test_a_long_curve_is_drawn_with_as_many_points_as_can_be_seen(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.run(ledger, trial(), points=20_000)
+    with style():
+        figure = anytime_figure(found(ledger).comparison)
+        assert figure
+        drawn = [
+            len(np.atleast_1d(line.get_xdata())) for axes in figure.axes for line in axes.lines
+        ]
+    assert max(drawn) == 4000
+    (comparison,) = content(ledger.runs(), "")["comparisons"]
+    (row,) = comparison["rows"]
+    steps = row["trials"][0]["curve"]["step"]
+    assert (len(steps) <= 4002, steps[0], steps[-1]) == (True, 0, 300_000)
+    assert len(row["curve"]["mean"]) == 4000

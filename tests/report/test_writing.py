@@ -226,3 +226,30 @@ def test_a_report_without_one_of_its_trials_is_that_of_the_others(tmp_path: Path
     ledger = synthetic.sweep(tmp_path, seeds=1)
     shutil.rmtree(ledger.trial_folder(trial("fixed")))
     assert "needs to be conclusive: fixed." in written(tmp_path).markdown
+
+
+def test_names_are_no_formulas_in_the_table_of_numbers(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.run(ledger, trial(protocol="=cmd|' /C calc'!A0", task="\x1b[2J@x"))
+    found = report.write(tmp_path, ())
+    (path,) = [path for path in found.paths if path.name == "leaderboard.csv"]
+    frame = pd.read_csv(path)
+    assert frame.loc[0, ["protocol", "task"]].tolist() == ["'=cmd|' /C calc'!A0", "\\u001b[2J@x"]
+    assert frame.loc[0, "test_score"] > 0
+
+
+@pytest.mark.parametrize("part", ["report", "report/figures", "report/figures/x"])
+def test_nothing_is_written_or_removed_through_a_link(tmp_path: Path, part: str) -> None:
+    results, outside = tmp_path / "results", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "anytime--old.png").write_bytes(b"precious")
+    synthetic.run(Ledger(results), trial())
+    path = results / part
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(outside)
+    if path.name == "x":
+        report.write(results, ())
+    else:
+        with pytest.raises(report.UnwrittenError, match="a link or a file where a folder belongs"):
+            report.write(results, ())
+    assert [p.read_bytes() for p in outside.iterdir()] == [b"precious"]

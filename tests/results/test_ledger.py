@@ -224,3 +224,18 @@ def test_a_full_disk_is_one_sentence_and_leaves_whole_lines(ledger: Ledger, limi
     assert run.problems == ()
     assert run.curve == tuple(synthetic.records(trial())[: len(run.curve)])
     assert not list(run.folder.glob(".*"))
+
+
+def test_home_folders_of_people_are_left_out_of_what_failed(ledger: Ledger) -> None:
+    home = str(Path.home())
+    said = f'File "{home}/venv/x.py", line 3\nFile "/home/alice/y.py"\nFile "/opt/home/z.py"'
+    ledger.begin(trial())
+    failure = Failure("failed", "FileNotFoundError", f"no such file: '{home}/data.npz'", said)
+    ledger.write(trial(), as_dict(failure))
+    ledger.finish(trial())
+    error = ledger.runs()[0].error
+    assert error is not None
+    assert error["message"] == "no such file: '~/data.npz'"
+    assert error["traceback"].splitlines() == [
+        'File "~/venv/x.py", line 3', 'File "~/y.py"', 'File "/opt/home/z.py"',
+    ]  # fmt: skip

@@ -2,12 +2,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from nas_bench.results.ledger import LedgerError
-from nas_bench.results.lock import locked
+from nas_bench.results.lock import holder, locked
 
 HOLD = """
 import sys, time
@@ -44,3 +46,47 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         holder.send_signal(signal.SIGKILL)
     with locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "folder", "other name"])
+def test_a_lock_writes_into_no_file_but_its_own(tmp_path: Path, kind: str) -> None:
+    folder, victim = tmp_path / "results", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_text("precious")
+    path = folder / ".lock"
+    {
+        "link": lambda: path.symlink_to(victim),
+        "dangling link": lambda: path.symlink_to(tmp_path / "nowhere"),
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "other name": lambda: os.link(victim, path),
+    }[kind]()
+    if kind == "other name":
+        with locked(folder):
+            assert "pid" in path.read_text()
+    else:
+        with pytest.raises(LedgerError, match="cannot write"), locked(folder):
+            pass
+    assert (victim.read_text(), (tmp_path / "nowhere").exists()) == ("precious", False)
+    assert holder(folder) is None
+
+
+def test_who_looks_who_holds_a_lock_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text(f"pid {os.getpid()} on here")
+    assert holder(tmp_path) is None
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            holder(tmp_path)
+            time.sleep(0.001)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(200):
+            with locked(tmp_path):
+                assert holder(tmp_path) is not None
+    finally:
+        stop.set()
+        looking.join()
