@@ -285,3 +285,13 @@ def test_diff_refuses_what_is_no_trial(ledger, said):
     synthetic.run(ledger, trial())
     for name in ("ffff", "tiny", "elsewhere/s0"):
         assert f"there is no trial '{name}'" in said("diff", trial().id, name, code=2)
+
+
+def test_a_method_that_cannot_be_read_is_not_unknown(ledger, said):
+    for name in ("tiny", "fixed"):
+        ended(ledger, trial(name), 0.9)
+    (ledger.trial_folder(trial("tiny")) / "run.json").write_text("{")
+    err = said("compare", "tiny", "fixed", code=3)
+    assert "run.json is damaged" in err
+    assert "there are no trials of tiny that can be read in" in err
+    assert "unknown method 'gradmax'" in said("compare", "gradmax", "fixed", code=2)

@@ -363,3 +363,36 @@ print("HEAVY", sorted({{"torch", "ray", "pandas", "numpy"}} & sys.modules.keys()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.endswith("HEAVY []\n")
+
+
+def test_every_verb_that_takes_only_a_folder_takes_it_as_an_argument_too(ledger, said):
+    synthetic.run(ledger, trial())
+    for verb in ("status", "verify", "report", "export", "pack", "unpack"):
+        more = {"export": ("--format", "csv"), "report": ("--figures", "none")}.get(verb, ())
+        code = 5 if verb == "verify" else 0
+        said(verb, "ledger", *more, code=code)
+        twice = said(verb, "ledger", "--results", "ledger", *more, code=2)
+        assert "give the folder once" in twice
+
+
+def test_show_takes_every_place_that_is_printed(ledger, said):
+    for seed in range(2):
+        synthetic.run(ledger, trial(seed=seed))
+    place = ledger.trial_folder(trial()).relative_to(ledger.folder)
+    expected = said("show", trial().id)
+    for name in (place, f"{place}/", f"./ledger/{place}", f"{place}/curve.jsonl"):
+        assert said("show", str(name)) == expected
+    for name in (place.parent, f"ledger/{place.parent}", "smoke/digits", "smoke/digits.zip"):
+        assert f"2 trials lie at {name}: name one of them, such as {place}" in said(
+            "show", str(name), code=2
+        )
+    said("pack")
+    assert said("show", f"{place}/curve.jsonl").count(trial().id) == 1
+
+
+@pytest.mark.parametrize("depth", range(1, 5))
+def test_a_part_of_a_results_folder_names_the_whole(ledger, said, depth):
+    synthetic.run(ledger, trial())
+    part = str(Path(*ledger.trial_folder(trial()).parts[: len(ledger.folder.parts) + depth]))
+    for verb in (("status", part), ("verify", part), ("merge", part, "--results", "other")):
+        assert f"it is a part of the results folder {ledger.folder}\n" in said(*verb, code=3)

@@ -23,7 +23,8 @@ from nas_bench.commands.parameters import (
 
 if TYPE_CHECKING:
     from nas_bench.commands.pairing import Pairing
-    from nas_bench.report.comparison import Row
+    from nas_bench.report.comparison import Comparison, Row
+    from nas_bench.results.reading import Run
 
 _NOTE = (
     "Test accuracy in percent, or test loss: means over seeds; a trial without a result counts as "
@@ -72,6 +73,9 @@ def compare(
     say_strays(contents.aside)
     if not found:
         return say_nothing("compare", folder, "results")
+    for name in (first, second):
+        if _cannot_be_read(name, contents.runs, found):
+            return say_nothing("compare", folder, f"trials of {name} that can be read")
     names = [known_row(name, found) for name in (first, second)]
     pairings = paired_rows(narrowed(found, task, protocol), *names)
     if as_json:
@@ -84,6 +88,16 @@ def compare(
         click.echo(f"Nothing to compare: no comparison holds both {first} and {second}", err=True)
         return NOTHING
     return OK
+
+
+def _cannot_be_read(name: str, runs: "Sequence[Run]", found: "Sequence[Comparison]") -> bool:
+    """Whether a method has no row, but trials that say nothing but where they lie."""
+    from nas_bench.commands.pairing import label
+    from nas_bench.results.layout import path_part
+
+    rows = [row for comparison in found for row in comparison.rows]
+    unknown = {run.label for run in runs if run.config is None}
+    return path_part(name) in unknown and name not in {*map(label, rows), *(r.name for r in rows)}
 
 
 def _print(pairings: Sequence["Pairing"]) -> None:

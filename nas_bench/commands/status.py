@@ -172,7 +172,10 @@ def _remarks(found: "Overview") -> Iterator[str]:
     if stale:
         yield f"{stale} stale: of other behaviour or data than today's"
     problems = found.problems
-    yield from (f"damaged: {one_line(text)}" for text in problems[:_SHOWN])
+    unreadable = tuple(f"{t.place}: " for t in found.trials if t.run.status == "unreadable")
+    for text in problems[:_SHOWN]:
+        word = "unreadable" if text.startswith(unreadable) else "damaged"
+        yield f"{word}: {one_line(text)}"
     if len(problems) > _SHOWN:
         yield f"and {len(problems) - _SHOWN} more: --json lists all"
 

@@ -132,7 +132,9 @@ def gathered(strays: Iterable[Stray], kept: Iterable[Path], results: Path) -> li
         highest = path
         while highest.parent != results and highest.parent not in needed:
             highest = highest.parent
-        found.setdefault(highest, reason if highest == path else "no trial of the ledger is there")
+        found.setdefault(
+            highest, reason if highest == path else "no trial is in its own place there"
+        )
     return [Stray(*pair) for pair in sorted(found.items())]
 
 

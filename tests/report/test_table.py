@@ -204,3 +204,16 @@ def test_markdown_has_the_table_and_its_remarks() -> None:
         "## t_1", "", "| method | n |", "| :-- | --: |", "| a&#124;b | 1 |", "| c | 2 |", "",
         "One.", "", "Two:", "", "- &#60;x&#62;", "- y",
     ]  # fmt: skip
+
+
+def test_an_interval_that_no_score_can_fill_is_shown_by_its_ends(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(2):
+        synthetic.run(ledger, trial("fixed", seed), spread=30.0)
+    standings = found(ledger)
+    interval = standings.scores["fixed"].interval
+    assert interval
+    mean = f"{standings.scores['fixed'].estimate.mean:.2f}"
+    assert 0 in (interval.low, 100 - interval.high)
+    shown = column(leaderboard(standings), "test accuracy")["fixed"]
+    assert shown == f"{mean} ({interval.low:.2f} to {interval.high:.2f})"
