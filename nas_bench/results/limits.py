@@ -1,6 +1,7 @@
 """Numbers that a trial can have measured: what is far beyond them is damage, not a result."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -17,7 +18,9 @@ COST = 1e30
 """No trial costs more FLOPs or seconds."""
 LOSS = 1e39
 """Beyond float32."""
-_ANY = 1e300
+_ODD = re.compile(rb"[:\[,]\s*-?(?:[\d.]{100}|[\d.]+[eE]\+?0*(?:[3-9]\d\d|\d{4}))")
+"""What may be the start of a number of 100 digits, or beyond 1e300, in JSON or in its texts."""
+_ANY = 1e100
 
 
 def refuse_implausible(record: Record | GrowthRecord) -> None:
@@ -44,20 +47,24 @@ def refuse_implausible_parts(whole: str, parts: Mapping[str, Any]) -> None:
             _check(name, number)
 
 
-def refuse_odd_numbers(value: Any) -> None:
+def refuse_odd_numbers(text: bytes, value: Any) -> None:
     """Refuse numbers that JSON can spell and nothing can hold, wherever they are.
 
+    Args:
+        text: JSON, which is searched first: that is quick.
+        value: what it says.
+
     Raises:
-        ValueError: showing the first.
+        ValueError: if there is one.
     """
-    if isinstance(value, dict):
-        for part in value.values():
-            refuse_odd_numbers(part)
-    elif isinstance(value, list):
-        for part in value:
-            refuse_odd_numbers(part)
-    elif isinstance(value, int | float) and not abs(value) < _ANY:
+    if _ODD.search(text) and not _is_usual(value):
         raise ValueError("it holds a number that is too large")
+
+
+def _is_usual(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return all(map(_is_usual, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, int | float) or abs(value) < _ANY
 
 
 def parser(kind: type[T]) -> Callable[[bytes], T]:

@@ -129,8 +129,9 @@ def read_summary(source: Source) -> Summary:
         ValueError: if it is missing or damaged; the message is one sentence.
     """
     try:
-        values = upgraded(from_json(source.read(RUN), allow_inf_nan=False))
-        refuse_odd_numbers(values)
+        content = source.read(RUN)
+        values = upgraded(from_json(content, allow_inf_nan=False))
+        refuse_odd_numbers(content, values)
         summary = _SUMMARY.validate_python(values)
         _refuse_contradictions(summary)
     except FileNotFoundError:
@@ -207,7 +208,11 @@ def _refuse_contradictions(summary: Summary) -> None:
         refuse_implausible(summary.result)
     refuse_implausible_parts("sizes", summary.sizes)
     refuse_implausible_parts("costs", summary.costs)
-    _refuse_odd_environment(summary.environment)
+    for name, known in (("environment", _Machine), ("resolved", _Resolved)):
+        try:
+            known.model_validate(getattr(summary, name))
+        except ValidationError as error:
+            raise ValueError(f"its {name}.{sentence(error)}") from None
 
 
 class _Machine(BaseModel):
@@ -226,11 +231,14 @@ class _Machine(BaseModel):
     shared_device: bool = False
 
 
-def _refuse_odd_environment(environment: dict[str, Any]) -> None:
-    try:
-        _Machine.model_validate(environment)
-    except ValidationError as error:
-        raise ValueError(f"its environment.{sentence(error)}") from None
+class _Resolved(BaseModel):
+    """What is read of a resolved configuration."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    method: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+    sites: list[str] | None = None
 
 
 def _refuse_another_place(summary: Summary, folder: Path) -> None:

@@ -14,6 +14,7 @@ from synthetic import trial
 
 from nas_bench.cli import status
 from nas_bench.results.ledger import Ledger
+from nas_bench.results.verified import Verified, write_verified
 
 HOSTILE: list[Any] = [
     None, True, -1, 0, 3.5, 10**40, 10**400, 1e308, -1e308, float("nan"), float("inf"), "", "NaN",
@@ -24,7 +25,7 @@ VERBS = {
     "status": (0, 3),
     "verify": (0, 3, 5),
     "export": (0, 3),
-    "report": (0, 3, 4),
+    "report": (0, 3),
 }
 Path_ = tuple[str | int, ...]
 
@@ -71,6 +72,13 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 ledger.write(config, synthetic.as_dict(synthetic.growth(30)))
             ledger.write(config, synthetic.as_dict(record))
         ledger.finish(config)
+    run = ledger.run(trial("tiny"))
+    assert run
+    outcome = Verified(
+        id=run.id, curve=run.checksums["curve.jsonl"], reproduced=False, compared="bits",
+        because=("device",), differences=("all",), when="today", environment={"device": "cpu"},
+    )  # fmt: skip
+    write_verified(run, outcome)
     synthetic.run(ledger, trial("tiny", twin={"of": trial("tiny").id, "match": "steps"}))
     synthetic.fail(ledger, trial("gradmax"))
     return ledger.folder
@@ -98,14 +106,14 @@ def written(folder: Path, change: tuple[Path, int, Path_, Any], sums: bool) -> s
     lines = _lines(file)
     lines[number] = json.dumps(replaced(json.loads(lines[number]), path, value))
     file.write_text("\n".join(lines) + "\n")
-    if not sums and name.name != "run.json":
+    if not sums and name.suffix == ".jsonl":
         run = file.with_name("run.json")
         run.write_text(json.dumps({**json.loads(run.read_text()), "checksums": {}}))
     return name.parent.as_posix()
 
 
 @pytest.mark.parametrize(
-    "count", [12, pytest.param(1500, marks=(pytest.mark.slow, pytest.mark.crash))]
+    "count", [8, pytest.param(1500, marks=(pytest.mark.slow, pytest.mark.crash))]
 )
 def test_any_value_anywhere_is_harmless_and_what_it_costs_is_named(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int

@@ -127,6 +127,7 @@ def test_files_of_two_trials_that_were_swapped_are_noticed(tmp_path: Path) -> No
             '"cpu": 3, "cpus": {',
             "its environment.cpu: Input should be a valid dictionary",
         ),
+        ('"resolved": {}', '"resolved": {"sites": 1}', "its resolved.sites: Input should be a"),
         ('"schema": 2', '"schema": true', "its schema is not a whole number"),
         ('"step": 180', f'"step": {10**30}', "step is 1000"),
     ],

@@ -190,6 +190,8 @@ def test_numbers_that_nothing_holds_are_damage_with_a_name(tmp_path: Path) -> No
         (line,) = ledger.contents().damage
         assert line.startswith(f"{ledger.runs()[0].place}: run.json is damaged: ")
         json.dumps(ledger.runs()[0].environment, allow_nan=False)
+    path.write_text(before.replace('"cores": 2', '"cores": "a: 1e400, -1e999"'))
+    assert ledger.contents().damage == []
 
 
 @pytest.mark.parametrize("name", ["run.json", "curve.jsonl", "growth.jsonl"])
