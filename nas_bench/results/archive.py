@@ -34,7 +34,10 @@ TOTAL = 2**32
 
 _FILES = "|".join(map(re.escape, (RUN, CURVE, GROWTH, VERIFIED)))
 _NAME = re.compile(rf"((?:[^/]+/){{4}}s\d+)/({_FILES}|damaged-\d+/.+)")
-_USUAL = re.compile(rf"(?:[a-z0-9][a-z0-9_.=~-]{{0,60}}/){{4}}s\d{{1,9}}/(?:{_FILES})", re.ASCII)
+_USUAL = re.compile(
+    rf"(?:[a-z0-9](?:[a-z0-9_.=~]|-(?!-)){{0,40}}/){{3}}[0-9a-f]{{8}}/s(?:0|[1-9]\d{{0,8}})/(?:{_FILES})",
+    re.ASCII,
+)
 """Names that drivers write; others are looked at closely, which takes longer."""
 _LENGTH = 250
 _ENTRY = b"PK\x01\x02"

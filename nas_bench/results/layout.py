@@ -88,9 +88,11 @@ def place_of(path: Path) -> str:
 def results_above(folder: Path) -> Path | None:
     """The results folder of which a folder is a part, None if it is none."""
     for depth, parent in enumerate(folder.parents[:4], start=1):
-        for path in folder.glob("*/" * (5 - depth) + RUN):
-            if is_place(path.parent.relative_to(parent).as_posix()):
-                return parent
+        trials = _level(folder, depth, Places([], [], [], []))
+        if any(
+            is_place(path.relative_to(parent).as_posix()) and holds_trial(path) for path in trials
+        ):
+            return parent
     return None
 
 
@@ -100,9 +102,7 @@ def places(results: Path) -> Places:
     Hidden files are neither, nor are the folders beside the protocols', such as `report`.
     """
     found = Places([], [], [], [])
-    level = [Path(results)]
-    for depth in range(5):
-        level = [path for parent in level for path in _folders(parent, depth, found)]
+    level = _level(Path(results), 0, found)
     found.trials.extend(level)
     found.strays.extend(stray for folder in level for stray in _beside(folder))
     for part in found:
@@ -173,6 +173,14 @@ def _beside(folder: Path) -> list[Stray]:
         return []  # so cannot be its files, which is said of them
     strange = [name for name in names if name not in SIZES and not is_set_aside(name)]
     return [Stray(folder / name, "it is no file of a trial") for name in strange[:_LISTED]]
+
+
+def _level(folder: Path, depth: int, found: Places) -> list[Path]:
+    """The places of trials in a folder that lies so deep; the rest is sorted out."""
+    level = [folder]
+    for below in range(depth, 5):
+        level = [path for parent in level for path in _folders(parent, below, found)]
+    return level
 
 
 def _folders(parent: Path, depth: int, found: Places) -> Iterator[Path]:

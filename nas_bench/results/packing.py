@@ -270,7 +270,7 @@ def _unpacked(folder: Path) -> Outcome:
     results = folder.parents[1]
     with files.workshop(results) as workshop:
         problems = (*_problems(archive), *_extract(archive, workshop))
-        built = places(workshop).trials
+        built = [path for path in map(workshop.joinpath, archive.trials) if path.is_dir()]
         if not built:
             raise _RefusedError(f"none of it can be read: {'; '.join(problems)[:500]}")
         _install(built, folder)

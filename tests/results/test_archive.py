@@ -32,9 +32,8 @@ def test_random_damage_is_never_silent_and_never_a_crash(ledger: Ledger) -> None
             start = chance.choice([0, len(raw) - 9000])  # anywhere, or in the list of files
             changed[chance.randrange(start, len(raw))] = chance.randrange(256)
         path.write_bytes(changed)
-        runs = Ledger(ledger.folder).runs()
-        found = {run.place: seen(run) for run in runs}
-        lines = [line for run in runs for line in run.damage]
+        contents = Ledger(ledger.folder).contents()
+        found, lines = {run.place: seen(run) for run in contents.runs}, contents.damage
         for place, before in whole.items():
             if found.get(place) != before:
                 assert any(line.startswith((place, "smoke/digits.zip")) for line in lines)

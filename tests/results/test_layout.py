@@ -1,11 +1,14 @@
 from pathlib import Path
 
 import pytest
+import synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import trial
 
-from nas_bench.results.layout import path_part, trial_folder
+from nas_bench.report.comparison import comparisons
+from nas_bench.results.layout import is_place, path_part, trial_folder
+from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import Twin
 
 HOSTILE = ["..", ".", "", "/etc/passwd", "a/../../b", "a\x00b", "~", "con\n", "x" * 300, "\ud800"]
@@ -46,3 +49,31 @@ def test_a_twin_lies_apart_from_its_original() -> None:
     assert folders[0].parts[:2] == folders[1].parts[:2] == ("smoke", "digits")
     assert folders[0].parts[2] == "tiny"
     assert folders[1].parts[2].startswith("tiny-twin-steps~")
+
+
+@pytest.mark.parametrize("name", ["damaged-1", "smoke.damaged-2", "digits.zip", "report", "s0"])
+def test_no_name_means_anything_to_the_ledger(name: str, tmp_path: Path) -> None:
+    config = trial(protocol=name, task=name)
+    synthetic.run(Ledger(tmp_path), config)
+    found = Ledger(tmp_path).contents()
+    assert [(run.protocol, run.task, run.status) for run in found.runs] == [(name, name, "ok")]
+    assert (found.damage, found.aside) == ([], [])
+    assert len(comparisons(found.runs)) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "possible"),
+    [
+        ("smoke/digits/tiny/0123abcd/s0", True),
+        ("smoke/digits/tiny-twin~01234567/0123abcd/s12", True),
+        ("smoke/digits/tiny/0123abcd/s01", False),
+        ("smoke/digits/tiny/0123abc/s0", False),
+        ("smoke/digits/Tiny/0123abcd/s0", False),
+        ("smoke/lost+found/tiny/0123abcd/s0", False),
+        ("digits/tiny/0123abcd/s0", False),
+        ("a/smoke/digits/tiny/0123abcd/s0", False),
+    ],
+)
+def test_places_of_trials_have_a_form(place: str, possible: bool) -> None:
+    assert is_place(place) == possible
+    assert is_place(trial_folder(trial("a b", protocol="c+d")).as_posix())
