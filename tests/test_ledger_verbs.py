@@ -396,3 +396,9 @@ def test_a_part_of_a_results_folder_names_the_whole(ledger, said, depth):
     part = str(Path(*ledger.trial_folder(trial()).parts[: len(ledger.folder.parts) + depth]))
     for verb in (("status", part), ("verify", part), ("merge", part, "--results", "other")):
         assert f"it is a part of the results folder {ledger.folder}\n" in said(*verb, code=3)
+
+
+def test_a_folder_with_a_search_alone_has_nothing_to_report(ledger, said):
+    synthetic.run(ledger, trial(protocol="smoke-search-tiny"))
+    err = said("report", code=3)
+    assert "it has no trials but those of a search: nas-bench tune goes on with it" in err

@@ -104,7 +104,7 @@ def write_report(
         say_damage(error.problems)
         say_strays(error.strays)
         if error.searched:
-            raise CannotRunError(str(error)) from error
+            click.echo(str(error), err=True)
         return None
 
 
