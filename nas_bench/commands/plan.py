@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nas_bench.execution.estimate import Estimate
     from nas_bench.trials.config import TrialConfig
 
-_STATES = ("ok", "to run", "failed", "stale")
+_STATES = ("ok", "to run", "failed", "stale", "unreadable")
 _EPILOG = examples(
     "nas-bench plan --methods tiny,gradmax",
     "nas-bench plan --protocol mlp --methods all --tasks mnist --seeds 0-9",
@@ -90,7 +90,7 @@ def _state(ledger: Any, config: "TrialConfig") -> str:
 
     run = ledger.glance(config)
     if run.status != "ok":
-        return "failed"
+        return "unreadable" if run.status == "unreadable" else "failed"
     return "stale" if is_stale(run) else "ok"
 
 

@@ -121,7 +121,8 @@ def remarks(
         )
     running = {config.id for config in missing}
     kept = [config for config in configs if config.id not in running]
-    if failed := sum(ledger.status(config) not in ("ok", "stopped") for config in kept):
+    ended = ("ok", "stopped", "unreadable")
+    if failed := sum(ledger.status(config) not in ended for config in kept):
         again = f"{_was(failed)} not run again; add --rerun failed"
         yield f"{_trials(failed)} failed earlier and {again}"
     for path in plugin_paths:

@@ -79,6 +79,7 @@ def test_what_cannot_be_read_is_left_as_it_is_by_all_that_write(
         assert status((*RUN, "--results", str(ledger.folder), "--rerun", rerun)) == 4
         err = capsys.readouterr().err
         assert f"is left as it is: {run.reason}" in err
+        assert "failed earlier" not in err
     with pytest.raises(LedgerError, match="is left as it is"):
         ledger.begin(config)
     with pytest.raises(LedgerError, match="is left as it is"):
