@@ -118,10 +118,13 @@ def is_place(place: str) -> bool:
 
 
 def holds_trial(folder: Path) -> bool:
-    """Whether anything of a trial is in a folder; one that was just being made has nothing."""
-    if os.path.lexists(folder / RUN):
-        return True
-    return any(map(_has_content, (folder / CURVE, folder / GROWTH)))
+    """Whether anything of a trial is in a folder; one that was just being made has nothing.
+
+    Where the system does not let us look there may be.
+    """
+    return _has_content(folder / RUN, least=0) or any(
+        map(_has_content, (folder / CURVE, folder / GROWTH))
+    )
 
 
 def gathered(strays: Iterable[Stray], kept: Iterable[Path], results: Path) -> list[Stray]:
@@ -156,12 +159,15 @@ def is_set_aside(name: str) -> bool:
     return _SET_ASIDE.fullmatch(name) is not None
 
 
-def _has_content(path: Path) -> bool:
+def _has_content(path: Path, least: int = 1) -> bool:
+    """Whether a file has so many bytes, or is no file, or nobody knows."""
     try:
         found = os.lstat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    return found.st_size > 0 or not stat.S_ISREG(found.st_mode)
+    except OSError:
+        return True
+    return found.st_size >= least or not stat.S_ISREG(found.st_mode)
 
 
 def _beside(folder: Path) -> list[Stray]:

@@ -136,13 +136,21 @@ class Packs:
 
     def seeds(self, row: Path) -> Iterator[Source]:
         """Where the trials of one folder of seeds lie."""
-        found = () if any(hindrances(self._results, row)) else row.glob("s*")
-        folders = {path: Folder(path) for path in found if holds_trial(path)}
+        folders = {path: Folder(path) for path in self._below(row) if holds_trial(path)}
         yield from folders.values()
         archive = self._of(row / "s0")
         for source in self._packed(archive) if archive else ():
             if source.path.parent == row and source.path not in folders:
                 yield source
+
+    def _below(self, row: Path) -> list[Path]:
+        """What lies in a folder of seeds, as far as we may look."""
+        if any(hindrances(self._results, row)):
+            return []
+        try:
+            return sorted(row.iterdir())
+        except OSError:
+            return []
 
     def _of(self, folder: Path) -> Archive | None:
         """The pack that a trial of this folder would be in, None without one or if damaged."""
