@@ -45,8 +45,8 @@ class GradMax(GrowthMethod):
     samples: int = 128
 
     def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise ValueError(f"samples is {self.samples}, expected at least 1")
+        if not 1 <= self.samples <= 10**9:
+            raise ValueError(f"samples is {self.samples}, expected a number from 1 to 10^9")
         if not self.scale > 0:
             raise ValueError(f"scale is {self.scale}, expected a number greater than 0")
 

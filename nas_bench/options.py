@@ -4,13 +4,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
-from nas_bench.specs import InputError, unknown
+from nas_bench.specs import InputError, shown, unknown
 
+WIDEST = 100_000
+"""Units of a hidden layer, at most."""
 _WHOLE, _NUMBER, _LIST = "a whole number", "a number", "a list, such as [1,2]"
 _YES_NO, _GROUP = "true or false", "a group of settings, each of the form name: value"
 _EXPECTED = {
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
+    "int_parsing_size": _WHOLE,
     "int_from_float": _WHOLE,
     "float_type": _NUMBER,
     "float_parsing": _NUMBER,
@@ -18,6 +21,7 @@ _EXPECTED = {
     "greater_than": "a number greater than {gt:g}",
     "greater_than_equal": "a number of at least {ge:g}",
     "less_than": "a number less than {lt:g}",
+    "less_than_equal": "a number of at most {le:g}",
     "bool_type": _YES_NO,
     "bool_parsing": _YES_NO,
     "string_type": "text",
@@ -26,6 +30,8 @@ _EXPECTED = {
     "tuple_type": _LIST,
     "list_type": _LIST,
     "too_short": "a list with at least {min_length}",
+    "too_long": "a list with at most {max_length}",
+    "string_too_long": "text of at most {max_length} letters",
     "dict_type": _GROUP,
     "model_type": _GROUP,
 }
@@ -114,10 +120,10 @@ def _converted(value: Any, hint: Any, what: str) -> Any:
         read = adapter.validate_python(value)
     except ValidationError as error:
         reason = explained(error.errors()[0])
-        raise InputError(f"{what} cannot be {value!r}: {reason}") from None
+        raise InputError(f"{what} cannot be {shown(value)}: {reason}") from None
     if found := misread(value, read):
         _, given, expected = found
-        raise InputError(f"{what} cannot be {given!r}: expected {expected}")
+        raise InputError(f"{what} cannot be {shown(given)}: expected {expected}")
     return read
 
 

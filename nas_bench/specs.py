@@ -5,13 +5,18 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
-DECIMAL = re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?")
+from nas_bench.text import shortened
+
+_DECIMAL = re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _OPENING, _CLOSING = "[{(", "]})"
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.+-]*")
 _RESERVED = {"true", "false", "null", "NaN", "Infinity"}
+_DEPTH = 20
+"""Brackets within brackets that are read."""
 
 
 class InputError(Exception):
@@ -40,7 +45,9 @@ def specs(text: str) -> list[str]:
     """
     elements = [element.strip() for element in _split(text, text)]
     if not all(elements):
-        raise InputError(f"{text!r} has an empty element: write names separated by single commas")
+        raise InputError(
+            f"{shown(text)} has an empty element: write names separated by single commas"
+        )
     return elements
 
 
@@ -53,26 +60,41 @@ def parse(text: str) -> Spec:
     name, bracket, rest = text.strip().partition("[")
     name = name.strip()
     if not NAME.fullmatch(name) or (bracket and not rest.endswith("]")):
-        raise InputError(f"{text!r} is not of the form name or name[option=value,…]")
+        raise InputError(f"{shown(text)} is not of the form name or name[option=value,…]")
     pairs = [_pair(part, text) for part in _split(rest[:-1], text)] if rest[:-1].strip() else []
     options = dict(pairs)
     if len(options) < len(pairs):
-        raise InputError(f"{text!r} sets an option twice: give each option once")
+        raise InputError(f"{shown(text)} sets an option twice: give each option once")
     return Spec(name, options)
 
 
 def value_of(text: str) -> Any:
     """A JSON value, a list of bare words, or the text itself where it is neither."""
     text = text.strip()
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    if DECIMAL.fullmatch(text):  # as Python writes it and JSON does not: .1, 1.
-        return float(text)
-    if text.startswith("[") and text.endswith("]"):
+    found = json_value(text)
+    if found is text and text.startswith("[") and text.endswith("]"):
         return [value_of(part) for part in _split(text[1:-1], text)]
-    return text
+    return found
+
+
+def json_value(text: str) -> Any:
+    """A JSON value, a number as Python writes it (`.1`, `1.`), or the text itself.
+
+    Raises:
+        InputError: if it is nested too deep, or gives a name twice.
+    """
+    depths = accumulate((c in _OPENING) - (c in _CLOSING) for c in text)
+    if max(depths, default=0) > _DEPTH:
+        raise InputError(f"{shown(text)} is nested deeper than {_DEPTH} brackets")
+    try:
+        return json.loads(text, object_pairs_hook=_distinct)
+    except ValueError:
+        return float(text) if _DECIMAL.fullmatch(text) else text
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence, as Python writes it, shortened where it is long."""
+    return shortened(repr(value), 80)
 
 
 def spelled(value: Any) -> str:
@@ -90,8 +112,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
     if near:
-        return f"unknown {what} {name!r}: did you mean {' or '.join(near)}?"
-    return f"unknown {what} {name!r}: choose from {', '.join(names) or 'none'}"
+        return f"unknown {what} {shown(name)}: did you mean {' or '.join(near)}?"
+    return f"unknown {what} {shown(name)}: choose from {', '.join(names) or 'none'}"
 
 
 def said(error: BaseException) -> str:
@@ -102,10 +124,21 @@ def said(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{twice} is given twice: leave one of them out")
+    return found
+
+
 def _pair(part: str, whole: str) -> tuple[str, Any]:
     key, equals, value = part.partition("=")
     if not equals or not key.strip().isidentifier() or not value.strip():
-        raise InputError(f"{part.strip()!r} in {whole!r} is not of the form option=value")
+        raise InputError(
+            f"{shown(part.strip())} in {shown(whole)} is not of the form option=value"
+        )
     return key.strip(), value_of(value)
 
 
@@ -128,5 +161,5 @@ def _split(text: str, whole: str) -> Iterator[str]:
         if depth < 0:
             break
     if depth != 0 or quoted:
-        raise InputError(f"{whole!r} has brackets or quotes that do not match")
+        raise InputError(f"{shown(whole)} has brackets or quotes that do not match")
     yield text[start:]

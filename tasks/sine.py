@@ -40,8 +40,8 @@ class Sine(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.samples < 10:
-            raise ValueError(f"samples is {self.samples}, expected at least 10")
+        if not 10 <= self.samples <= 10**7:
+            raise ValueError(f"samples is {self.samples}, expected a number from 10 to 10^7")
 
     def load(self, folder: Path) -> tuple[Samples, Samples]:
         """See the base class; nothing is read from the folder."""

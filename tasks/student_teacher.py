@@ -46,10 +46,10 @@ class StudentTeacher(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.draw < 0:
-            raise ValueError(f"draw is {self.draw}, expected a whole number of at least 0")
-        if self.samples < 10:
-            raise ValueError(f"samples is {self.samples}, expected at least 10")
+        if not 0 <= self.draw < 10**9:
+            raise ValueError(f"draw is {self.draw}, expected a whole number from 0 to below 10^9")
+        if not 10 <= self.samples <= 10**7:
+            raise ValueError(f"samples is {self.samples}, expected a number from 10 to 10^7")
 
     def load(self, folder: Path) -> tuple[Samples, Samples]:
         """See the base class; nothing is read from the folder."""

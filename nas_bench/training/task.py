@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from nas_bench.options import WIDEST
 from nas_bench.training.augmentation import Augmentation
 
 
@@ -49,7 +50,11 @@ class Recipe:
             ("learning_rate", self.learning_rate > 0, "a number greater than 0"),
             ("momentum", 0 <= self.momentum < 1, "a number from 0 to less than 1"),
             ("weight_decay", self.weight_decay >= 0, "a number of at least 0"),
-            ("batch_size", self.batch_size >= 1, "a whole number of at least 1"),
+            (
+                "batch_size",
+                1 <= self.batch_size <= 10**9,
+                "a whole number of at least 1, to 10^9",
+            ),
         ):
             if not fits:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected {expected}")
@@ -100,7 +105,7 @@ class Task(ABC):
         """Refuse widths that no network can have; who overrides this calls it first.
 
         Raises:
-            ValueError: if a width is not positive, or seed and target differ in length.
+            ValueError: if a width is out of its range, or seed and target differ in length.
         """
         seed, target = list(self.seed_widths), list(self.target_widths)
         if len(seed) != len(target) or not seed:
@@ -108,10 +113,10 @@ class Task(ABC):
                 f"seed_widths {seed} and target_widths {target} must have one width each for "
                 "every hidden layer that grows"
             )
-        if min(*seed, *target) < 1:
+        if min(*seed, *target) < 1 or max(*seed, *target) > WIDEST:
             raise ValueError(
-                f"a width in seed_widths {seed} or target_widths {target} is below 1: "
-                "expected whole numbers of at least 1"
+                f"a width in seed_widths {seed} or target_widths {target} is below 1 or above "
+                f"{WIDEST}: expected whole numbers from 1 to {WIDEST}"
             )
 
     @abstractmethod

@@ -2,22 +2,23 @@
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveInt,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
 )
 
+from nas_bench.options import WIDEST
 from nas_bench.text import counted
 
 Kind = Literal["same_target", "free"]
 OptimizerPolicy = Literal["transplant", "zeros", "per_entry", "copied", "reset"]
+_Width = Annotated[int, Field(gt=0, le=WIDEST)]
 
 
 class Value(BaseModel):
@@ -37,10 +38,10 @@ class Budget(Value):
             trial reaches in them depends on the machine and cannot be reproduced.
     """
 
-    epochs: float | None = Field(default=None, gt=0)
-    steps: int | None = Field(default=None, gt=0)
-    flops: float | None = Field(default=None, gt=0)
-    seconds: float | None = Field(default=None, gt=0)
+    epochs: float | None = Field(default=None, gt=0, le=1e9)
+    steps: int | None = Field(default=None, gt=0, le=10**12)
+    flops: float | None = Field(default=None, gt=0, le=1e24)
+    seconds: float | None = Field(default=None, gt=0, le=1e9)
 
     @model_validator(mode="after")
     def _one(self) -> "Budget":
@@ -97,15 +98,15 @@ class Schedule(Value):
         max_flops: no growth whose network would exceed it per sample (free growth).
     """
 
-    every: float = Field(default=1.0, ge=0)
+    every: float = Field(default=1.0, ge=0, le=1e12)
     unit: Literal["epochs", "steps"] = "epochs"
-    first: float | None = Field(default=None, ge=0)
+    first: float | None = Field(default=None, ge=0, le=1e12)
     where: Literal["each", "turn", "all", "best", "predicted"] = "each"
-    neurons: int = Field(default=5, gt=0)
-    growths: int | None = Field(default=None, gt=0)
-    widths: tuple[tuple[int, ...], ...] | None = None
-    max_parameters: PositiveInt | Literal["target"] | None = None
-    max_flops: float | None = Field(default=None, gt=0)
+    neurons: int = Field(default=5, gt=0, le=WIDEST)
+    growths: int | None = Field(default=None, gt=0, le=10_000)
+    widths: tuple[tuple[_Width, ...], ...] | None = Field(default=None, max_length=10_000)
+    max_parameters: Annotated[int, Field(gt=0, le=10**12)] | Literal["target"] | None = None
+    max_flops: float | None = Field(default=None, gt=0, le=1e24)
 
 
 class Twin(Value):

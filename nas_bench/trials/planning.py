@@ -3,13 +3,18 @@
 from collections.abc import Iterable, Iterator
 from itertools import product
 from logging import getLogger
+from typing import TYPE_CHECKING
 
 from nas_bench import plugins
 from nas_bench.options import validated
-from nas_bench.specs import InputError
+from nas_bench.specs import InputError, spelled
+from nas_bench.text import human
 from nas_bench.trials.config import TrialConfig, Twin
 from nas_bench.trials.protocol import Protocol
 from nas_bench.trials.schedule import first_widths, growth_time, milestones
+
+if TYPE_CHECKING:
+    from nas_bench.training.task import Task
 
 ALL = "all"
 CONTROLS = (
@@ -20,6 +25,10 @@ CONTROLS = (
     "random_growth[zero_fan_out=true]",
 )
 """What separates a method's neurons from what else it does: beside every method in `all`."""
+_TRIALS, _PARAMETERS = 100_000, 2e9
+"""Limits of a plan and of a network."""
+_WIDE = 4096
+"""Up to these widths parameters need not be counted."""
 
 
 def plan(protocol: Protocol, baselines: bool = True) -> list[TrialConfig]:
@@ -44,6 +53,9 @@ def plan(protocol: Protocol, baselines: bool = True) -> list[TrialConfig]:
     for task in tasks:
         _check(protocol, task)
         _check_widths(task, methods)
+    count = len(tasks) * len(methods) * len(protocol.seeds)
+    if count > _TRIALS:
+        raise InputError(f"{count} trials are more than {_TRIALS}: ask for fewer seeds or tasks")
     trials = [
         _trial(protocol, task, method, seed)
         for task, seed, method in product(tasks, dict.fromkeys(protocol.seeds), methods)
@@ -125,17 +137,40 @@ def _check(protocol: Protocol, task: str) -> None:
         raise InputError(
             f"protocol {protocol.name}: growth {growths} of {growths} would come at {last:g} "
             f"{schedule.unit}, but the budget ends at {budget}: raise --budget, or lower "
-            "schedule.growths or schedule.every with --set"
+            "schedule.growths, schedule.first or schedule.every with --set"
         )
 
 
 def _check_widths(task: str, methods: Iterable[str]) -> None:
-    """Refuse methods whose own widths are not those of a task's networks."""
+    """Refuse methods whose own widths are not those of a task's networks, or too large."""
+    instance = plugins.task(task)
+    sizes = {instance.target_widths: task}
     for method in methods:
         try:
-            first_widths(plugins.task(task), plugins.method(method))
+            sizes.setdefault(
+                first_widths(instance, plugins.method(method)), f"{method} on task {task}"
+            )
         except ValueError as error:
             raise InputError(f"{method} on task {task}: {error}") from None
+    for widths, what in sizes.items():
+        if max(widths) > _WIDE and (count := _parameters(instance, widths)) > _PARAMETERS:
+            raise InputError(
+                f"{what}: with widths {spelled(list(widths))} the network has {human(count)} "
+                f"parameters, more than {human(_PARAMETERS)}: choose smaller ones"
+            )
+
+
+def _parameters(task: "Task", widths: tuple[int, ...]) -> int:
+    """Of a network that takes no memory; 0 if it cannot be made here, which its trials tell."""
+    import torch
+
+    from nas_bench.training.randomness import isolated
+
+    try:
+        with isolated(0), torch.device("meta"):
+            return sum(parameter.numel() for parameter in task.network(widths).parameters())
+    except Exception:  # tasks of others may do anything
+        return 0
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from nas_bench.options import misread
-from nas_bench.specs import InputError, specs, unknown
+from nas_bench.specs import InputError, shown, specs, unknown
 from nas_bench.trials.config import Budget, Kind, OptimizerPolicy, Schedule, Value
-from nas_bench.trials.inputs import budget, explained, mapping, read_yaml, seeds
+from nas_bench.trials.inputs import SEEDS, budget, explained, mapping, read_yaml, seeds
 
 _EXTENDS = "extends"
 _OWN = ("name", "version", "summary")
@@ -48,16 +48,18 @@ class Protocol(Value):
         twins: which twins each grown network gets.
     """
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_.-]*$")
-    version: int = Field(gt=0)
+    name: str = Field(pattern=r"^[a-z][a-z0-9_.-]*$", max_length=100)
+    version: int = Field(gt=0, le=10**6)
     summary: str
     claim: str | None = None
     source: str | None = None
     kind: Kind
-    tasks: tuple[str, ...] = Field(min_length=1)
-    methods: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[str, ...] = Field(min_length=1, max_length=1000)
+    methods: tuple[str, ...] = Field(min_length=1, max_length=1000)
     baselines: tuple[str, ...] = ("fixed[size=seed]", "fixed")
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=10**9)], ...] = Field(
+        min_length=1, max_length=SEEDS
+    )
     budget: Budget
     schedule: Schedule
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -66,9 +68,9 @@ class Protocol(Value):
     evaluate_grown: bool = False
     validation: float = Field(default=0.1, gt=0, lt=1)
     optimizer_policy: OptimizerPolicy = "transplant"
-    statistics_factor: float | None = Field(default=None, gt=0)
+    statistics_factor: float | None = Field(default=None, gt=0, le=1e9)
     redraw_dead: bool = False
-    threads: int = Field(default=1, gt=0)
+    threads: int = Field(default=1, gt=0, le=1024)
     twins: tuple[Literal["steps", "flops"], ...] = ()
 
     @field_validator("tasks", "methods", "baselines", mode="before")
@@ -123,7 +125,7 @@ def load_protocol(name: str, changes: Iterable[Mapping[str, Any]] = ()) -> Proto
         raise InputError(f"protocol {name}: {explained(error)}") from None
     if found := misread(values, protocol.model_dump()):
         where, given, expected = found
-        raise InputError(f"protocol {name}: {where}: expected {expected}, not {given!r}")
+        raise InputError(f"protocol {name}: {where}: expected {expected}, not {shown(given)}")
     return protocol
 
 
@@ -168,8 +170,8 @@ def _base(base: str, name: str) -> str:
 def _refuse_borrowed_identity(name: str, base: Any, values: Mapping[str, Any]) -> None:
     if not isinstance(base, str):
         raise InputError(
-            f"protocol {name}: extends is {base!r}, expected the name of a protocol or the path "
-            "of a YAML file"
+            f"protocol {name}: extends is {shown(base)}, expected the name of a protocol or the "
+            "path of a YAML file"
         )
     missing = [key for key in _OWN if key not in values]
     if missing:
@@ -186,6 +188,8 @@ def _is_file(name: str) -> bool:
 def _file_values(name: str) -> dict[str, Any]:
     if _is_file(name):
         return read_yaml(Path(name))
+    if name not in protocol_names() and os.sep in name:
+        raise InputError(f"{name} is no YAML file: its name must end in .yaml or .yml")
     if name not in protocol_names():
         raise InputError(unknown("protocol", name, protocol_names()))
     return mapping((files("nas_bench.protocols") / f"{name}.yaml").read_text("utf-8"), name)
@@ -200,8 +204,9 @@ def merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
     result = dict(values)
     for key, value in change.items():
         _known(key, value)
+        before = values.get(key)
         nested = key in ("schedule", "recipe") and isinstance(value, Mapping)
-        result[key] = {**(values.get(key) or {}), **value} if nested else value
+        result[key] = {**before, **value} if nested and isinstance(before, Mapping) else value
     return result
 
 
@@ -209,8 +214,8 @@ def _known(key: str, value: Any) -> None:
     fields = Protocol.model_fields
     if key == "evaluate_every":
         raise InputError(
-            f"protocols have no evaluate_every any more, but it is {value!r}: leave it out, and "
-            "say with evaluations at how many points of the budget trials are evaluated "
+            f"protocols have no evaluate_every any more, but it is {shown(value)}: leave it out, "
+            "and say with evaluations at how many points of the budget trials are evaluated "
             f"({fields['evaluations'].default} unless given)"
         )
     if key not in fields:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from nas_bench.options import WIDEST
 from nas_bench.specs import spelled
 from nas_bench.trials.config import Schedule
 
@@ -21,10 +22,10 @@ def first_widths(task: "Task", method: "GrowthMethod") -> tuple[int, ...]:
     start = method.starts_from
     if isinstance(start, str):
         return task.target_widths if start == "target" else task.seed_widths
-    if len(start) != len(task.seed_widths) or min(start) < 1:
+    if len(start) != len(task.seed_widths) or not all(0 < w <= WIDEST for w in start):
         raise ValueError(
-            f"{method.name} has the widths {_spelled(start)}, expected "
-            f"{len(task.seed_widths)} whole numbers of at least 1, one for every hidden layer"
+            f"{method.name} has the widths {_spelled(start)}, expected {len(task.seed_widths)} "
+            f"whole numbers from 1 to {WIDEST}, one for every hidden layer"
         )
     return start
 
