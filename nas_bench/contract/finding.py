@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from nas_bench.specs import said
+from nas_bench.training.soundness import TaskError
 
 Subject = TypeVar("Subject")
 
@@ -46,7 +47,7 @@ def run_checks(checks: Mapping[str, Callable[[Subject], None]], subject: Subject
 def _run(name: str, check: Callable[[Subject], None], subject: Subject) -> Check:
     try:
         check(subject)
-    except ContractError as error:
+    except (ContractError, TaskError) as error:
         return Check(name, ok=False, message=str(error))
     except NotCheckedError as reason:
         return Check(name, ok=True, message=f"not checked: {reason}")

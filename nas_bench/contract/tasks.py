@@ -13,6 +13,7 @@ from nas_bench.contract.finding import Check, NotCheckedError, require, run_chec
 from nas_bench.growth import find_sites
 from nas_bench.specs import NAME
 from nas_bench.training.data import Downloads
+from nas_bench.training.soundness import check_network, check_widths, loaded
 from nas_bench.training.task import DataMissingError, Samples, Task
 
 _SAMPLES = 32
@@ -34,7 +35,7 @@ class _Subject:
         """The same, loaded anew."""
         if not is_present(self.task, self.folder):
             raise NotCheckedError(f"its data is not in {self.folder}")
-        return self.task.load(self.folder)
+        return loaded(self.task, self.folder)
 
     def network(self, widths: Sequence[int]) -> nn.Module:
         """The network that seed 0 gives, unless its size is that of data which is not there."""
@@ -81,15 +82,7 @@ def _draws_networks_from_the_seed(subject: _Subject) -> None:
 
 
 def _loads_train_and_test(subject: _Subject) -> None:
-    train, test = subject.data
-    for name, samples in (("training", train), ("test", test)):
-        n, targets = len(samples.inputs), len(samples.targets)
-        require(n == targets > 0, f"{n} {name} inputs have {targets} targets")
-        floating = samples.inputs.is_floating_point()
-        finite = floating and bool(samples.inputs.isfinite().all())
-        require(finite, f"{name} inputs are not finite floating-point numbers")
-    shapes = train.inputs.shape[1:], test.inputs.shape[1:]
-    require(shapes[0] == shapes[1], f"training and test inputs differ in shape: {shapes}")
+    subject.data  # noqa: B018 (it is checked as it is loaded)
 
 
 def _loads_the_same_again(subject: _Subject) -> None:
@@ -106,7 +99,7 @@ def _has_a_site_for_every_width(subject: _Subject) -> None:
         network = subject.network(widths)
         sites = [s for s in find_sites(network, example) if subject.task.grows(s.name)]
         found = [site.width(network) for site in sites]
-        require(found == list(widths), f"widths {list(widths)} became sites of widths {found}")
+        check_widths(found, widths)
 
 
 def _has_a_mean_loss(subject: _Subject) -> None:
@@ -123,18 +116,15 @@ def _has_a_mean_loss(subject: _Subject) -> None:
 
 
 def _has_classes_for_accuracy(subject: _Subject) -> None:
-    if subject.task.metric != "accuracy":
-        return
-    outputs, targets = _outputs(subject)
-    classes = targets.ndim == 1 and not targets.is_floating_point()
-    require(classes, "accuracy needs targets of integers, shape (n,), or metric = 'loss'")
-    fit = outputs.ndim == 2 and 0 <= int(targets.min()) <= int(targets.max()) < outputs.shape[1]
-    require(fit, f"outputs of shape {tuple(outputs.shape)} do not have a column for every class")
+    if subject.task.metric == "accuracy":
+        _outputs(subject)
 
 
 def _outputs(subject: _Subject) -> tuple[Tensor, Tensor]:
-    train, _ = subject.data
+    """Of a few samples, with their targets, of a network that fits all of them."""
+    train, test = subject.data
     network = copy.deepcopy(subject.network(subject.task.seed_widths)).eval()
+    check_network(subject.task, network, train, test=test)
     with torch.no_grad():
         return network(train.inputs[:_SAMPLES]), train.targets[:_SAMPLES]
 

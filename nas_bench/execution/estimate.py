@@ -20,6 +20,7 @@ from nas_bench.training.data import SAMPLE
 from nas_bench.training.evaluation import score
 from nas_bench.training.optimizers import optimizer
 from nas_bench.training.randomness import isolated
+from nas_bench.training.soundness import TaskError, check_network, loaded
 from nas_bench.training.task import DataMissingError, Samples
 from nas_bench.trials.architecture import Architectures
 from nas_bench.trials.config import Budget, TrialConfig
@@ -69,6 +70,8 @@ class Estimator:
             return self._counted(config)
         except DataMissingError as error:
             return Estimate(config.budget.flops, None, f"not known without the data: {error}")
+        except TaskError as error:
+            return Estimate(None, None, f"not known: {error}")
         except Exception as error:  # tasks and methods of others may do anything
             reason = str(error).strip().partition("\n")[0]
             return Estimate(None, None, f"not known: {type(error).__name__}: {reason}")
@@ -116,8 +119,10 @@ class Estimator:
         task = plugins.task(spec)
         if not is_present(task, self._folder):
             raise DataMissingError(f"task {spec} has none in {self._folder}")
-        train, test = task.load(self._folder)
+        train, test = loaded(task, self._folder)
         held_out = max(1, round(validation * len(train)))
+        with isolated(0):
+            check_network(task, task.network(task.seed_widths), train, test=test)
         return _Facts(Architectures(task, train.inputs[:2]), train, test, held_out)
 
     def _find_speed(

@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from nas_bench.training.randomness import isolated
+from nas_bench.training.soundness import loaded
 from nas_bench.training.task import Samples, Task
 
 DATA_VARIABLE = "NAS_BENCH_DATA"
@@ -85,6 +86,7 @@ def prepare(
 
     Raises:
         DataMissingError: if the data is neither in the folder nor can be downloaded.
+        TaskError: if it is not what networks can be trained and tested on.
     """
     arguments = (task, folder, validation, str(device))
     try:
@@ -97,7 +99,7 @@ def prepare(
 @functools.lru_cache(maxsize=2)
 def _prepared(task: Task, folder: Path, validation: float, device: str) -> Data:
     with isolated(SPLIT_SEED):
-        train, test = task.load(folder)
+        train, test = loaded(task, folder)
     kept, held_out = split(train.targets, validation, Generator().manual_seed(SPLIT_SEED))
     return Data(
         _at(train, kept, device),

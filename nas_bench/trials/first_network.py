@@ -9,6 +9,8 @@ from nas_bench.growth import Site, find_sites
 from nas_bench.growth.capture import capture
 from nas_bench.growth.method import SEARCH_SAMPLES
 from nas_bench.text import counted
+from nas_bench.training.data import Data
+from nas_bench.training.soundness import check_network
 from nas_bench.training.task import Samples, Task
 from nas_bench.trials.start import Start
 
@@ -18,21 +20,25 @@ ACTIVE = 0.01
 """Share of the samples on which a unit must be active for its layer to be alive."""
 
 
-def first_network(start: Start, train: Samples) -> tuple[nn.Module, int]:
+def first_network(start: Start, data: Data) -> tuple[nn.Module, int]:
     """A trial's first network, and how many were drawn before it because they were dead.
 
     Trials of the same widths and seed get the same network, whatever their method.
 
     Args:
         start: of the trial; its config says whether dead networks are drawn again.
-        train: training samples, of which the first ones decide.
+        data: its splits; the first training samples decide.
 
     Raises:
+        TaskError: if the task's networks or its loss do not fit the data.
         ValueError: if every network drawn is dead.
     """
-    few = train.first(SEARCH_SAMPLES)
+    few = data.train.first(SEARCH_SAMPLES)
     for redraws in range(DRAWS):
         model = network(start.task, start.widths, start.device)
+        if not redraws:
+            splits = {"validation": data.validation, "test": data.test}
+            check_network(start.task, model, data.train, **splits)
         if not start.config.redraw_dead or alive(model, start.task, few):
             return model, redraws
     raise ValueError(

@@ -10,10 +10,11 @@ from torch.optim import Optimizer
 
 from nas_bench.growth.input_grams import InputGrams, sites_on_data
 from nas_bench.growth.sites import set_unit_slopes, unit_slopes
-from nas_bench.training.data import DataOrder
+from nas_bench.training.data import Data, DataOrder
 from nas_bench.training.optimizers import optimizer
 from nas_bench.training.randomness import global_state, isolated, set_global_state
-from nas_bench.training.task import Recipe, Samples
+from nas_bench.training.soundness import check_last_batch, check_widths
+from nas_bench.training.task import Recipe
 from nas_bench.trials.architecture import Architectures, Costs
 from nas_bench.trials.first_network import first_network, growing_sites, network
 from nas_bench.trials.spending import Spent
@@ -38,12 +39,12 @@ class State:
         begun: whether the first record was made.
     """
 
-    def __init__(self, start: Start, train: Samples) -> None:
-        task, seed = start.task, start.config.seed
+    def __init__(self, start: Start, data: Data) -> None:
+        task, seed, train = start.task, start.config.seed, data.train
         self.task, self.device, self.samples = task, start.device, len(train)
         self.recipe: Recipe = replace(task.recipe, **start.config.recipe)
         self.loss = task.loss.to(start.device)
-        self.model, self.redraws = first_network(start, train)
+        self.model, self.redraws = first_network(start, data)
         self.per_entry = start.config.optimizer_policy == "per_entry"
         self.optimizer = self._optimizer()
         self.order = DataOrder(self.samples, _stream(seed, "data order"), start.device)
@@ -51,9 +52,11 @@ class State:
         self.augmentation = _stream(seed, "augmentation")
         self.spent = Spent()
         self.sites = growing_sites(task, self.model, train)
+        check_widths(self.widths, start.widths)
         self.architectures = Architectures(task, train.inputs[:2])
         self.grams = InputGrams(sites_on_data(self.model, self.sites, train.inputs[:2]))
         self.fit_to_size()
+        check_last_batch(self.model, train, self.batch_size)
         self.growths, self.evaluated, self.begun = 0, (0, 0), False
 
     @property

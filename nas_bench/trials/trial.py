@@ -88,7 +88,7 @@ class Trial:
     def __init__(self, start: Start) -> None:
         self.config, self.budget, self.device = start.config, start.budget, start.device
         self.data = prepare(start.task, start.folder, start.config.validation, device=start.device)
-        self.now = State(start, self.data.train)
+        self.now = State(start, self.data)
         self.agenda = Agenda.of(start)
         self.grid = EvaluationGrid(start, self.now)
         self.growing = Growing(start, self.agenda, self.data.train)

@@ -26,16 +26,16 @@ def config(seed, method="random_growth", redraw=True):
 
 
 @pytest.fixture(scope="module")
-def train(tmp_path_factory):
-    return prepare(Digits(), tmp_path_factory.mktemp("data"), 0.1).train
+def data(tmp_path_factory):
+    return prepare(Digits(), tmp_path_factory.mktemp("data"), 0.1)
 
 
-def drawn(seed, train, folder, redraw=True):
+def drawn(seed, data, folder, redraw=True):
     seed_all(seed)
     task = Digits(seed_widths=(1, 1), target_widths=(4, 3))
     trial = config(seed, redraw=redraw)
     start = Start(trial, trial.budget, task, None, (1, 1), folder, "cpu")
-    return task, *first_network(start, train)
+    return task, *first_network(start, data)
 
 
 def by_hand(model, x):
@@ -45,14 +45,14 @@ def by_hand(model, x):
     return [(h > 0).double().mean(0) for h in (h, torch.relu(second(h)))]
 
 
-def test_a_dead_network_is_drawn_again_until_every_layer_is_alive(train, tmp_path):
+def test_a_dead_network_is_drawn_again_until_every_layer_is_alive(data, tmp_path):
     redrawn = 0
     for seed in range(12):
-        task, model, redraws = drawn(seed, train, tmp_path)
-        few = train.first(500)
+        task, model, redraws = drawn(seed, data, tmp_path)
+        few = data.train.first(500)
         assert alive(model, task, few)
         assert all(float(share.max()) >= 0.01 for share in by_hand(model, few.inputs))
-        _, first, none = drawn(seed, train, tmp_path, redraw=False)
+        _, first, none = drawn(seed, data, tmp_path, redraw=False)
         dead = any(float(share.max()) < 0.01 for share in by_hand(first, few.inputs))
         assert none == 0
         assert alive(first, task, few) != dead
@@ -81,7 +81,7 @@ def test_without_redraws_a_trial_keeps_the_identity_it_had():
     assert config(0).id != config(0, redraw=False).id
 
 
-def test_a_network_that_is_always_dead_is_an_error_with_the_cure(train, tmp_path, monkeypatch):
+def test_a_network_that_is_always_dead_is_an_error_with_the_cure(data, tmp_path, monkeypatch):
     def dead(self, widths):
         model = nn.Sequential(
             nn.Linear(64, widths[0]), nn.ReLU(), nn.Linear(widths[0], widths[1]), nn.ReLU(),
@@ -92,7 +92,7 @@ def test_a_network_that_is_always_dead_is_an_error_with_the_cure(train, tmp_path
 
     monkeypatch.setattr(Digits, "network", dead)
     with pytest.raises(ValueError, match=r"each of 100 networks of widths \[1, 1\] has a hidden"):
-        drawn(0, train, tmp_path)
+        drawn(0, data, tmp_path)
 
 
 def test_units_of_tokens_and_maps_are_active_where_any_position_is():
