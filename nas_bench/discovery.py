@@ -66,6 +66,8 @@ def in_file(path: Path, content: bytes | None = None) -> list[Plugin]:
     """
     if content is None and path.is_dir():
         raise InputError(f"plugin file {path} is a folder: give the path of a .py file")
+    if content is None and path.exists() and not path.is_file():
+        raise InputError(f"plugin file {path} is no regular file: give the path of a .py file")
     if content is None and not path.is_file():
         raise InputError(f"plugin file {path} is not there: give the path of a Python file")
     try:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import nn
 
+from nas_bench.specs import InputError
 from nas_bench.training.array_files import arrays, header
 from nas_bench.training.convnet import convnet
 from nas_bench.training.pixels import channel_moments, normalised
@@ -43,12 +44,19 @@ class ImageArrays(Task):
             object.__setattr__(self, "path", str(Path(self.path).expanduser().absolute()))
 
     def fetch(self, folder: Path) -> None:
-        """Refuse arrays that cannot be used before any trial runs; there is no download."""
-        header(self._file())
+        """Refuse arrays that cannot be used before any trial runs; there is no download.
+
+        Raises:
+            InputError: if the file is not named, not there, or does not fit.
+        """
+        try:
+            header(self._file())
+        except DataMissingError as error:
+            raise InputError(str(error)) from error
 
     def present(self, folder: Path) -> bool:
-        """Whether there is such a file."""
-        return bool(self.path) and Path(self.path).is_file()
+        """Whether a file is named: nothing could be downloaded in its place."""
+        return bool(self.path)
 
     def load(self, folder: Path) -> tuple[Samples, Samples]:
         """See the base class; nothing is read from the folder."""

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -12,8 +13,10 @@ import pytest
 
 from nas_bench import plugins
 from nas_bench.cli import status
+from nas_bench.commands.doctor import _dataset
 from nas_bench.commands.parameters import results_folder
 from nas_bench.templates import METHOD
+from nas_bench.training.torchvision_data import FILES
 
 VERBS = (
     "run", "tune", "plan", "status", "ls", "show", "report", "export", "merge", "verify", "pack",
@@ -55,6 +58,7 @@ def test_help_imports_nothing_heavy():
     code = f"""
 import sys
 from nas_bench.cli import status
+from nas_bench.commands.doctor import _dataset
 assert status(["--help"]) == status(["run", "--help"]) == 0
 print("HEAVY", sorted({heavy} & sys.modules.keys()))
 """
@@ -91,6 +95,7 @@ def test_python_m_nas_bench_is_nas_bench():
         (["show", "tni"], "did you mean tiny"),
         (["check", "tni"], "did you mean tiny"),
         (["ls", "method"], "'method' is not one of 'methods', 'tasks', 'protocols'"),
+        (["ls", "--plugin", "/dev/null"], "is no regular file: give the path of a .py file"),
         (["ls", "--plugin", "."], "is a folder: give the path of a .py file"),
         (["new", "method", "random"], "would hide the module random"),
         (["new", "task", "numpy"], "would hide the module numpy"),
@@ -360,6 +365,34 @@ def test_a_closed_pipe_is_no_error():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("content", [b"", b"<html>no such file</html>", None])
+def test_doctor_reads_data_and_names_what_is_damaged(content, tmp_path, monkeypatch):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in FILES:
+        images = name.endswith("images-idx3-ubyte")
+        whole = bytes([0, 0, 8, 3 if images else 1]) + bytes([0, 0, 0, 4])
+        whole += (bytes([0, 0, 0, 28]) * 2 + bytes(4 * 784)) if images else bytes([0, 1, 2, 3])
+        (raw / name).write_bytes(whole)
+    found = _dataset(plugins.task("mnist"), tmp_path)
+    assert (found.ok, found.message) == (None, "4 training and 4 test samples")
+    (raw / FILES[0]).write_bytes(
+        (raw / FILES[0]).read_bytes()[:-9] if content is None else content
+    )
+    found = _dataset(plugins.task("mnist"), tmp_path)
+    assert found.ok is False
+    assert re.search(r"the files of MNIST in .* are damaged \(\w+.*\): delete", found.message)
+
+
+def test_doctor_says_where_no_data_folder_is(capsys, tmp_path):
+    status(["doctor", "--data", str(tmp_path / "none"), "--json"])
+    findings = {found["name"]: found["message"] for found in json.loads(said(capsys)[0])}
+    assert findings["data folder"].endswith(
+        "none is not there: it is made when data is downloaded"
+    )
+    assert findings["data of mnist"] == findings["data of image_arrays"] == "not there yet"
+
+
 def test_doctor_finds_this_machine_fit(capsys):
     assert status(["doctor", "--json"]) == 0
     findings = {finding["name"]: finding for finding in json.loads(said(capsys)[0])}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,6 +25,9 @@ from nas_bench.commands.parameters import (
     try_to_write,
     verbose_option,
 )
+
+if TYPE_CHECKING:
+    from nas_bench.training.task import Task
 
 _EPILOG = examples(
     "nas-bench doctor", "nas-bench doctor --data datasets", "nas-bench doctor --json"
@@ -119,15 +123,33 @@ def _plugins() -> Iterator[Finding]:
 
 def _datasets(data: Path | None) -> Iterator[Finding]:
     from nas_bench import plugins
-    from nas_bench.contract import is_present
     from nas_bench.training.data import data_folder
 
     folder = data_folder(data)
-    yield Finding("data folder", None, str(folder))
+    there = "" if folder.is_dir() else " is not there: it is made when data is downloaded"
+    yield Finding("data folder", None, f"{folder}{there}")
     for name, plugin in plugins.tasks().items():
         if plugin.cls is not None:
-            there = is_present(plugins.task(name), folder)
-            yield Finding(f"data of {name}", None, "there" if there else "fetched on first use")
+            yield _dataset(plugins.task(name), folder)
+
+
+def _dataset(task: "Task", folder: Path) -> Finding:
+    """Whether a task's data is there, and can be read."""
+    from nas_bench.contract import is_present
+    from nas_bench.specs import said
+    from nas_bench.training.soundness import loaded
+    from nas_bench.training.task import DataMissingError
+
+    name = f"data of {task.name}"
+    if not is_present(task, folder):
+        return Finding(name, None, "not there yet")
+    try:
+        train, test = loaded(task, folder)
+    except DataMissingError as error:
+        return Finding(name, False, str(error))
+    except Exception as error:  # tasks of others may do anything
+        return Finding(name, False, said(error))
+    return Finding(name, None, f"{len(train)} training and {len(test)} test samples")
 
 
 def _writable(folder: Path) -> Finding:

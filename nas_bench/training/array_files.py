@@ -1,5 +1,6 @@
 """Images and labels that people bring in an .npz file."""
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -71,6 +72,8 @@ def arrays(path: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """The file, which is a zip of .npy files; what is wrong with it is said with its path."""
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise DataMissingError(f"{path} is no regular file: give an .npz file")
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
@@ -86,6 +89,8 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise DataMissingError(
             f"{path} is damaged or no .npz file ({error}): write it with numpy.savez"
         ) from error
+    except MemoryError as error:
+        raise DataMissingError(f"{path} does not fit into memory: {error}") from error
     except _UNREADABLE as error:
         raise DataMissingError(f"{path}: {error}") from error
 
@@ -153,12 +158,28 @@ def _labels(archive: zipfile.ZipFile, part: str) -> np.ndarray:
     if dtype.kind not in "iu" or shape != (images,):
         raise ValueError(
             f"{name} is {dtype} of shape {shape}, expected whole numbers of shape ({images},), a "
-            f"label for every image: use {name}.astype(int).ravel()"
+            f"label for every image: {_label_cure(name, shape, dtype, images)}"
         )
     return _array(archive, name).astype(np.int64)
 
 
+def _label_cure(name: str, shape: tuple[int, ...], dtype: np.dtype, images: int) -> str:
+    """How to make labels of what is none."""
+    if shape[:1] != (images,):
+        return "leave out the images without a label, or the labels without an image"
+    if len(shape) == 2 and shape[1] > 1:
+        return f"if a row has a 1 for its class, use {name}.argmax(1)"
+    if dtype.kind not in "iufb":
+        return f"number the classes with numpy.unique({name}, return_inverse=True)[1]"
+    return f"use {name}.astype(int).ravel()"
+
+
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as file:
+        shape, dtype = _npy_header(file)
+    promised, held = math.prod(shape) * dtype.itemsize, archive.getinfo(f"{name}.npy").file_size
+    if promised > held:
+        raise ValueError(f"{name} promises {promised} bytes and has {held}: write it again")
     with archive.open(f"{name}.npy") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from nas_bench.specs import said
 from nas_bench.training.task import DataMissingError
 
 _TIMEOUT = 60.0  # seconds without an answer from a download server
@@ -80,7 +81,7 @@ class Download:
 def damaged(dataset: str, place: Path, error: Exception) -> DataMissingError:
     """The error that says that downloaded files cannot be read, with the cure."""
     return DataMissingError(
-        f"the files of {dataset} in {place} are damaged ({error}): "
+        f"the files of {dataset} in {place} are damaged ({said(error)}): "
         "delete that folder and run again to download them anew"
     )
 

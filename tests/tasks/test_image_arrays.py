@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from nas_bench import plugins
+from nas_bench.cli import status
 from nas_bench.contract import check_task
+from nas_bench.specs import InputError
 from nas_bench.tasks.image_arrays import ImageArrays
 from nas_bench.training.array_files import arrays
 from nas_bench.training.data import data_folder
@@ -58,15 +60,37 @@ def test_a_relative_path_is_one_from_the_working_directory(path, monkeypatch):
 def test_without_a_file_one_sentence_says_how_to_name_one(tmp_path):
     task = ImageArrays()
     assert not task.present(tmp_path)
-    for call in (task.fetch, task.load, lambda _: task.network((1, 1, 1, 1, 1))):
+    with pytest.raises(InputError, match=r"image_arrays\[path=FILE\.npz\]"):
+        task.fetch(tmp_path)
+    for call in (task.load, lambda _: task.network((1, 1, 1, 1, 1))):
         with pytest.raises(DataMissingError, match=r"image_arrays\[path=FILE\.npz\]"):
             call(tmp_path)
 
 
 def test_a_file_that_does_not_fit_is_refused_before_any_trial(path):
     np.savez(path, x_train=np.zeros((3, 8, 8)))
-    with pytest.raises(DataMissingError, match="it lacks y_train"):
+    with pytest.raises(InputError, match="it lacks y_train"):
         ImageArrays(path=str(path)).fetch(Path())
+
+
+@pytest.mark.parametrize(
+    ("verb", "code"), [("check", 5), ("show", 0), ("plan", 0), ("run", 2), ("run none", 2)]
+)
+def test_every_verb_names_what_is_wrong_with_the_file(verb, code, path, capsys, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    path.write_bytes(path.read_bytes()[:900])
+    verb, _, none = verb.partition(" ")
+    spec = "image_arrays" if none else "image_arrays[path=mine.npz]"
+    options = {
+        "plan": ("--methods", "fixed"),
+        "run": ("--methods", "fixed", "--executor", "inline"),
+    }
+    names = (spec,) if verb in ("check", "show") else ("--tasks", spec)
+    assert status([verb, *names, *options.get(verb, ())]) == code
+    said = "".join(capsys.readouterr()).replace("\n", " ")
+    assert (
+        "name one, image_arrays[path=FILE.npz]" in said if none else "mine.npz is damaged" in said
+    )
 
 
 def test_the_recovered_cifar10_is_read():

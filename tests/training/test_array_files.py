@@ -1,3 +1,5 @@
+import io
+import os
 import zipfile
 
 import numpy as np
@@ -103,8 +105,17 @@ def test_the_header_is_read_without_the_images(written, tmp_path):
         ({"x_train": np.full((12, 8, 6), np.nan)}, "x_train has values that are no finite"),
         ({"x_train": np.full((12, 8, 6), 1e300)}, "x_train has values that are no finite"),
         ({"y_train": np.zeros(12)}, r"y_train is float64 of shape \(12,\), expected whole"),
-        ({"y_train": np.zeros((12, 1), int)}, r"of shape \(12, 1\), .* of shape \(12,\)"),
-        ({"y_test": np.zeros(5, int)}, r"y_test is int64 of shape \(5,\), .* shape \(6,\)"),
+        ({"y_train": np.zeros(12)}, r"use y_train\.astype\(int\)\.ravel\(\)"),
+        ({"y_train": np.zeros((12, 1), int)}, r"of shape \(12, 1\), .* of shape \(12,\).*ravel"),
+        ({"y_train": np.eye(12)}, r"if a row has a 1 for its class, use y_train\.argmax\(1\)"),
+        (
+            {"y_train": np.array(["a", "b"] * 6)},
+            r"with numpy\.unique\(y_train",
+        ),
+        (
+            {"y_test": np.zeros(5, int)},
+            r"int64 of shape \(5,\), .* shape \(6,\).* leave",
+        ),
         ({"y_train": np.arange(12) % 3 + 1}, "3 different labels from 1 to 3, expected"),
         ({"y_train": np.arange(12) % 3 * 2}, "3 different labels from 0 to 4, expected"),
         ({"y_train": np.zeros(12, int)}, "1 different labels from 0 to 0, expected at least 2"),
@@ -136,6 +147,28 @@ def test_damaged_contents_are_found(written):
     path.write_bytes(content)
     with pytest.raises(DataMissingError, match=r"mine\.npz"):
         arrays(path)
+
+
+def test_a_header_that_promises_more_than_there_is_costs_no_memory(tmp_path):
+    header_of = io.BytesIO()
+    shape = {"descr": "<i8", "fortran_order": False, "shape": (10**11,)}
+    np.lib.format.write_array_header_1_0(header_of, shape)
+    pixels = {"descr": "|u1", "fortran_order": False, "shape": (10**11, 8, 6)}
+    images_of = io.BytesIO()
+    np.lib.format.write_array_header_1_0(images_of, pixels)
+    path = tmp_path / "mine.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for part in ("train", "test"):
+            archive.writestr(f"y_{part}.npy", header_of.getvalue() + bytes(80))
+            archive.writestr(f"x_{part}.npy", images_of.getvalue() + bytes(80))
+    with pytest.raises(DataMissingError, match="y_train promises 800000000000 bytes and has 208"):
+        header(path)
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(DataMissingError, match="is no regular file"):
+        header(tmp_path / "pipe.npz")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
