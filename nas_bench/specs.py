@@ -3,9 +3,11 @@
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
+from pathlib import PurePath
 from typing import Any
 
 from nas_bench.text import shortened
@@ -107,6 +109,16 @@ def spelled(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+def short_names(texts: Iterable[str]) -> dict[str, str]:
+    """What people are shown for each spec: its paths without folders that tell nothing apart."""
+    found = {text: text for text in texts}
+    for kept in range(40, 0, -1):
+        shorter = {text: _with_paths_of(text, kept) for text in found}
+        counts = Counter(shorter.values())
+        found |= {text: short for text, short in shorter.items() if counts[short] == 1}
+    return found
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The sentence that says a name is unknown, with the nearest ones or all of them."""
     names = sorted(known)
@@ -122,6 +134,25 @@ def said(error: BaseException) -> str:
         return f"it called sys.exit({'' if error.code is None else repr(error.code)})"
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _with_paths_of(text: str, parts: int) -> str:
+    """A spec whose paths have their last parts alone."""
+    if "/" not in text:
+        return text
+    try:
+        spec = parse(text)
+    except InputError:  # what a damaged trial says of itself
+        return text
+    options = {
+        name: str(PurePath(*PurePath(value).parts[-parts:])) if _is_path(value) else value
+        for name, value in spec.options.items()
+    }
+    return str(Spec(spec.name, options))
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("/")
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Iterable
 
 _UNITS = ("", " k", " M", " G", " T", " P", " E")
 _FORMULA = ("=", "+", "-", "@")
@@ -37,18 +38,18 @@ def score(mean: float, margin: float | None, metric: str) -> str:
     """
     if not math.isfinite(mean):
         return "–"
-    digits = _digits(mean, metric)
-    spread = "" if margin is None else f" ± {margin:.{digits}f}"
-    return f"{mean:.{digits}f}{spread}".replace("-", "−")
+    form = _form(mean, metric)
+    spread = "" if margin is None else f" ± {margin:{form}}"
+    return f"{mean:{form}}{spread}".replace("-", "−")
 
 
 def difference(mean: float, margin: float | None, metric: str) -> str:
     """The same with a sign: `+0.31 ± 0.12`."""
     if not math.isfinite(mean):
         return "–"
-    digits = _digits(max(abs(mean), margin or 0.0), metric)
-    spread = "" if margin is None else f" ± {margin:.{digits}f}"
-    return f"{mean:+.{digits}f}{spread}".replace("-", "−")
+    form = _form(max(abs(mean), margin or 0.0), metric)
+    spread = "" if margin is None else f" ± {margin:{form}}"
+    return f"{mean:+{form}}{spread}".replace("-", "−")
 
 
 def p_value(p: float) -> str:
@@ -68,6 +69,24 @@ def duration(seconds: float) -> str:
     if math.isnan(seconds):
         return "–"
     return f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+
+
+def spoken(seconds: float) -> str:
+    """Seconds as people say them: `12 s`, `5 min`, `3.2 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers in order, such as `0-9` or `0-2,5`."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number])
+    return ",".join("-".join(map(str, run)) for run in runs) or "–"
 
 
 def one_line(text: str) -> str:
@@ -107,8 +126,11 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - end - 1]}…{text[-end:]}"
 
 
-def _digits(value: float, metric: str) -> int:
-    return 2 if metric == "accuracy" else min(8, max(0, 3 - _magnitude(value)))
+def _form(value: float, metric: str) -> str:
+    """How a score is written: no loss takes more than eight digits."""
+    if metric == "accuracy":
+        return ".2f"
+    return ".3e" if abs(value) >= 1e6 else f".{min(8, max(0, 3 - _magnitude(value)))}f"
 
 
 def _magnitude(value: float) -> int:

@@ -91,6 +91,11 @@ def test_python_m_nas_bench_is_nas_bench():
         (["run", "--plugin", "none.py"], "is not there: give the path of a Python file"),
         (["run", "--executor", "dask"], "'dask' is not one of 'ray', 'inline'"),
         (["run", "--mehtods", "tiny"], "No such option"),
+        (["run", "--executor", "inline", "--address", "auto"], "leave --address out"),
+        (["run", "--timeout", "nan"], "'nan' is not a number"),
+        (["run", "--checkpoint-every", "inf"], "is not in the range"),
+        (["run", "--gpus-per-trial", "1.5"], "neither a fraction nor a whole number of GPUs"),
+        (["run", "--max-concurrent", "9" * 20], "is not in the range"),
         (["run", "--address", "foo"], "'foo' is not of the form host:port or auto"),
         (["show", "tni"], "did you mean tiny"),
         (["check", "tni"], "did you mean tiny"),
@@ -130,6 +135,12 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     assert status(["run", *QUICK, "--methods", "gradmax"]) == 0
     out, err = said(capsys)
     assert {"gradmax", "fixed", "fixed[size=seed]"} <= set(out.split())
+    assert "--explain says what every column is" in out
+    assert err.splitlines()[:3] == [
+        "smoke on sine: 3 rows, seed 0",
+        "1 seed can show no difference to be real: that takes 6, and 7 to rank 3 rows",
+        "Trials run in this process, one after the other",
+    ]
     paths = [line for line in out.splitlines() if line.startswith(str(tmp_path))]
     assert [Path(path).name for path in paths] == [
         "leaderboard.md", "leaderboard.csv", "leaderboard.tex", "report.json", "report.html",
@@ -149,8 +160,17 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     assert len(document["paths"]) == 5 + 18
     assert (tmp_path / "ledger" / "report" / "leaderboard.csv").read_text() == before
 
-    assert status(["report", str(tmp_path / "ledger"), "--figures", "png"]) == 0
-    assert "gradmax" in said(capsys)[0]
+    assert status(["report", str(tmp_path / "ledger"), "--figures", "png", "--explain"]) == 0
+    out, _ = said(capsys)
+    assert "gradmax" in out
+    assert "One multiply-add is one FLOP" in " ".join(out.split())
+
+    other = ["--methods", "fixed", "--no-baselines", "--budget", "9 epochs"]
+    assert status(["run", *QUICK, *other]) == 0
+    out, _ = said(capsys)
+    assert "1 other comparison in this folder: nas-bench report shows all" in out
+    assert "gradmax" not in out
+    assert [line for line in out.splitlines() if "smoke v" in line] == [out.splitlines()[0]]
     assert status(["report", "--json", "--figures", "png"]) == 0
     reported = json.loads(said(capsys)[0])
     assert reported["table"] == document["table"]
@@ -190,7 +210,8 @@ def test_a_method_that_raises_is_a_failed_row_and_exit_code_1(capsys, tmp_path):
     arguments = ["run", *QUICK, "--methods", "unlucky,random_growth", "--plugin", "unlucky.py"]
     assert status(arguments) == 1
     out, err = said(capsys)
-    assert "unlucky, seed 0: failed: RuntimeError: no luck" in out
+    assert "unlucky, seed 0: failed: RuntimeError: no luck (unlucky.py:40)" in out
+    assert "failed, RuntimeError: no luck (unlucky.py:40)" in err
     assert "Traceback" not in err
     assert "run.json" not in err
     assert status([*arguments, "--json", "-v"]) == 1

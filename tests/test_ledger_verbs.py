@@ -16,11 +16,12 @@ from synthetic import trial
 
 from nas_bench import plugins
 from nas_bench.cli import status
-from nas_bench.commands.status import _seeds
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.lock import locked
 from nas_bench.results.reading import read_run
 from nas_bench.results.verified import read_verified
+from nas_bench.trials.planning import plan
+from nas_bench.trials.protocol import load_protocol
 
 QUICK = ("--tasks", "sine", "--budget", "8 epochs", "--seeds", "0")
 
@@ -91,6 +92,39 @@ def test_an_empty_folder_has_no_status(said):
     assert "there are no trials in" in said("verify", code=3)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "said_of_them"),
+    [
+        ("6", "That is seed 6 alone: --seeds 0-5 are 6 seeds"),
+        ("0-5", "6 seeds give no ranks: 3 rows take 7"),
+        ("0-6", None),
+        ("0", "1 seed can show no difference to be real: that takes 6, and 7 to rank 3 rows"),
+    ],
+)
+def test_plan_says_what_the_seeds_can_show(seeds, said_of_them, said):
+    """Two baselines and a method are ranked; controls only explain."""
+    methods = ("--methods", "gradmax,random_growth[update=true]")
+    lines = said("plan", *QUICK, "--seeds", seeds, *methods).splitlines()
+    assert lines[0].endswith(f"4 rows, seed{'s' * ('-' in seeds)} {seeds}")
+    assert said_of_them is None or said_of_them in lines
+    assert (lines[1].split()[0] == "task") == (said_of_them is None)
+
+
+def test_plan_names_stale_trials_as_run_does(ledger, said):
+    asked = {"tasks": "sine", "methods": "fixed", "seeds": "0", "budget": "8 epochs"}
+    (config,) = plan(load_protocol("smoke", [asked]), baselines=False)
+    begin(ledger, config, 0)
+    ledger.write(config, {"type": "loaded", "environment": {}, "behaviour": {"core": 99}})
+    ledger.write(config, synthetic.as_dict(synthetic.records(config)[-1]))
+    ledger.finish(config)
+    arguments = ("plan", *QUICK, "--methods", "fixed", "--no-baselines")
+    out = " ".join(said(*arguments).split())
+    assert "1 trial in" in out
+    assert "is stale, of other behaviour or data than today's: run them again" in out
+    assert json.loads(said(*arguments, "--json"))["trials"][0]["state"] == "stale"
+    assert "stale, of other" not in said(*arguments, "--rerun", "stale")
+
+
 def test_edited_results_are_stale(ledger, said):
     begin(ledger, trial("fixed"), 0)
     ledger.write(trial("fixed"), {"type": "loaded", "environment": {}, "behaviour": {"core": 99}})
@@ -123,11 +157,6 @@ def test_status_watches_until_interrupted(ledger):
     assert (watching.returncode, err) == (0, "")
 
 
-def test_seeds_are_ranges():
-    assert _seeds([0, 1, 2, 5, 7, 8]) == "0-2,5,7-8"
-    assert _seeds([]) == "–"
-
-
 def test_plan_lists_what_runs_and_what_it_costs(ledger, said):
     arguments = ["plan", *QUICK, "--methods", "random_growth", "--set", 'twins=["flops"]']
     planned = json.loads(said(*arguments, "--json"))
@@ -137,6 +166,11 @@ def test_plan_lists_what_runs_and_what_it_costs(ledger, said):
     assert costs["random_growth twin (flops)"] == pytest.approx(costs["random_growth"])
     assert planned["wall_seconds"] > 0
     out = said(*arguments)
+    assert out.splitlines()[:2] == [
+        "smoke on sine: 4 rows, seed 0",
+        "1 seed can show no difference to be real: that takes 6, and 7 to rank 3 rows",
+    ]
+    assert (planned["seeds"], planned["seeds_to_rank"]) == ([0], 7)
     assert "4 trials, 4 to run" in out
     assert "a few steps measured now" in out
     assert "growth steps not included" in out

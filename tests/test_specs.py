@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_bench.specs import InputError, Spec, parse, specs, spelled, unknown, value_of
+from nas_bench.specs import InputError, Spec, parse, short_names, specs, spelled, unknown, value_of
 from nas_bench.trials.inputs import setting
 
 
@@ -88,6 +88,30 @@ def test_a_written_spec_reads_back(options):
     spec = Spec("tiny", options)
     assert parse(str(spec)) == spec
     assert specs(f"{spec},{spec}") == [str(spec)] * 2
+
+
+def test_paths_are_shown_with_as_much_as_tells_them_apart():
+    names = {
+        't[path="/home/me/a/x.npz"]': 't[path="a/x.npz"]',
+        't[path="/home/me/b/x.npz"]': 't[path="b/x.npz"]',
+        't[path="/home/me/y.npz",target_widths=[1]]': "t[path=y.npz,target_widths=[1]]",
+        "mnist": "mnist",
+    }
+    assert short_names(names) == names
+    assert short_names(["a/b[", "a/b["]) == {"a/b[": "a/b["}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('t[a={"x":1,"x":2}]', "x is given twice"),
+        (f"t[a={'[' * 30}{']' * 30}]", "is nested deeper than 20 brackets"),
+        (f"t[a={'[' * 5000}]", "do not match"),
+    ],
+)
+def test_options_are_read_as_strictly_as_settings(text, said):
+    with pytest.raises(InputError, match=said):
+        parse(text)
 
 
 def test_an_unknown_name_gets_its_neighbour():

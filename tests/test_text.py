@@ -33,6 +33,22 @@ def test_losses_have_four_digits() -> None:
     assert text.score(12.3456, 0.1, "loss") == "12.35 ± 0.10"
 
 
+def test_losses_that_have_run_away_take_no_more_digits() -> None:
+    assert text.score(1.2345e19, 1e18, "loss") == "1.234e+19 ± 1.000e+18"
+    assert text.difference(-2e6, None, "loss") == "−2.000e+06"
+    assert text.score(999999.0, None, "loss") == "999999"
+
+
+def test_seeds_are_ranges() -> None:
+    assert text.ranges([8, 0, 1, 2, 5, 7]) == "0-2,5,7-8"
+    assert text.ranges([]) == "–"
+
+
+def test_times_are_as_people_say_them() -> None:
+    times = (0.21, 12.4, 119, 301, 8000)
+    assert [text.spoken(time) for time in times] == ["0.2 s", "12 s", "119 s", "5 min", "2.2 h"]
+
+
 def test_differences_have_a_sign() -> None:
     assert text.difference(0.314, 0.1, "accuracy") == "+0.31 ± 0.10"
     assert text.difference(-0.314, None, "accuracy") == "−0.31"

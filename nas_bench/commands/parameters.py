@@ -17,7 +17,22 @@ OK, FAILED, USAGE, NOTHING, BROKEN, GATE, TERMINATED, INTERRUPTED = 0, 1, 2, 3, 
 _NAMED = 3
 """Strays that are named; all of them with --json."""
 
+MANY = 10**9
+"""More of anything that is counted on the command line is a slip."""
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Number(click.FloatRange):
+    """A number within limits; nan is none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See the base class."""
+        found = super().convert(value, param, ctx)
+        if found != found:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
 
 
 class CannotRunError(Exception):
@@ -38,6 +53,11 @@ def verbose_option(*, expose_value: bool = False) -> Decorator:
         expose_value=expose_value,
         help="Show tracebacks of errors.",
     )
+
+
+def explain_option() -> Decorator:
+    """`--explain`, the long note under tables."""
+    return click.option("--explain", is_flag=True, help="Say what every column of a table is.")
 
 
 def json_option() -> Decorator:

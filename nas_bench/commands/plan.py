@@ -2,12 +2,14 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas_bench.commands.announcement import announced, seeds_to_rank
 from nas_bench.commands.parameters import (
     NOTHING,
     OK,
@@ -54,47 +56,54 @@ def plan(as_json: bool, **values: Any) -> int:
     the task on this kind of machine, else from a few training steps measured now.
     """
     selection = Selection(**values)
-    load_plugins(selection.plugin_paths)
-    planned = _planned(selection)
+    paths = load_plugins(selection.plugin_paths)
+    planned, remarks = _planned(selection, paths)
     at_a_time = max(
         1, (os.cpu_count() or 1) // max((p.config.threads for p in planned), default=1)
     )
     if as_json:
-        print_json(_values(planned, at_a_time))
+        print_json(_values(planned, at_a_time) | {"remarks": remarks})
     else:
-        _print(planned, at_a_time)
+        click.echo("\n".join(announced([trial.config for trial in planned], selection.seeds)))
+        _print(planned, at_a_time, remarks)
     return OK if planned else NOTHING
 
 
-def _planned(selection: Selection) -> list[_Planned]:
+def _planned(selection: Selection, plugins: Sequence[Path]) -> tuple[list[_Planned], list[str]]:
+    """The trials of a plan, and what `run` would say of those it leaves as they are."""
+    from nas_bench.execution import Settings
     from nas_bench.execution.estimate import Estimator
-    from nas_bench.execution.resume import missing
+    from nas_bench.execution.resume import missing, remarks, todays_data
     from nas_bench.results.ledger import Ledger
     from nas_bench.training.data import data_folder
     from nas_bench.trials.planning import plan
 
     configs = plan(selection.changed_protocol(), baselines=not selection.no_baselines)
     ledger = Ledger(results_folder(selection.results))
-    wanted = {config.id for config in missing(configs, ledger, selection.rerun)}
-    estimator = Estimator(ledger.glances(), data_folder(selection.data))
-    return [
+    there = ledger.glances()
+    data = todays_data(configs, there, Settings(data=selection.data))
+    chosen = missing(configs, ledger, selection.rerun, data=data)
+    wanted = {config.id for config in chosen}
+    estimator = Estimator(there, data_folder(selection.data))
+    planned = [
         _Planned(c, "to run", estimator.estimate(c))
         if c.id in wanted
-        else _Planned(c, _state(ledger, c), None)
+        else _Planned(c, _state(ledger, c, data), None)
         for c in configs
     ]
+    return planned, list(remarks(configs, chosen, ledger, plugins, data))
 
 
-def _state(ledger: Any, config: "TrialConfig") -> str:
+def _state(ledger: Any, config: "TrialConfig", data: Mapping[str, str]) -> str:
     from nas_bench.results.staleness import is_stale
 
     run = ledger.glance(config)
     if run.status != "ok":
         return "unreadable" if run.status == "unreadable" else "failed"
-    return "stale" if is_stale(run) else "ok"
+    return "stale" if is_stale(run, data) else "ok"
 
 
-def _print(planned: Sequence[_Planned], at_a_time: int) -> None:
+def _print(planned: Sequence[_Planned], at_a_time: int, remarks: Sequence[str]) -> None:
     import shutil
 
     from rich.box import SIMPLE_HEAD
@@ -102,38 +111,41 @@ def _print(planned: Sequence[_Planned], at_a_time: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from nas_bench.specs import short_names
+
     states = [s for s in _STATES if s == "to run" or any(p.state == s for p in planned)]
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("task", overflow="fold")
     table.add_column("method", overflow="fold")
     for name in (*states, "FLOPs", "time"):
         table.add_column(name, justify="right")
+    names = short_names(trial.config.task for trial in planned)
     for (task, label), group in _grouped(planned):
         counts = Counter(trial.state for trial in group)
         cells = [str(counts[state] or "–") for state in states]
-        table.add_row(*map(Text, (task, label, *cells, *_costs(group))))
+        table.add_row(*map(Text, (names[task], label, *cells, *_costs(group))))
     width = max(shutil.get_terminal_size((120, 24)).columns, 100)
     console = Console(width=width, highlight=False)
     if planned:
         console.print(table)
-    for line in _remarks(planned, at_a_time):
+    for line in (*_remarks(planned, at_a_time), *remarks):
         console.print(Text(line))
 
 
 def _costs(planned: Iterable[_Planned]) -> tuple[str, str]:
     """FLOPs and time of what runs, as people read them; `?` where something is not known."""
-    from nas_bench.text import human
+    from nas_bench.text import human, spoken
 
     found = [trial.estimate for trial in planned if trial.estimate]
     flops, seconds = _total(e.flops for e in found), _total(e.seconds for e in found)
     return (
         "–" if not found else "?" if flops is None else human(flops),
-        "–" if not found else "?" if seconds is None else _duration(seconds),
+        "–" if not found else "?" if seconds is None else spoken(seconds),
     )
 
 
 def _remarks(planned: Sequence[_Planned], at_a_time: int) -> Iterator[str]:
-    from nas_bench.text import one_line
+    from nas_bench.text import one_line, spoken
 
     running = [trial for trial in planned if trial.state == "to run"]
     yield f"{counted(len(planned), 'trial')}, {len(running)} to run"
@@ -145,7 +157,7 @@ def _remarks(planned: Sequence[_Planned], at_a_time: int) -> Iterator[str]:
     if known:
         flops, spent = _costs(known)
         seconds = _total(trial.estimate.seconds for trial in known if trial.estimate) or 0.0
-        wall = _duration(_wall(known, seconds, at_a_time))
+        wall = spoken(_wall(known, seconds, at_a_time))
         but = "" if len(known) == len(running) else f", {len(running) - len(known)} not known"
         yield f"{flops} FLOPs, {spent} of trials{but}: about {wall} with {at_a_time} at a time"
     bases = Counter(one_line(trial.estimate.basis) for trial in running if trial.estimate)
@@ -175,6 +187,8 @@ def _values(planned: Sequence[_Planned], at_a_time: int) -> dict[str, Any]:
             for trial in planned
         ],
         "to_run": len(running),
+        "seeds": sorted({trial.config.seed for trial in planned}),
+        "seeds_to_rank": seeds_to_rank([trial.config for trial in planned])[1],
         "flops": _total(e.flops for e in estimates),
         "seconds": seconds,
         "at_a_time": at_a_time,
@@ -195,10 +209,3 @@ def _total(values: Iterable[float | None]) -> float | None:
     """The sum, None if one of them is not known."""
     found = list(values)
     return None if any(value is None for value in found) else sum(v or 0.0 for v in found)
-
-
-def _duration(seconds: float) -> str:
-    """Seconds as people say them: `12 s`, `5 min`, `3.2 h`."""
-    if seconds < 120:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,8 +1,8 @@
 """`nas-bench report`: leaderboards and figures of a results folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,7 @@ from nas_bench.commands.parameters import (
     CannotRunError,
     counted,
     examples,
+    explain_option,
     folder_given,
     folder_options,
     json_option,
@@ -59,6 +60,7 @@ def _formats(
     help="Formats of the figures.  [default: all three; of more than 4 comparisons "
     "png alone, of more than 10 none]",
 )
+@explain_option()
 @json_option()
 @verbose_option()
 def report(
@@ -66,6 +68,7 @@ def report(
     results: Path | None,
     plugin_paths: tuple[Path, ...],
     figures: tuple[str, ...] | None,
+    explain: bool,
     as_json: bool,
 ) -> int:
     """Write leaderboards, figures and a page of the results in FOLDER into its report/."""
@@ -74,7 +77,7 @@ def report(
     written = write_report(place, as_json, figures)
     if written is None:
         return say_nothing("report", place, "results")
-    _show(written, place, as_json)
+    _show(written, place, as_json, explain=explain)
     return OK
 
 
@@ -108,17 +111,41 @@ def write_report(
         return None
 
 
-def print_report(written: "Report") -> None:
-    """The tables and where the files are, on stdout; damage and what was left out on stderr."""
+def print_report(
+    written: "Report", *, explain: bool = False, asked: Callable[[Any], bool] = lambda shown: True
+) -> None:
+    """The tables and where the files are, on stdout; damage and what was left out on stderr.
+
+    Args:
+        written: the report.
+        explain: whether to say what every column is.
+        asked: whether a comparison, as `report.json` has it, is printed.
+    """
     import os
     import shutil
 
     from rich.console import Console
+    from rich.text import Text
+
+    from nas_bench.report.table import SHORT_NOTE
 
     width = max(shutil.get_terminal_size((120, 24)).columns, 80)
     console = Console(width=width, highlight=False)
-    for table in written.tables:
+    compared = written.content["comparisons"]
+    shown = [table for table, c in zip(written.tables, compared, strict=False) if asked(c)]
+    others = len(compared) - len(shown)
+    across = (group for group in written.content["across"] if group["ranks"])
+    shown += [
+        table
+        for table, group in zip(written.tables[len(compared) :], across, strict=True)
+        if any(asked({**group, "task": task}) for task in group["tasks"])
+    ]
+    if others:
+        more = f"{counted(others, 'other comparison')} in this folder: nas-bench report shows all"
+        shown.append(Text(f"{more}\n", "dim"))
+    for table in shown:
         console.print(table)
+    console.print(Text("\n".join(written.notes if explain else (SHORT_NOTE,)), "dim"))
     figures = [path for path in written.paths if path.parent.name == "figures"]
     for path in written.paths:
         if path not in figures:
@@ -143,8 +170,8 @@ def report_values(written: "Report") -> dict[str, object]:
     }
 
 
-def _show(written: "Report", folder: Path, as_json: bool) -> None:
+def _show(written: "Report", folder: Path, as_json: bool, *, explain: bool = False) -> None:
     if as_json:
         print_json({"results": str(folder), **report_values(written)})
     else:
-        print_report(written)
+        print_report(written, explain=explain)

@@ -1,22 +1,27 @@
 """`nas-bench run`: plan trials, run them, report."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from nas_bench.commands.announcement import announced
 from nas_bench.commands.parameters import (
     FAILED,
+    MANY,
     NOTHING,
     OK,
     TERMINATED,
     CannotRunError,
     Decorator,
+    Number,
     device_option,
     examples,
+    explain_option,
     json_option,
     load_plugins,
     print_json,
@@ -69,6 +74,7 @@ class Request(Selection):
     slurm: str | None
     submit: bool
     sbatch: tuple[str, ...]
+    explain: bool
     as_json: bool
     quiet: bool
     verbose: bool
@@ -80,6 +86,14 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
 
         if not is_address(value):
             raise click.BadParameter(f"{value!r} is not of the form host:port or auto")
+    return value
+
+
+def _gpu_share(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    if value is not None and value > 1 and value != int(value):
+        raise click.BadParameter(f"{value:g} is neither a fraction nor a whole number of GPUs")
     return value
 
 
@@ -105,21 +119,22 @@ def _execution_options() -> list[Decorator]:
         ),
         click.option(
             "--gpus-per-trial",
-            type=click.FloatRange(min=0),
+            type=Number(0, 10_000),
+            callback=_gpu_share,
             help="Fractions share a GPU; 0 is the CPU.  [default: what the task declares]",
         ),
         click.option(
             "--trials-per-gpu", type=click.IntRange(1, 10000), help="Trials that share a GPU."
         ),
-        click.option("--max-concurrent", type=click.IntRange(min=1), help="Trials at a time."),
+        click.option("--max-concurrent", type=click.IntRange(1, MANY), help="Trials at a time."),
         click.option(
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Number(0, MANY, min_open=True),
             help="Seconds a trial may run.",
         ),
         click.option(
             "--retries",
-            type=click.IntRange(min=0),
+            type=click.IntRange(0, 1000),
             default=1,
             show_default=True,
             help="How often a trial goes on after its machine failed: worker killed, node lost.",
@@ -131,11 +146,12 @@ def _execution_options() -> list[Decorator]:
         ),
         click.option(
             "--checkpoint-every",
-            type=click.FloatRange(min=0),
+            type=Number(0, MANY),
             default=60.0,
             show_default=True,
             help="Seconds between checkpoints of a trial.",
         ),
+        explain_option(),
         json_option(),
         click.option("-q", "--quiet", is_flag=True, help="No progress."),
         verbose_option(expose_value=True),
@@ -209,6 +225,8 @@ def execution_settings(
 
     share = _gpus(request)
     _refuse_other_devices(request, share)
+    if request.executor == "inline" and request.address:
+        raise click.UsageError("--executor inline runs here: leave --address out")
     storage = request.storage
     if storage is None and request.address is None:
         storage = str((ledger.folder / CHECKPOINTS).absolute())
@@ -274,8 +292,12 @@ def run_trials(
 
     stopping = settings.early_stopping is not None
     there = ledger.glances()
+    lacking = partial(missing, configs, ledger, request.rerun, stopping=stopping)
+    if lacking():
+        for line in () if request.quiet else announced(configs, request.seeds):
+            click.echo(line, err=True)
     data = todays_data(configs, there, settings)
-    chosen = missing(configs, ledger, request.rerun, stopping=stopping, data=data)
+    chosen = lacking(data=data)
     refuse_other_data(chosen, there, ledger.folder, request.rerun, data)
     for remark in remarks(configs, chosen, ledger, settings.plugins, data):
         click.echo(remark, err=True)
@@ -295,12 +317,9 @@ def run_trials(
                 shown(config, message)
                 logged(config, message)
 
-            def devices(line: str) -> None:
-                if not request.quiet:
-                    say(line)
-
             asked = request.executor, settings, request.rerun
-            sweep(configs, ledger, *asked, observer, stop, data, devices)
+            aloud = (lambda line: None) if request.quiet else say
+            sweep(configs, ledger, *asked, observer, stop, data, aloud)
     except (DataMissingError, ExecutionError, LedgerError) as error:
         raise CannotRunError(str(error)) from error
 
@@ -352,13 +371,20 @@ def _conclude(
         report = report_values(written) if written else {"table": [], "paths": [], "problems": []}
         print_json({"results": str(ledger.folder), "trials": trials, **report})
     elif written:
-        print_report(written)
+        print_report(written, explain=request.explain, asked=asked(configs))
     if request.verbose:
         say_tracebacks(configs, ledger)
     if not trials or written is None:
         click.echo(f"Nothing to do, and no results in {ledger.folder}", err=True)
         return NOTHING
     return OK if all(trial["status"] == "ok" for trial in trials) else FAILED
+
+
+def asked(configs: Sequence["TrialConfig"]) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a comparison of the report is one that these trials belong to."""
+    own = {(c.protocol, c.version, c.kind, c.task, str(c.budget)) for c in configs}
+    names = ("protocol", "version", "kind", "task", "budget")
+    return lambda shown: tuple(shown[name] for name in names) in own
 
 
 def trial_values(configs: Sequence["TrialConfig"], ledger: "Ledger") -> list[dict[str, Any]]:

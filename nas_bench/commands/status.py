@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas_bench.commands.parameters import (
+    MANY,
     OK,
+    Number,
     counted,
     examples,
     folder_given,
@@ -23,7 +25,7 @@ from nas_bench.commands.parameters import (
     say_strays,
     verbose_option,
 )
-from nas_bench.text import one_line
+from nas_bench.text import one_line, ranges
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -45,7 +47,7 @@ _EPILOG = examples(
 @click.option("--watch", is_flag=True, help="Keep looking, until Ctrl-C.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.1),
+    type=Number(0.1, MANY),
     default=2.0,
     show_default=True,
     help="Seconds between looks with --watch.",
@@ -149,7 +151,7 @@ def _columns(found: "Overview") -> list[str]:
 def _cells(row: "Row", columns: list[str], now: float) -> Iterator[str]:
     yield from map(one_line, (row.protocol, row.task, row.label))
     yield from (str(row.counts[name] or "–") for name in columns)
-    yield _seeds(row.seeds)
+    yield ranges(row.seeds)
     shares = row.shares
     several = f"{min(shares):.0%}–{max(shares):.0%}" if shares else "–"
     yield f"{shares[0]:.0%}" if len(set(shares)) == 1 else several
@@ -178,17 +180,6 @@ def _remarks(found: "Overview") -> Iterator[str]:
         yield f"{word}: {one_line(text)}"
     if len(problems) > _SHOWN:
         yield f"and {len(problems) - _SHOWN} more: --json lists all"
-
-
-def _seeds(seeds: list[int]) -> str:
-    """Such as `0-9` or `0-2,5`."""
-    runs: list[list[int]] = []
-    for seed in seeds:
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1] = [runs[-1][0], seed]
-        else:
-            runs.append([seed])
-    return ",".join("-".join(map(str, run)) for run in runs) or "–"
 
 
 def _age(seconds: float) -> str:

@@ -19,6 +19,7 @@ from nas_bench.commands.parameters import (
 from nas_bench.commands.report import print_report, report_values, write_report
 from nas_bench.commands.run import (
     Request,
+    asked,
     execution_options,
     execution_settings,
     run_trials,
@@ -32,12 +33,10 @@ if TYPE_CHECKING:
     from nas_bench.execution.asha import EarlyStopping
     from nas_bench.execution.estimate import Estimator
     from nas_bench.execution.signals import Stop
-    from nas_bench.report import Report
     from nas_bench.results.ledger import Ledger
     from nas_bench.trials.config import TrialConfig
     from nas_bench.trials.protocol import Protocol
     from nas_bench.tuning.choice import Chosen
-    from nas_bench.tuning.search import Search
 
 _EPILOG = examples(
     "nas-bench tune --methods tiny,gradmax --budget '2e8 flops'",
@@ -219,7 +218,7 @@ def _conclude(
         beside = {"results": str(ledger.folder), "tuning": values, "trials": trials}
         print_json({**beside, **report_values(written)})
     elif written is not None:
-        print_report(_without_searches(written, [found.search for found in chosen]))
+        print_report(written, explain=request.explain, asked=asked(final))
     if request.verbose:
         say_tracebacks(final, ledger)
     return OK if all(trial["status"] == "ok" for trial in trials) else FAILED
@@ -286,12 +285,3 @@ def _spelled(row: dict[str, Any]) -> str:
 
 def _score(value: float) -> str:
     return "–" if value == float("-inf") else f"{value:.4g}"
-
-
-def _without_searches(written: "Report", searches: Sequence["Search"]) -> "Report":
-    """The report less the tables of these searches, which its files still have."""
-    names = {trial.protocol for search in searches for trial in search.trials}
-    comparisons = written.content["comparisons"]
-    hidden = {place for place, c in enumerate(comparisons) if c["protocol"] in names}
-    tables = (table for place, table in enumerate(written.tables) if place not in hidden)
-    return replace(written, tables=tuple(tables))

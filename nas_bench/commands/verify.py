@@ -9,6 +9,7 @@ import click
 
 from nas_bench.commands.parameters import (
     GATE,
+    MANY,
     OK,
     CannotRunError,
     counted,
@@ -57,13 +58,13 @@ class _Again:
 @folder_options
 @click.option(
     "--rerun",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MANY),
     default=0,
     metavar="K",
     help="Run K random trials with a result again, and compare.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the choice."
+    "--seed", type=click.IntRange(0, MANY), default=0, show_default=True, help="Of the choice."
 )
 @device_option("auto takes each trial's own, if there is one like it here.")
 @plugin_option()

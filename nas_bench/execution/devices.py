@@ -8,7 +8,7 @@ from nas_bench.execution.job import ExecutionError, Settings
 from nas_bench.execution.resume import Rerun
 from nas_bench.results.environment import device_class
 from nas_bench.results.reading import Run
-from nas_bench.specs import InputError
+from nas_bench.specs import InputError, short_names
 from nas_bench.trials.config import TrialConfig
 
 WHOLE = 1.0
@@ -94,8 +94,9 @@ def earlier(
 def sentence(found: Mapping[str, Place], gpus: Gpus) -> str:
     """Where everything trains and why, in one line."""
     groups: dict[Place, list[str]] = {}
+    names = short_names(found)
     for task, place in found.items():
-        groups.setdefault(place, []).append(task)
+        groups.setdefault(place, []).append(names[task])
     return "; ".join(_clauses(groups, gpus))
 
 

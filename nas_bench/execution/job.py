@@ -121,7 +121,13 @@ def is_last(message: dict[str, Any]) -> bool:
 
 
 class Executor(Protocol):
-    """Runs jobs; the modules `inline` and `ray_tune` are executors."""
+    """Runs jobs; the modules `inline` and `ray_tune` are executors.
+
+    Attributes:
+        BEGINNING: what is said before a session.
+    """
+
+    BEGINNING: str
 
     def session(self, settings: Settings) -> AbstractContextManager[None]:
         """Start what several calls of `execute` share, and stop it at the end."""

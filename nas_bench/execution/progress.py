@@ -12,8 +12,10 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.progress import TimeElapsedColumn as Elapsed
 
 from nas_bench.execution.job import Sink
+from nas_bench.specs import short_names
+from nas_bench.text import spoken
 from nas_bench.trials.config import TrialConfig
-from nas_bench.trials.messages import Seconds
+from nas_bench.trials.messages import Seconds, raised_at
 
 INTERVAL = 30.0
 """Seconds between plain lines about one trial."""
@@ -31,9 +33,35 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Sink]:
         yield lambda config, message: None
     elif sys.stderr.isatty():
         with _bars() as bars:
-            yield Live(bars, bars.add_task("trials", total=total, remark=""), total)
+            whole = bars.add_task(f"trials 0/{total}", total=total, remark="")
+            yield Live(bars, whole, total)
     else:
         yield Lines(total, lambda line: print(line, file=sys.stderr, flush=True))
+
+
+@dataclass
+class Clock:
+    """How long the trials that are left will take, by those that have ended.
+
+    Attributes:
+        total: how many trials will run.
+        now: seconds since some point in time.
+    """
+
+    total: int
+    now: Callable[[], float] = time.monotonic
+    ended: int = 0
+    _began: float | None = None
+
+    def begin(self) -> None:
+        """The first trial begins, if none has."""
+        self._began = self.now() if self._began is None else self._began
+
+    def end(self) -> str:
+        """One more trial has ended: how long it goes on, such as `, about 3 min left`."""
+        self.ended += 1
+        left = (self.total - self.ended) * (self.now() - (self._began or 0.0)) / self.ended
+        return f", about {spoken(left)} left" if left >= 1 else ""
 
 
 @dataclass
@@ -49,17 +77,20 @@ class Lines:
     total: int
     write: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
-    _ended: int = 0
     _said: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._left = Clock(self.total, self.clock)
 
     def __call__(self, config: TrialConfig, message: dict[str, Any]) -> None:
         """Hear one message of a trial."""
+        self._left.begin()
         now = self.clock()
         last = self._said.setdefault(config.id, now)
         if ending := status(message):
-            self._ended += 1
             del self._said[config.id]
-            count = f"[{self._ended:{len(str(self.total))}}/{self.total}]"
+            left = self._left.end()
+            count = f"[{self._left.ended:{len(str(self.total))}}/{self.total}{left}]"
             self.write(f"{count} {name(config)}: {ending}, {remark(message)}")
         elif message["type"] == "record" and now - last >= INTERVAL:
             self._said[config.id] = now
@@ -79,11 +110,14 @@ class Live:
     bars: Progress
     whole: TaskID
     total: int
-    _ended: int = 0
     _running: dict[str, TaskID] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._left = Clock(self.total)
 
     def __call__(self, config: TrialConfig, message: dict[str, Any]) -> None:
         """Hear one message of a trial."""
+        self._left.begin()
         if config.id not in self._running:
             self._running[config.id] = self.bars.add_task(name(config), total=1.0, remark="")
         if message["type"] == "record":
@@ -92,8 +126,9 @@ class Live:
         if ending := status(message):
             self.bars.remove_task(self._running.pop(config.id))
             self.bars.advance(self.whole)
-            self._ended += 1
-            self.bars.update(self.whole, description=f"trials {self._ended}/{self.total}")
+            left = self._left.end().removeprefix(", ")
+            done = f"trials {self._left.ended}/{self.total}"
+            self.bars.update(self.whole, description=done, remark=left)
             if ending not in ("ok", "stopped"):
                 line = f"{name(config)}: {ending}, {remark(message)}"
                 self.bars.console.print(line, markup=False, highlight=False)
@@ -110,7 +145,7 @@ def status(message: dict[str, Any]) -> str | None:
 
 def name(config: TrialConfig) -> str:
     """What the display calls a trial."""
-    return f"{config.task} {config.label} seed {config.seed}"
+    return f"{short_names([config.task])[config.task]} {config.label} seed {config.seed}"
 
 
 def share_done(config: TrialConfig, record: dict[str, Any]) -> float:
@@ -128,7 +163,8 @@ def remark(message: dict[str, Any]) -> str:
     """What a message says in a few words; validation, never test."""
     if message["type"] == "failure":
         first = (message["message"].strip().splitlines() or [""])[0]
-        return f"{message['error']}: {first}"
+        place = raised_at(message["traceback"])
+        return f"{message['error']}: {first}{f' ({place})' if place else ''}"
     if message["type"] == "stopped":
         return message["message"]
     if message["type"] != "record":

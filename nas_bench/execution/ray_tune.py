@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["execute", "gpus", "session"]
 
+BEGINNING = "Starting Ray; its workers take some seconds to load torch"
+"""See `Executor`."""
 Report = Callable[[dict[str, Any]], None]
 BREATH = 0.5
 """Seconds between reports of a trial, of which each costs some milliseconds."""

@@ -67,7 +67,7 @@ def sweep(
         observer: sees the messages of every trial that runs.
         stop: hears the signals by which a sweep is asked to end.
         data: checksum of today's data by task, where it is known.
-        say: hears in one line on which devices the tasks train, and why.
+        say: hears what happens before the first trial, and on which devices the tasks train.
 
     Raises:
         KeyboardInterrupt: if the sweep was asked to end; what ran has been kept.
@@ -145,6 +145,7 @@ def _run(
         return stop.requested
 
     try:
+        say(executor.BEGINNING)
         with executor.session(settings):
             gpus = executor.gpus(settings)
             where = places(dict.fromkeys(c.task for c in configs), settings, gpus, before)

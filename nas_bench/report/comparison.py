@@ -12,7 +12,7 @@ from typing import Any, Literal
 from nas_bench.results.environment import device_class
 from nas_bench.results.reading import Run
 from nas_bench.results.staleness import outdated
-from nas_bench.specs import InputError, parse
+from nas_bench.specs import InputError, parse, short_names
 from nas_bench.trials.config import Budget, TrialConfig
 from nas_bench.trials.messages import Record
 from nas_bench.trials.planning import CONTROLS
@@ -73,7 +73,7 @@ class Row:
         """What the row is there for: to be ranked, to explain, or to be compared with."""
         if self.config and self.config.twin:
             return "twin"
-        if _is_control(self.method):
+        if is_control(self.method):
             return "control"
         return "baseline" if _grows_never(self.method) else "method"
 
@@ -122,6 +122,7 @@ class Comparison:
     Attributes:
         metric: of the task; the loss for regression.
         rows: best first; what has no result counts as the worst.
+        task_name: what people are shown for the task.
     """
 
     protocol: str
@@ -131,12 +132,13 @@ class Comparison:
     budget: Budget
     metric: Literal["accuracy", "loss"]
     rows: tuple[Row, ...]
+    task_name: str = ""
 
     @property
     def title(self) -> str:
         """One line that tells this comparison from all others."""
         where = f"{self.protocol} v{self.version} · {kind_name(self.kind)}"
-        return f"{self.task} · {where} · {self.budget}"
+        return f"{self.task_name or self.task} · {where} · {self.budget}"
 
     @cached_property
     def differing(self) -> tuple[str, ...]:
@@ -227,7 +229,7 @@ def _alike(row: Row, other: Row) -> bool:
     return row.config.model_dump(exclude=apart) == other.config.model_dump(exclude=apart)
 
 
-def _is_control(method: str) -> bool:
+def is_control(method: str) -> bool:
     """Whether each option of a method makes a control; what a damaged row says may be no spec."""
     try:
         spec = parse(method)
@@ -262,8 +264,9 @@ def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:
         if config and not is_search(run):
             key = config.protocol, config.version, config.kind, config.task, config.budget
             groups[key].append(run)
+    names = short_names(key[3] for key in groups)
     return tuple(
-        _comparison(Comparison(*key, _metric(group), tuple(_rows(group, searched))))
+        _comparison(Comparison(*key, _metric(group), tuple(_rows(group, searched)), names[key[3]]))
         for key, group in sorted(groups.items(), key=lambda item: (*item[0][:4], str(item[0][4])))
     )
 

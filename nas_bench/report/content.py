@@ -18,13 +18,20 @@ from nas_bench.report.comparison import (
 from nas_bench.report.curves import mean_curve, thinned
 from nas_bench.report.json_values import interval, number, numbers
 from nas_bench.report.published import published_points
-from nas_bench.report.standing import COSTS, Contrast, Standing, costs, standing, twin_of
+from nas_bench.report.standing import (
+    COSTS,
+    Contrast,
+    Standing,
+    costs,
+    smallest_possible,
+    standing,
+    twin_of,
+)
 from nas_bench.report.statistics import (
     TESTABLE,
     critical_difference,
     mean_ranks,
     seeds_needed,
-    smallest_p,
 )
 from nas_bench.report.theme import looks
 from nas_bench.report.trial_content import EVENT, STATUSES, Environments, trial
@@ -100,24 +107,22 @@ def _comparison(
         "lacking": list(found.lacking),
         "differing": list(comparison.differing),
         "detectable_gap": number(found.detectable),
-        "smallest_p": _smallest(found.pairs),
+        "smallest_p": smallest_possible(found.pairs),
         "seeds_to_rank": seeds_needed(len(found.ranks)),
         "rows": [
             _row(found, row, environments, data)
             | {"colour": looked[row.name].colour, "marker": looked[row.name].marker}
             for row in comparison.rows
         ],
-        "pairs": [_contrast(contrast) for contrast in found.pairs],
-        "growing": [_contrast(contrast) for contrast in found.growing],
-        "attribution": [_contrast(contrast) for contrast in found.attribution],
+        "pairs": _contrasts(found.pairs),
+        "growing": [
+            described
+            for question in dict.fromkeys(contrast.question for contrast in found.growing)
+            for described in _contrasts([c for c in found.growing if c.question == question])
+        ],
+        "attribution": _contrasts(found.attribution),
         "published": published_points(comparison),
     }
-
-
-def _smallest(pairs: Sequence[Contrast]) -> float | None:
-    """The smallest p that Holm's correction over all pairs leaves possible."""
-    tested = [contrast.difference.pairs for contrast in pairs if contrast.adjusted is not None]
-    return min(1.0, len(tested) * smallest_p(max(tested))) if tested else None
 
 
 def _row(
@@ -231,6 +236,12 @@ def _table(run: Run, comparison: Comparison) -> np.ndarray:
         if math.isfinite(score := comparison.score(record, "validation"))
     ]
     return np.array(rows, dtype=float).reshape(-1, 2 + len(_AXES))
+
+
+def _contrasts(family: Sequence[Contrast]) -> list[dict[str, Any]]:
+    """The contrasts of a family, with the smallest p that Holm's correction leaves possible."""
+    smallest = smallest_possible(family)
+    return [_contrast(contrast) | {"smallest_p": number(smallest)} for contrast in family]
 
 
 def _contrast(contrast: Contrast) -> dict[str, Any]:

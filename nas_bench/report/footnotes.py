@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from nas_bench import text
 from nas_bench.report.comparison import Row
-from nas_bench.report.standing import Contrast, Standing
+from nas_bench.report.standing import Contrast, Standing, smallest_possible
 from nas_bench.report.statistics import TESTABLE, Interval, seeds_needed
+from nas_bench.report.statistics.power import ALPHA
 from nas_bench.results.reading import Run
+from nas_bench.trials.messages import raised_at
 
 CAVEATS = {
     "north_preactivation": (
@@ -102,7 +104,10 @@ def _attribution(found: Standing) -> Iterator[Remark]:
     lines = tuple(_contrast(found, contrast) for contrast in found.attribution)
     if lines:
         sign = "" if found.comparison.higher else "; of losses, negative is better"
-        yield Remark(f"What TINY gains, taken apart (paired difference ± 95 % CI{sign}):", lines)
+        least = smallest_possible(found.attribution) or 0.0
+        vain = f"; no p below {text.p_value(least)} is possible" if least > ALPHA else ""
+        about = f"paired difference ± 95 % CI{sign}{vain}"
+        yield Remark(f"What TINY gains, taken apart ({about}):", lines)
 
 
 def _contrast(found: Standing, contrast: Contrast) -> str:
@@ -132,7 +137,8 @@ def _failures(found: Standing) -> Iterator[Remark]:
 
 
 def _failure(row: Row, run: Run) -> str:
-    reason = f": {run.reason}" if run.reason else ""
+    place = raised_at((run.error or {}).get("traceback", ""))
+    reason = f": {run.reason}{f' ({place})' if place else ''}" if run.reason else ""
     return text.one_line(f"{row.name}, seed {run.seed}: {run.state}{reason}")
 
 

@@ -26,7 +26,7 @@ def _numbers(found: Standing, row: Row) -> dict[str, Value]:
         "protocol": comparison.protocol,
         "version": comparison.version,
         "kind": comparison.kind,
-        "task": comparison.task,
+        "task": comparison.task_name,
         "budget": str(comparison.budget),
         "method": row.name,
         "role": row.role,

@@ -25,6 +25,7 @@ from nas_bench.report.statistics import (
     front_probability,
     paired,
     shared_ranks,
+    smallest_p,
     t_interval,
 )
 from nas_bench.specs import InputError, Spec, parse
@@ -153,6 +154,12 @@ def standing(comparison: Comparison) -> Standing:
         front={name: _front(comparison, own, scores, name) for name in (*COSTS, WITH_TUNING)},
         lacking=tuple(_lacking(comparison)),
     )
+
+
+def smallest_possible(family: Sequence[Contrast]) -> float | None:
+    """The smallest p that Holm's correction over a family leaves possible with these seeds."""
+    tested = [contrast.difference.pairs for contrast in family if contrast.adjusted is not None]
+    return min(1.0, len(tested) * smallest_p(max(tested))) if tested else None
 
 
 def costs(row: Row) -> dict[str, Measure]:

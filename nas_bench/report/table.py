@@ -26,6 +26,11 @@ NOTE = (
     "device, so that they cannot be compared."
 )
 """What the numbers of every leaderboard are."""
+SHORT_NOTE = (
+    "Test scores at the end of the budget, mean ± half of the 95 % interval over seeds; rows of "
+    "one rank are not told apart. --explain says what every column is."
+)
+"""The same on a terminal, unless more is asked for."""
 ACROSS_NOTE = (
     "Mean rank: over tasks, of the rank by mean score within each, with its 95 % interval "
     "(bootstrap over seeds, stratified by task)."

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from nas_bench.report import latex, markdown
 from nas_bench.report.comparison import comparisons
@@ -34,7 +33,8 @@ class Report:
 
     Attributes:
         markdown: the content of `leaderboard.md`.
-        tables: the same for a rich console, one for each comparison, then the note on them.
+        tables: the same for a rich console, one for each comparison, then those across tasks.
+        notes: on all of them.
         numbers: the rows of `leaderboard.csv`.
         content: what `report.json` and the page hold.
         paths: every file, tables first.
@@ -45,6 +45,7 @@ class Report:
 
     markdown: str
     tables: tuple[RenderableType, ...]
+    notes: tuple[str, ...]
     numbers: tuple[dict[str, Value], ...]
     content: dict[str, Any]
     paths: tuple[Path, ...]
@@ -138,7 +139,8 @@ def _report(
         sections.append(markdown.listed("Problems in the ledger", problems))
     return Report(
         markdown="\n".join(sections),
-        tables=(*map(Shown, tables), *(Text(note, style="dim") for note in _notes(tables))),
+        tables=tuple(map(Shown, tables)),
+        notes=tuple(_notes(tables)),
         numbers=tuple(numbers(standings)),
         content=shown,
         paths=(),

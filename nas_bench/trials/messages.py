@@ -1,7 +1,10 @@
 """What a running trial says: plain values, the only things that cross processes."""
 
 import math
+import os
+import re
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 SiteStatus = Literal[
@@ -142,6 +145,20 @@ class Failure:
     error: str
     message: str
     traceback: str
+
+
+def raised_at(traceback: str) -> str:
+    """Where someone's own code raised, as `mine.py:12`; empty where a traceback has no such."""
+    frames = re.findall(r'^ *File "([^"]+)", line (\d+)', traceback, re.MULTILINE)
+    own = [(Path(file).name, line) for file, line in frames if _is_own(file)]
+    return ":".join(own[-1]) if own else ""
+
+
+def _is_own(file: str) -> bool:
+    """Whether a file is no library's, nor of this package."""
+    libraries = {"site-packages", "dist-packages", Path(os.__file__).parent.name}
+    ours = f"{Path(__file__).parents[1]}{os.sep}"
+    return not (file.startswith((ours, "<")) or libraries & set(Path(file).parts))
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
+import os
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+import nas_bench
 from nas_bench.execution.progress import INTERVAL, Lines, Live, share_done
 from nas_bench.trials.config import Budget, Schedule, TrialConfig
-from nas_bench.trials.messages import Failure, Record, Seconds, as_dict
+from nas_bench.trials.messages import Failure, Record, Seconds, as_dict, raised_at
 
 CONFIG = TrialConfig(
     protocol="smoke",
@@ -39,7 +42,7 @@ FINAL = replace(RECORD, final=True)
 FAILURE = Failure("failed", "RuntimeError", "no luck\ntoday", "")
 
 
-class Clock:
+class Timer:
     """A clock that a test moves."""
 
     now = 0.0
@@ -63,8 +66,40 @@ def test_a_failure_is_one_line_with_its_reason():
     assert said == ["[1/2] digits tiny seed 3: failed, RuntimeError: no luck"]
 
 
+TRACEBACK = """Traceback (most recent call last):
+  File "{package}/execution/worker.py", line 110, in _run
+  File "/home/me/mine.py", line 12, in propose
+  File "{library}/json/__init__.py", line 3, in loads
+  File "/x/site-packages/torch/nn.py", line 9, in forward
+RuntimeError: no luck
+"""
+
+
+def test_a_failure_names_the_line_of_ones_own_code_where_it_was_raised():
+    places = {"package": Path(nas_bench.__file__).parent, "library": Path(os.__file__).parent}
+    failure = replace(FAILURE, traceback=TRACEBACK.format(**places))
+    said = []
+    Lines(1, said.append)(CONFIG, as_dict(failure))
+    assert said == ["[1/1] digits tiny seed 3: failed, RuntimeError: no luck (mine.py:12)"]
+    ours = failure.traceback.replace("/home/me/mine.py", f"{places['package']}/growth/grow.py")
+    assert raised_at(ours) == ""
+
+
+def test_what_is_left_is_told_from_what_has_ended():
+    said, clock = [], Timer()
+    lines = Lines(4, said.append, clock)
+    lines(CONFIG, {"type": "started"})
+    clock.now += 30
+    lines(CONFIG, as_dict(FINAL))
+    clock.now += 30
+    for _ in range(3):
+        lines(CONFIG, as_dict(FINAL))
+    left = [line.partition("]")[0].partition(", ")[2] for line in said]
+    assert left == ["about 90 s left", "about 60 s left", "about 20 s left", ""]
+
+
 def test_a_long_trial_says_now_and_then_how_far_it_is():
-    said, clock = [], Clock()
+    said, clock = [], Timer()
     lines = Lines(1, said.append, clock)
     for _ in range(10):
         lines(CONFIG, as_dict(RECORD))

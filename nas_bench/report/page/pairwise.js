@@ -75,8 +75,10 @@ function questions(title, name, pairs, words) {
   return section(title, table(columns, pairs, title), under(csvButton(columns, pairs, name)));
 }
 
-const untested = (pair) =>
-  isNumber(pair.adjusted) ? "The difference may be chance." : `Not testable with ${plural(pair.pairs, "paired seed")}: it takes ${content.testable_from}.`;
+const untested = (pair) => {
+  if (isNumber(pair.smallest_p) && pair.smallest_p > 0.05) return `Nothing could be significant here: with ${plural(pair.pairs, "paired seed")} and so many questions the smallest possible p is ${pNumber(pair.smallest_p)}.`;
+  return isNumber(pair.adjusted) ? "The difference may be chance." : `Not testable with ${plural(pair.pairs, "paired seed")}: it takes ${content.testable_from}.`;
+};
 
 function growingWords(pair) {
   if (!isReal(pair)) return untested(pair);

@@ -1,0 +1,50 @@
+"""What a plan asks for and what it can show, said before anything runs."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nas_bench.trials.config import TrialConfig
+
+
+def announced(configs: "Sequence[TrialConfig]", typed_seeds: str | None) -> Iterator[str]:
+    """Lines about the trials of a plan.
+
+    Args:
+        configs: of the plan.
+        typed_seeds: as they were typed, None if they are the protocol's.
+    """
+    from nas_bench.report.statistics import TESTABLE
+    from nas_bench.specs import short_names
+    from nas_bench.text import counted, ranges
+
+    if not configs:
+        return
+    seeds = {config.seed for config in configs}
+    tasks = ", ".join(short_names(dict.fromkeys(config.task for config in configs)).values())
+    rows = {config.label for config in configs}
+    yield (
+        f"{configs[0].protocol} on {tasks}: {counted(len(rows), 'row')}, "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {ranges(seeds)}"
+    )
+    if typed_seeds and re.fullmatch(r"0*[1-9]\d*", typed_seeds.strip()):
+        count = int(typed_seeds)
+        yield f"That is seed {count} alone: --seeds 0-{count - 1} are {counted(count, 'seed')}"
+    ranked, needed = seeds_to_rank(configs)
+    if len(seeds) < min(needed, TESTABLE):
+        yield (
+            f"{counted(len(seeds), 'seed')} can show no difference to be real: that takes "
+            f"{TESTABLE}, and {needed} to rank {ranked} rows"
+        )
+    elif len(seeds) < needed:
+        yield f"{counted(len(seeds), 'seed')} give no ranks: {ranked} rows take {needed}"
+
+
+def seeds_to_rank(configs: "Sequence[TrialConfig]") -> tuple[int, int]:
+    """How many rows a plan has that are ranked, and the seeds that this takes."""
+    from nas_bench.report.comparison import is_control
+    from nas_bench.report.statistics import seeds_needed
+
+    ranked = {c.method for c in configs if c.twin is None and not is_control(c.method)}
+    return len(ranked), seeds_needed(len(ranked))
