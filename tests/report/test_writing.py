@@ -203,7 +203,32 @@ def test_a_report_that_can_not_be_written_still_says_what_it_found(tmp_path: Pat
     with pytest.raises(report.UnwrittenError, match=r"cannot write .*board\.csv") as caught:
         written(ledger.folder)
     assert caught.value.report.paths == (tmp_path / "report" / "leaderboard.md",)
-    assert len(caught.value.report.tables) == 2
+    assert (len(caught.value.report.tables), len(caught.value.report.notes)) == (1, 1)
+
+
+def test_paths_are_shown_without_the_folders_that_tell_nothing_apart(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for task in ("/home/me/a/x.npz", "/home/me/b/x.npz", "/home/me/y.npz"):
+        for method in ("tiny", "fixed"):
+            synthetic.run(ledger, trial(method, task=f'image_arrays[path="{task}"]'))
+    made = written(tmp_path)
+    for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.tex"):
+        text = (tmp_path / "report" / name).read_text()
+        assert "/home/me" not in text
+        for path in ("a/x.npz", "b/x.npz", "y.npz"):
+            assert path in text
+    assert [c["title"].partition(" ·")[0] for c in made.content["comparisons"]] == [
+        'image_arrays[path="a/x.npz"]', 'image_arrays[path="b/x.npz"]', "image_arrays[path=y.npz]",
+    ]  # fmt: skip
+
+
+def test_what_no_scores_could_show_has_a_smallest_p_above_5_percent(tmp_path: Path) -> None:
+    """Six seeds, three questions of one family: 3 · 2/2⁶."""
+    ledger = synthetic.sweep(tmp_path, seeds=6)
+    (found,) = written(ledger.folder).content["comparisons"]
+    asked = [pair for pair in found["growing"] if pair["question"] == "equal steps"]
+    assert {pair["smallest_p"] for pair in asked} == {round(len(asked) * 2 / 2**6, 5)}
+    assert {pair["smallest_p"] for pair in found["pairs"]} == {found["smallest_p"]}
 
 
 def test_an_empty_folder_has_nothing_to_report(tmp_path: Path) -> None:
