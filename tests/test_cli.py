@@ -139,7 +139,7 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     assert err.splitlines()[:3] == [
         "smoke on sine: 3 rows, seed 0",
         "1 seed can show no difference to be real: that takes 6, and 7 to rank 3 rows",
-        "Trials run in this process, one after the other",
+        "sine trains on cpu: too small to gain from a GPU",
     ]
     paths = [line for line in out.splitlines() if line.startswith(str(tmp_path))]
     assert [Path(path).name for path in paths] == [
@@ -164,13 +164,6 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     out, _ = said(capsys)
     assert "gradmax" in out
     assert "One multiply-add is one FLOP" in " ".join(out.split())
-
-    other = ["--methods", "fixed", "--no-baselines", "--budget", "9 epochs"]
-    assert status(["run", *QUICK, *other]) == 0
-    out, _ = said(capsys)
-    assert "1 other comparison in this folder: nas-bench report shows all" in out
-    assert "gradmax" not in out
-    assert [line for line in out.splitlines() if "smoke v" in line] == [out.splitlines()[0]]
     assert status(["report", "--json", "--figures", "png"]) == 0
     reported = json.loads(said(capsys)[0])
     assert reported["table"] == document["table"]
@@ -179,6 +172,13 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     assert reported["comparisons"] == shown["comparisons"]
     assert status(["report", "--figures", "none"]) == 0
     assert not list((tmp_path / "ledger" / "report" / "figures").iterdir())
+
+    other = ["--methods", "fixed", "--no-baselines", "--budget", "9 epochs"]
+    assert status(["run", *QUICK, *other]) == 0
+    out, _ = said(capsys)
+    assert "1 other comparison in this folder: nas-bench report shows all" in out
+    assert "gradmax" not in out
+    assert [line for line in out.splitlines() if "smoke v" in line] == [out.splitlines()[0]]
 
 
 @pytest.mark.slow
@@ -434,12 +434,13 @@ def test_an_interrupted_run_says_so_by_its_exit_code_and_continues(number, code,
     command = [sys.executable, "-m", "nas_bench", "run", *arguments]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert running.stderr is not None
-    devices, first = (running.stderr.readline() for _ in range(2))
+    asked, devices, first = (running.stderr.readline() for _ in range(3))
     time.sleep(0.2)
     running.send_signal(number)
     _, err = running.communicate(timeout=60)
+    assert asked == "smoke on sine: 1 row, seeds 0-14\n"
     assert devices == "sine trains on cpu: too small to gain from a GPU\n"
-    assert first.startswith("[ 1/15]")
+    assert first.startswith("[ 1/15")
     assert running.returncode == code
     assert err.splitlines()[-1] == sentence
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from nas_bench.execution.devices import Gpus, gpus_here
 from nas_bench.execution.job import Job, Settings, Sink, Stopping, never
 
-BEGINNING = "Trials run in this process, one after the other"
+BEGINNING = ""
 """See `Executor`."""
 
 

@@ -124,7 +124,7 @@ class Executor(Protocol):
     """Runs jobs; the modules `inline` and `ray_tune` are executors.
 
     Attributes:
-        BEGINNING: what is said before a session.
+        BEGINNING: what is said before a session, empty where nothing takes time.
     """
 
     BEGINNING: str

@@ -145,7 +145,8 @@ def _run(
         return stop.requested
 
     try:
-        say(executor.BEGINNING)
+        if executor.BEGINNING:
+            say(executor.BEGINNING)
         with executor.session(settings):
             gpus = executor.gpus(settings)
             where = places(dict.fromkeys(c.task for c in configs), settings, gpus, before)
