@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from nas_bench.discovery import Plugin, PluginKind, executed, in_file, installed
 from nas_bench.options import changed_options, validated
 from nas_bench.specs import InputError, Spec, parse, unknown
+from nas_bench.text import shortened
 
 if TYPE_CHECKING:
     from nas_bench.growth.method import GrowthMethod
@@ -122,7 +123,12 @@ def _instance(spec: Spec, kind: PluginKind) -> Any:
     try:
         return plugin.cls(**values)
     except (ValueError, TypeError) as error:
-        raise PluginError(f"{kind} {spec}: {error}") from error
+        raise PluginError(f"{kind} {shortened(str(spec), 120)}: {_brief(error)}") from error
+
+
+def _brief(error: Exception) -> str:
+    """What an error says, which may repeat any number of digits."""
+    return shortened(str(error), 300)
 
 
 def is_built_in(cls: type) -> bool:

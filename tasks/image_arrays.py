@@ -38,10 +38,18 @@ class ImageArrays(Task):
     path: str = ""
 
     def __post_init__(self) -> None:
-        """Make the path absolute: workers have a working directory of their own."""
+        """Make the path absolute: workers have a working directory of their own.
+
+        Raises:
+            ValueError: if it begins with the home folder of nobody.
+        """
         super().__post_init__()
+        try:
+            path = Path(self.path).expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError(f"path {self.path} begins with no user's home folder") from error
         if self.path:
-            object.__setattr__(self, "path", str(Path(self.path).expanduser().absolute()))
+            object.__setattr__(self, "path", str(path))
 
     def fetch(self, folder: Path) -> None:
         """Refuse arrays that cannot be used before any trial runs; there is no download.

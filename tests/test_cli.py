@@ -172,6 +172,7 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     assert reported["comparisons"] == shown["comparisons"]
     assert status(["report", "--figures", "none"]) == 0
     assert not list((tmp_path / "ledger" / "report" / "figures").iterdir())
+    assert "gradmax" in said(capsys)[0]
 
     other = ["--methods", "fixed", "--no-baselines", "--budget", "9 epochs"]
     assert status(["run", *QUICK, *other]) == 0

@@ -109,6 +109,8 @@ def test_any_text_for_an_option_is_read_or_refused_in_one_sentence(text):
         ("--tasks", "sine[samples=1000000000000]", "from 10 to 10^7"),
         ("--methods", "north_preactivation[candidates=1000000000]", "from 1 to 10^6"),
         ("--methods", "gradmax[samples=99999999999999999999999]", "from 1 to 10^9"),
+        ("--tasks", "image_arrays[path=~nobody9/x]", "path ~nobody9/x begins with no user's home"),
+        ("--tasks", f"sine[samples={'9' * 4000}]", "from 10 to 10^7"),
         ("--set", f"name={'a' * 300}", "name: expected text of at most 100 letters"),
     ],
 )

@@ -12,6 +12,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.parser import ParserError
 
 from nas_bench.specs import InputError
+from nas_bench.text import one_line, shortened
 
 SIZE, DEPTH, VALUES = 200_000, 20, 50_000
 """Limits: characters of a text, levels, and values with aliases written out."""
@@ -103,12 +104,16 @@ class _Values:
         for key, value in node.value:
             if not isinstance(key, ScalarNode) or self._type(key) != "str":
                 said = key.value if isinstance(key, ScalarNode) else "a list or group"
-                self._refuse(key, f"{said} is no name of a setting; {_QUOTE}")
+                self._refuse(key, f"{shortened(said, 80)} is no name of a setting; {_QUOTE}")
             if key.value in found:
-                self._refuse(key, f"{key.value} is given twice: leave one of them out")
+                self._refuse(
+                    key, f"{shortened(key.value, 80)} is given twice: leave one of them out"
+                )
             if node.flow_style and value.start_mark.index == value.end_mark.index:
                 self._refuse(
-                    key, f"{key.value} in braces has no value: decimals take a point; {_QUOTE}"
+                    key,
+                    f"{shortened(key.value, 80)} in braces has no value: decimals take a point; "
+                    f"{_QUOTE}",
                 )
             found[key.value] = self.of(value, depth + 1)
         return found
@@ -125,4 +130,4 @@ class _Values:
         return node.tag.removeprefix(_TAG)
 
     def _refuse(self, node: Node, why: str) -> None:
-        raise InputError(f"{self.source}, line {node.start_mark.line + 1}: {why}")
+        raise InputError(f"{self.source}, line {node.start_mark.line + 1}: {one_line(why)}")
