@@ -87,7 +87,7 @@ def test_a_canonical_spec_is_its_own():
         ("fixed[size=big]", "option size cannot be 'big': expected 'target' or 'seed'"),
         ("random_growth[update=true,zero_fan_out=true]", "not both"),
         ("gradmax[scale=-1]", "scale is -1.0, expected a number greater than 0"),
-        ("north_preactivation[candidates=-5]", "candidates is -5, expected at least 1"),
+        ("north_preactivation[candidates=-5]", "candidates is -5, expected a number from 1"),
         ("north_preactivation[candidates=2.5]", "cannot be 2.5: expected a whole number"),
     ],
 )
@@ -103,12 +103,12 @@ def test_what_cannot_be_used_gets_one_sentence(spec, sentence):
     [
         ("digits[target_widths=[5]]", "must have one width each for every hidden layer"),
         ("digits[target_widths=[],seed_widths=[]]", "must have one width each"),
-        ("digits[target_widths=[0,5]]", "is below 1: expected whole numbers"),
-        ("digits[seed_widths=[1,-1]]", "is below 1: expected whole numbers"),
+        ("digits[target_widths=[0,5]]", "is below 1 or above 100000: expected whole"),
+        ("digits[seed_widths=[1,-1]]", "is below 1 or above 100000: expected whole"),
         ('digits[target_widths=["5",5]]', "target_widths cannot be '5': expected a whole number"),
         ("digits[target_widths=[true,5]]", "target_widths cannot be True: expected a whole num"),
         ("digits[target_widths=5]", "cannot be 5: expected a list, such as [1,2]"),
-        ("sine[samples=-5]", "samples is -5, expected at least 10"),
+        ("sine[samples=-5]", "samples is -5, expected a number from 10"),
     ],
 )
 def test_a_task_that_cannot_be_gets_one_sentence(spec, sentence):

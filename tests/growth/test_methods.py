@@ -280,7 +280,7 @@ def test_the_controls_separate_what_they_claim_to(name):
         (lambda: UpdateOnly(largest_amplitude=32), "largest_amplitude is 32, expected"),
         (lambda: Tiny(largest_amplitude=0), "largest_amplitude is 0, expected"),
         (lambda: Tiny(statistics_factor=0), "statistics_factor is 0, expected more than 0"),
-        (lambda: GradMax(samples=0), "samples is 0, expected at least 1"),
+        (lambda: GradMax(samples=0), "samples is 0, expected a number from 1"),
         (lambda: UpdateOnly(update_amplitude="shared"), "no neurons to share it"),
     ],
 )
