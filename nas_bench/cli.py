@@ -1,12 +1,12 @@
 """The command line: `nas-bench VERB`. Nothing heavy is imported before a verb runs."""
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 import click
 
+from nas_bench import streams
 from nas_bench.commands import parameters
 from nas_bench.commands.check import check
 from nas_bench.commands.compare import compare
@@ -56,13 +56,17 @@ for _verb in _VERBS:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status."""
-    sys.exit(status(sys.argv[1:] if arguments is None else arguments))
+    streams.prepare()
+    code = status(sys.argv[1:] if arguments is None else arguments)
+    streams.finish()
+    sys.exit(code)
 
 
 def status(arguments: Sequence[str]) -> int:
     """The exit code of the command line with these arguments."""
-    parameters.give_matplotlib_a_folder()
     try:
+        parameters.prepare_matplotlib()
+        parameters.require_working_folder()
         result = cli.main(
             list(arguments), prog_name="nas-bench", standalone_mode=False, obj=arguments
         )
@@ -72,13 +76,10 @@ def status(arguments: Sequence[str]) -> int:
         return parameters.USAGE
     except InputError as error:
         return _say(f"Error: {error}", parameters.USAGE)
-    except CannotRunError as error:
+    except (CannotRunError, streams.OutputError) as error:
         return _say(f"Error: {error}", parameters.BROKEN)
     except (click.Abort, KeyboardInterrupt):
         return _say("Interrupted; the same command goes on from here.", parameters.INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return parameters.OK
     except Exception as error:
         return _unexpected(error, verbose=not {"-v", "--verbose"}.isdisjoint(arguments))
 

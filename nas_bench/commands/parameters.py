@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from nas_bench.text import one_line
+from nas_bench.streams import clean_stdout
 
 RESULTS_VARIABLE = "NAS_BENCH_RESULTS"
 OK, FAILED, USAGE, NOTHING, BROKEN, GATE, TERMINATED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 75, 130
@@ -19,6 +20,9 @@ _NAMED = 3
 
 MANY = 10**9
 """More of anything that is counted on the command line is a slip."""
+_DOCUMENT = "nas_bench.document"
+"""Where a context keeps what `--json` prints."""
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -61,8 +65,28 @@ def explain_option() -> Decorator:
 
 
 def json_option() -> Decorator:
-    """`--json`, one JSON document on stdout instead of text."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    """`--json`, one JSON document on stdout instead of text, and nothing else there."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        is_eager=True,
+        callback=_keep_stdout,
+        help="Print one JSON document.",
+    )
+
+
+def _keep_stdout(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    """What anything prints before the verb has ended goes to stderr; then comes the document."""
+    if value:
+        context.call_on_close(lambda: _print_document(context))
+        context.with_resource(clean_stdout())
+    return value
+
+
+def _print_document(context: click.Context) -> None:
+    if _DOCUMENT in context.meta:
+        click.echo(context.meta[_DOCUMENT])
 
 
 def results_option() -> Decorator:
@@ -178,8 +202,26 @@ def try_to_write(folder: Path) -> None:
         pass
 
 
-def give_matplotlib_a_folder() -> None:
-    """A temporary one where it cannot write into the user's, as it would say on every import."""
+def require_working_folder() -> None:
+    """Refuse to begin in a folder that has been removed, where libraries end the process.
+
+    Raises:
+        CannotRunError: if it is gone.
+    """
+    try:
+        Path.cwd()
+    except OSError:
+        raise CannotRunError(
+            "the working directory is gone: change to another one, and give the command again"
+        ) from None
+
+
+def prepare_matplotlib() -> None:
+    """Have it draw to files, whatever the environment asks for, and give it a folder.
+
+    A temporary one where it cannot write into the user's, as it would say on every import.
+    """
+    os.environ["MPLBACKEND"] = "agg"
     if "MPLCONFIGDIR" in os.environ:
         return
     try:
@@ -212,10 +254,11 @@ def counted(count: int, noun: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout; what is not a number is null."""
+    """One JSON document on stdout when the verb has ended; what is not a number is null."""
     import json
 
-    click.echo(json.dumps(_finite(value), indent=2, default=str, allow_nan=False))
+    document = json.dumps(_finite(value), indent=2, default=str, allow_nan=False)
+    click.get_current_context().meta[_DOCUMENT] = document
 
 
 def _finite(value: Any) -> Any:

@@ -34,10 +34,11 @@ from nas_bench.commands.selection import Selection, selection_options
 
 if TYPE_CHECKING:
     from nas_bench.execution import Settings, Sink
-    from nas_bench.execution.signals import Say, Stop
+    from nas_bench.execution.signals import Stop
     from nas_bench.execution.wandb_log import WandbLog
     from nas_bench.report import Report
     from nas_bench.results.ledger import Ledger
+    from nas_bench.streams import Say
     from nas_bench.trials.config import TrialConfig
     from nas_bench.trials.protocol import Protocol
 
@@ -191,8 +192,8 @@ def run(**values: Any) -> int:
     try:
         with terminable() as stop:
             return _run(Request(**values), stop)
-    except Terminated:
-        click.echo("Ended by SIGTERM; the same command goes on from here.", err=True)
+    except Terminated as error:
+        click.echo(f"Ended by {error}; the same command goes on from here.", err=True)
         return TERMINATED
 
 
@@ -285,9 +286,9 @@ def run_trials(
     from nas_bench.execution import ExecutionError
     from nas_bench.execution.progress import name, progress
     from nas_bench.execution.resume import missing, refuse_other_data, remarks, todays_data
-    from nas_bench.execution.signals import clean_stdout
     from nas_bench.execution.sweep import sweep
     from nas_bench.results.ledger import LedgerError
+    from nas_bench.streams import clean_stdout
     from nas_bench.training.task import DataMissingError
 
     stopping = settings.early_stopping is not None
@@ -349,7 +350,7 @@ def _summarise(
     log: "WandbLog", request: Request, configs: Sequence["TrialConfig"], written: "Report"
 ) -> None:
     """Log the report to Weights & Biases."""
-    from nas_bench.execution.signals import clean_stdout
+    from nas_bench.streams import clean_stdout
 
     plots = [p for p in written.paths if p.suffix == ".png" and p.stem.startswith("pareto")]
     with clean_stdout(quiet=request.quiet) as log.warn:

@@ -100,11 +100,11 @@ def _live(folder: Path, every: float) -> None:
 
 
 def _lines(folder: Path, every: float) -> None:
-    """A line for every trial that changed since the last look."""
+    """A line for every trial that changed since the last look, while somebody reads them."""
     from nas_bench.results.overview import overview
 
     said: dict[str, str] = {}
-    while True:
+    while not getattr(sys.stdout, "lost", False):
         for trial in overview(folder).trials:
             line = _line(trial)
             if said.get(trial.place) != line:

@@ -94,8 +94,8 @@ def tune(**values: Any) -> int:
             return _tune(
                 _Request(**values, wandb="off", slurm=None, submit=False, sbatch=()), stop
             )
-    except Terminated:
-        click.echo("Ended by SIGTERM; the same command goes on from here.", err=True)
+    except Terminated as error:
+        click.echo(f"Ended by {error}; the same command goes on from here.", err=True)
         return TERMINATED
 
 

@@ -131,9 +131,9 @@ def _rerun(ledger: "Ledger", runs: "Sequence[Run]", settings: "Settings") -> lis
 def _again(run: "Run", ledger: "Ledger", settings: "Settings") -> _Again:
     from nas_bench.execution import ExecutionError
     from nas_bench.execution.reproduction import verified
-    from nas_bench.execution.signals import clean_stdout
     from nas_bench.results.verified import write_verified
     from nas_bench.specs import InputError
+    from nas_bench.streams import clean_stdout
     from nas_bench.training.task import DataMissingError
 
     click.echo(f"running again: {run.place}", err=True)

@@ -124,9 +124,9 @@ def write(path: Path, text: str) -> None:
         ExecutionError: if something else is there, or it cannot be written.
     """
     try:
-        if path.exists() and _TITLE not in path.read_text(errors="replace"):
+        if path.exists() and _TITLE not in path.read_text("utf-8", "replace"):
             raise ExecutionError(f"{path} is not a script of nas-bench: choose another name")
-        path.write_text(text)
+        path.write_text(text, "utf-8")
         path.chmod(0o755)
     except OSError as error:
         raise ExecutionError(f"{path} cannot be written: {error.strerror}") from error
@@ -139,7 +139,10 @@ def submit(text: str) -> str:
         ExecutionError: if there is no sbatch here, or it refuses.
     """
     try:
-        done = subprocess.run(("sbatch",), input=text, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ("sbatch",), input=text, capture_output=True, encoding="utf-8", errors="replace",
+            check=False,
+        )  # fmt: skip
     except FileNotFoundError:
         raise ExecutionError(
             "there is no sbatch on this machine: submit the script where Slurm is"

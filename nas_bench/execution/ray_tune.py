@@ -288,7 +288,7 @@ def _cause(trial: Any) -> Failure:
     """What ended a trial's process or function."""
     from ray import cloudpickle
 
-    text = Path(trial.error_file).read_text()
+    text = Path(trial.error_file).read_text("utf-8", "replace")
     return lost(cloudpickle.loads(Path(trial.pickled_error_file).read_bytes()), text)
 
 

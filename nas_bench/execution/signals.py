@@ -1,15 +1,13 @@
-"""What the process shows and hears while trials run: stdout stays clean, SIGTERM interrupts."""
+"""What the process hears while trials run: SIGTERM, SIGHUP and Ctrl-C interrupt."""
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
-from typing import Any, TextIO
+from contextlib import contextmanager
+from typing import Any
 
-Say = Callable[[str], None]
 GRACE = 60.0
 """Seconds that running trials have to keep their state."""
 ECHO = 0.5
@@ -18,35 +16,18 @@ to a process and to its group."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as batch systems send it before they kill; like Ctrl-C in all else."""
+    """SIGTERM, as batch systems send it before they kill, or SIGHUP, when a terminal goes away.
 
-
-@contextmanager
-def clean_stdout(*, quiet: bool = False) -> Iterator[Say]:
-    """Lead what anything prints to stderr, also from C++; hands out what says a line there.
-
-    Args:
-        quiet: hide everything that is not said through it, on stderr too.
+    Its text is the name of the signal; like Ctrl-C in all else.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with ExitStack() as stack:
-        voice: TextIO | None = None
-        if quiet:
-            voice = stack.enter_context(os.fdopen(os.dup(2), "w"))
-            nowhere = stack.enter_context(open(os.devnull, "w"))  # noqa: PTH123 (not a Path)
-            stack.enter_context(_led(2, nowhere.fileno()))
-        stack.enter_context(_led(1, 2))
-        stack.enter_context(redirect_stdout(sys.stderr))
-        stack.callback(sys.stderr.flush)
-        yield lambda line: print(line, file=voice or sys.stderr, flush=True)
 
 
 class Stop:
     """Whether the process was asked to end: the first signal asks, the second insists.
 
-    While somebody listens, the first SIGTERM or Ctrl-C only tells them, so that trials can keep
-    their state; when they take longer than the grace, or at the second signal, it is raised.
+    While somebody listens, the first SIGTERM, SIGHUP or Ctrl-C only tells them, so that trials
+    can keep their state; when they take longer than the grace, or at the second signal, it is
+    raised.
     """
 
     def __init__(self, grace: float = GRACE) -> None:
@@ -95,34 +76,24 @@ class Stop:
 
 @contextmanager
 def terminable() -> Iterator[Stop]:
-    """Hand out what hears SIGTERM and Ctrl-C, and raise Terminated at the end after a SIGTERM.
+    """Hand out what hears SIGTERM, SIGHUP and Ctrl-C, and raise Terminated after the first two.
 
-    In other threads than the main one nothing is heard.
+    In other threads than the main one nothing is heard, nor is a SIGHUP that the process was
+    started to ignore, as by `nohup`.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    numbers = (signal.SIGTERM, signal.SIGINT, *(() if ignored else (signal.SIGHUP,)))
     before = {number: signal.signal(number, stop.hear) for number in numbers}
     try:
         yield stop
     except KeyboardInterrupt:
-        if stop.signal == signal.SIGTERM:  # not raised in the handler: Ray would replace it
-            raise Terminated from None
+        if stop.signal not in (None, signal.SIGINT):  # not in the handler: Ray would replace it
+            raise Terminated(signal.Signals(stop.signal).name) from None
         raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _led(descriptor: int, target: int) -> Iterator[None]:
-    """Let one file descriptor be another inside."""
-    kept = os.dup(descriptor)
-    os.dup2(target, descriptor)
-    try:
-        yield
-    finally:
-        os.dup2(kept, descriptor)
-        os.close(kept)

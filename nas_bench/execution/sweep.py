@@ -22,6 +22,7 @@ from nas_bench.results.files import own_folder, writing
 from nas_bench.results.ledger import Ledger, LedgerError
 from nas_bench.results.lock import locked
 from nas_bench.results.reading import Run
+from nas_bench.streams import Say
 from nas_bench.trials.config import Budget, TrialConfig
 from nas_bench.trials.messages import Failure, Record, as_dict
 

@@ -1,6 +1,7 @@
 """Weights & Biases: a run for every trial, logged by the driver; never a reason to stop."""
 
 import logging
+import os
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -156,7 +157,7 @@ class WandbLog:
             raise PermissionError("no key: log in with wandb login, or use --wandb offline")
         files.own_folder(self.folder, "wandb")
         return wandb.init(
-            project="nas-bench",
+            project=os.environ.get("WANDB_PROJECT") or "nas-bench",
             id=identity,
             dir=self.folder,
             mode=self.mode,

@@ -93,16 +93,16 @@ def _checkout(root: Path) -> dict[str, Any] | None:
 def _git(root: Path, *arguments: str) -> str | None:
     command = ("git", "-C", str(root), *arguments)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(command, capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.decode("utf-8", "replace").strip()
 
 
 def _processor() -> tuple[str, list[str]]:
     """The CPU's model and those of its instruction sets that change results."""
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
     except OSError:
         return platform.processor() or platform.machine(), []
     lines = [line.partition(":") for line in text.splitlines()]

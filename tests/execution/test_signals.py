@@ -1,46 +1,31 @@
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from nas_bench.execution.signals import Terminated, terminable
 
-SPEAK = """
-import os, sys
-from nas_bench.execution.signals import clean_stdout
 
-print("before")
-with clean_stdout(quiet="-q" in sys.argv) as say:
-    print("python")
-    print("error", file=sys.stderr)
-    os.system("echo child")
-    say("a warning")
-print("after")
-"""
-
-
-@pytest.mark.parametrize(
-    ("flags", "errors"),
-    [([], {"python", "error", "child", "a warning"}), (["-q"], {"a warning"})],
-)
-def test_inside_nothing_reaches_stdout(flags, errors):
-    command = [sys.executable, "-c", SPEAK, *flags]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "before\nafter\n"
-    assert set(done.stderr.splitlines()) == errors
-
-
-def terminate_twice():
+def send_twice(number):
     try:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
     finally:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
 
-def test_sigterm_is_raised_once_and_only_inside():
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Terminated), terminable():
-        terminate_twice()
-    assert signal.getsignal(signal.SIGTERM) is before
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_is_raised_once_and_only_inside(number):
+    before = signal.getsignal(number)
+    with pytest.raises(Terminated, match=number.name), terminable():
+        send_twice(number)
+    assert signal.getsignal(number) is before
+
+
+def test_what_nohup_has_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with terminable() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
