@@ -141,7 +141,9 @@ def _keep(module: str) -> None:
 def _of_entry(entry: EntryPoint, kind: PluginKind) -> Iterator[Plugin]:
     try:
         target = entry.load()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         yield Plugin(entry.name, kind, None, entry.value, said(error))
         return
     _keep(entry.module)
@@ -159,7 +161,9 @@ def _in_package(package: ModuleType, kind: PluginKind) -> Iterator[Plugin]:
         origin = f"{package.__name__}.{found.name}"
         try:
             module = importlib.import_module(origin)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             yield Plugin(found.name, kind, None, origin, said(error))
         else:
             _keep(origin)
@@ -223,7 +227,9 @@ def _flaw_of_options(cls: type) -> str | None:
         if bare := options_without_default(cls):
             return f"{cls.__name__} has options without default: {', '.join(bare)}"
         cls()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return f"{cls.__name__} cannot be made with its default options: {said(error)}"
     return None
 
@@ -258,7 +264,9 @@ def _imported(path: Path, content: bytes) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         del sys.modules[name]
         reason = f"{said(error)}{_hint(error, path)}"
         raise InputError(f"plugin file {path} does not import: {reason}") from error

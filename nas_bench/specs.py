@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import PurePath
 from typing import Any
 
-from nas_bench.text import shortened
+from nas_bench.text import shortened, text_of
 
 _DECIMAL = re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
@@ -132,8 +132,8 @@ def said(error: BaseException) -> str:
     """An exception in one line."""
     if isinstance(error, SystemExit):
         return f"it called sys.exit({'' if error.code is None else repr(error.code)})"
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    line, name = text_of(error).splitlines()[0], type(error).__name__
+    return name if line == name else f"{name}: {line}"
 
 
 def _with_paths_of(text: str, parts: int) -> str:

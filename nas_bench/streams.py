@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from typing import Any, TextIO, cast
 
 Say = Callable[[str], None]
+_voices: list[Say] = []  # of the blocks of `clean_stdout` that are open
 
 
 class OutputError(Exception):
@@ -54,7 +55,19 @@ def clean_stdout(*, quiet: bool = False) -> Iterator[Say]:
         stack.enter_context(_led(1, 2))
         stack.enter_context(redirect_stdout(sys.stderr))
         stack.callback(sys.stderr.flush)
-        yield lambda line: print(line, file=voice or sys.stderr, flush=True)
+
+        def say(line: str) -> None:
+            print(line, file=voice or sys.stderr, flush=True)
+
+        _voices.append(say)
+        stack.callback(_voices.pop)
+        yield say
+
+
+def last_words(line: str) -> None:
+    """Say a line on stderr from any thread, before the process ends at once."""
+    say = _voices[-1] if _voices else lambda line: print(line, file=sys.stderr, flush=True)
+    say(line)
 
 
 class Remarks:

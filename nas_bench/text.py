@@ -119,11 +119,35 @@ def markdown(text: str) -> str:
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", "&#95;", escaped)
 
 
+def escaped(text: str) -> str:
+    """The text with line breaks and tabs, and escapes for all else that cannot be shown.
+
+    Halves of characters, which file names and exceptions may have, cannot be stored either.
+    """
+    shown = (c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
+    return text if text.isascii() and text.isprintable() else "".join(shown)
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says, escaped; the name of its class where it says nothing or cannot."""
+    try:
+        said = escaped(str(error).strip())
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # its own code made the text
+        said = "its text cannot be made"
+    return said or type(error).__name__
+
+
 def shortened(text: str, length: int) -> str:
     """The text with its middle left out where it is longer than length."""
     text = one_line(text)
     end = length // 3
     return text if len(text) <= length else f"{text[: length - end - 1]}…{text[-end:]}"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def _form(value: float, metric: str) -> str:

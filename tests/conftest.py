@@ -1,6 +1,7 @@
 """How the suite runs: beside itself, on one thread a worker, as often as the profile asks."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, here and in children
+os.environ.setdefault("RAY_AUTH_MODE", "token")  # when Ray is imported, as for who runs nas-bench
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 settings.register_profile(
     "everyday", max_examples=50, deadline=None, derandomize=True, database=None

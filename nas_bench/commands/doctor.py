@@ -25,6 +25,7 @@ from nas_bench.commands.parameters import (
     try_to_write,
     verbose_option,
 )
+from nas_bench.specs import said
 
 if TYPE_CHECKING:
     from nas_bench.training.task import Task
@@ -79,7 +80,7 @@ def _library(name: str) -> Finding:
         with warnings.catch_warnings(action="ignore"):
             importlib.import_module(name)
     except Exception as error:
-        return Finding(name, False, f"does not import ({type(error).__name__}: {error})")
+        return Finding(name, False, f"does not import ({said(error)})")
     try:
         return Finding(name, True, version({"sklearn": "scikit-learn"}.get(package, package)))
     except PackageNotFoundError:
@@ -90,7 +91,7 @@ def _attempt(name: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(name, None, look())
     except Exception as error:
-        return Finding(name, False, f"{type(error).__name__}: {error}")
+        return Finding(name, False, said(error))
 
 
 def _devices() -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from nas_bench.text import one_line
 from nas_bench.streams import clean_stdout
+from nas_bench.text import one_line
 
 RESULTS_VARIABLE = "NAS_BENCH_RESULTS"
 OK, FAILED, USAGE, NOTHING, BROKEN, GATE, TERMINATED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 75, 130

@@ -49,6 +49,7 @@ _EPILOG = examples(
 )
 
 
+_LEAST = 1e-4  # GPUs; Ray counts in such units
 CHECKPOINTS = ".checkpoints"
 """Folder in the results where checkpoints lie; ignored by git."""
 _WITHOUT_STORAGE = (
@@ -224,6 +225,11 @@ def execution_settings(
     """How the trials of a request run."""
     from nas_bench.execution import Settings
 
+    if request.executor == "inline" and request.address is not None:
+        raise click.UsageError(
+            f"--executor inline runs in this process, not on the cluster at {request.address}: "
+            "leave one of them out"
+        )
     share = _gpus(request)
     _refuse_other_devices(request, share)
     if request.executor == "inline" and request.address:
@@ -251,10 +257,21 @@ def execution_settings(
 def _gpus(request: Request) -> float | None:
     """GPUs of each trial, None where the tasks decide."""
     if request.trials_per_gpu is None:
-        return request.gpus_per_trial
+        return _countable(request.gpus_per_trial)
     if request.gpus_per_trial is not None:
         raise click.UsageError("give --gpus-per-trial or --trials-per-gpu, not both")
     return 10000 // request.trials_per_gpu / 10000  # Ray counts in ten thousandths
+
+
+def _countable(share: float | None) -> float | None:
+    """GPUs of a trial as Ray can count them."""
+    if share is not None and share > 1 and share % 1:
+        raise click.UsageError(
+            f"--gpus-per-trial {share:g}: give a share of one GPU, such as 0.5, or whole GPUs"
+        )
+    if share is not None and 0 < share < _LEAST:
+        raise click.UsageError(f"--gpus-per-trial {share:g}: the least share of a GPU is {_LEAST}")
+    return share
 
 
 def _refuse_other_devices(request: Request, share: float | None) -> None:

@@ -98,8 +98,8 @@ def run_values(run: "Run") -> dict[str, Any]:
 
 
 def print_run(run: "Run") -> None:
-    """Identity, outcome, configuration, environment, curve, growth events and problems."""
-    from nas_bench.text import one_line
+    """Identity, outcome, configuration, environment, curve, growth, traceback and problems."""
+    from nas_bench.text import escaped, one_line
 
     for line in _lines(run):
         click.echo(line)
@@ -108,6 +108,8 @@ def print_run(run: "Run") -> None:
     for event in run.growth:
         if event.warning:
             click.echo(one_line(f"step {event.step}: {event.warning}"))
+    for line in (run.error or {}).get("traceback", "").splitlines():
+        click.echo(escaped(line))
     for problem in run.problems:
         click.echo(one_line(f"problem: {problem}"))
 

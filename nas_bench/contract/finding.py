@@ -51,6 +51,8 @@ def _run(name: str, check: Callable[[Subject], None], subject: Subject) -> Check
         return Check(name, ok=False, message=str(error))
     except NotCheckedError as reason:
         return Check(name, ok=True, message=f"not checked: {reason}")
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return Check(name, ok=False, message=said(error))
     return Check(name, ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from nas_bench.execution.storage import Storage
+from nas_bench.text import text_of
 
 _DIGEST = hashlib.sha256().digest_size
 
@@ -188,4 +189,4 @@ def _unpacked(content: bytes) -> dict[str, Any]:
 
 
 def _said(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    return text_of(error).splitlines()[0]

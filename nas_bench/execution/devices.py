@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nas_bench import plugins
+from nas_bench.execution.broken_gpus import Broken
 from nas_bench.execution.job import ExecutionError, Settings
 from nas_bench.execution.resume import Rerun
 from nas_bench.results.environment import device_class
@@ -17,10 +18,16 @@ WHOLE = 1.0
 
 @dataclass(frozen=True)
 class Gpus:
-    """The GPUs that an executor can give: how many, and what they are called."""
+    """The GPUs that an executor can give: how many, and what they are called.
+
+    Attributes:
+        broken: nodes that say they have GPUs, which their torch cannot use; no trial gets there
+            as long as this lives.
+    """
 
     count: float = 0.0
     name: str = ""
+    broken: tuple[Broken, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def sentence(found: Mapping[str, Place], gpus: Gpus) -> str:
     names = short_names(found)
     for task, place in found.items():
         groups.setdefault(place, []).append(names[task])
-    return "; ".join(_clauses(groups, gpus))
+    return "; ".join((*_clauses(groups, gpus), *_left_out(gpus)))
 
 
 def _asked(settings: Settings) -> str:
@@ -141,6 +148,16 @@ def _refuse_missing(device: str, gpus: Gpus) -> None:
     if device.startswith("cuda") and gpus.count <= number:
         raise ExecutionError(
             f"{device} was asked for, but there are {gpus.count:g} GPUs: use --device cpu or auto"
+            + "".join(f" ({clause})" for clause in _left_out(gpus))
+        )
+
+
+def _left_out(gpus: Gpus) -> Iterator[str]:
+    """What is to be said of machines whose GPUs cannot be used."""
+    for node in gpus.broken:
+        yield (
+            f"{node.host} says that it has {node.gpus:g} GPUs, but its torch finds none: its GPUs "
+            "are left out"
         )
 
 

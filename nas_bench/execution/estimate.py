@@ -16,6 +16,7 @@ from nas_bench import plugins
 from nas_bench.contract import is_present
 from nas_bench.results.environment import environment
 from nas_bench.results.reading import Run
+from nas_bench.specs import said
 from nas_bench.training.data import SAMPLE
 from nas_bench.training.evaluation import score
 from nas_bench.training.optimizers import optimizer
@@ -73,8 +74,7 @@ class Estimator:
         except TaskError as error:
             return Estimate(None, None, f"not known: {error}")
         except Exception as error:  # tasks and methods of others may do anything
-            reason = str(error).strip().partition("\n")[0]
-            return Estimate(None, None, f"not known: {type(error).__name__}: {reason}")
+            return Estimate(None, None, f"not known: {said(error)}")
 
     def _counted(self, config: TrialConfig) -> Estimate:
         asked = config

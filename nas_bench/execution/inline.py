@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from nas_bench.execution.devices import Gpus, gpus_here
 from nas_bench.execution.job import Job, Settings, Sink, Stopping, never
+from nas_bench.execution.overdue import ended_in_time
 
 BEGINNING = ""
 """See `Executor`."""
@@ -30,5 +31,5 @@ def execute(jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping 
     for job in jobs:
         if stop():
             break
-        for message in messages(job, settings):
+        for message in ended_in_time(messages(job, settings), settings.timeout):
             sink(job.config, message)

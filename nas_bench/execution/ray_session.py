@@ -3,27 +3,42 @@
 import logging
 import os
 import re
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from nas_bench.execution.broken_gpus import broken_nodes
 from nas_bench.execution.devices import Gpus, gpus_here
 from nas_bench.execution.job import ExecutionError, Settings
+from nas_bench.specs import said
+
+if TYPE_CHECKING:
+    from ray.job_config import JobConfig
 
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_AUTH_MODE": "disabled",  # token authentication writes into HOME
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is raised, not turned into a normal end
+    "TUNE_STATE_REFRESH_PERIOD": "1e9",  # what it asks for then cannot be interrupted
 }
+_MODE, _TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
+_FOLDER = "RAY_TMPDIR"
+"""Variable of Ray that says where its files lie."""
+_LONGEST = 36
+"""Letters of a path in which Ray can have sockets, whose own paths have at most about 104."""
 _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Variable of Ray that, if 0, has every process of its listen to this machine alone."""
 _PATIENCE = 5.0  # seconds until an address counts as dead
@@ -49,26 +64,25 @@ def session(settings: Settings) -> Iterator[None]:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    _keep_out(settings.address)
     if settings.address:
         _probe(settings.address)
-    else:
-        os.environ.setdefault(_LOOPBACK, "0")  # read when Ray is imported
     import ray
 
     if ray.is_initialized():
         _check_resources(settings)
         yield
         return
-    _start(settings.address)
-    try:
+    with ExitStack() as stack:
+        folder = None if settings.address else stack.enter_context(_short_folder())
+        _start(settings.address, folder)
+        stack.callback(ray.shutdown)
         _check_resources(settings)
         yield
-    finally:
-        ray.shutdown()
 
 
 def gpus(settings: Settings) -> Gpus:
-    """See `Executor`; on this machine only what torch can use too."""
+    """See `Executor`; only what torch can use too, here and on every node."""
     import ray
 
     total = ray.cluster_resources()
@@ -77,7 +91,9 @@ def gpus(settings: Settings) -> Gpus:
         here = gpus_here()
         return Gpus(min(count, here.count), here.name)
     kinds = (name.removeprefix(_KIND) for name in sorted(total) if name.startswith(_KIND))
-    return Gpus(count, ", ".join(kinds))
+    wanted = settings.device != "cpu" and settings.gpus_per_trial != 0
+    broken = broken_nodes() if count and wanted else ()
+    return Gpus(count - sum(node.gpus for node in broken), ", ".join(kinds), broken)
 
 
 def is_address(text: str) -> bool:
@@ -85,37 +101,96 @@ def is_address(text: str) -> bool:
     return _ADDRESS.fullmatch(text) is not None
 
 
-def _start(address: str | None) -> None:
-    """Start or join Ray; SIGTERM is for the driver alone.
+def _keep_out(address: str | None) -> None:
+    """Have a Ray of our own listen to this machine alone, and to who knows its token.
+
+    That is read when Ray is imported, and too late after it. A token that a cluster asks for has
+    to be given: Ray itself would put one into HOME.
+    """
+    if address is None:
+        os.environ.setdefault(_LOOPBACK, "0")
+    own = address is None and "ray" not in sys.modules
+    if os.environ.setdefault(_MODE, "token" if own else "disabled") == "token" and own:
+        os.environ.setdefault(_TOKEN, secrets.token_hex(32))
+
+
+@contextmanager
+def _short_folder() -> Iterator[str]:
+    """A folder of one's own for Ray's files, where paths are short enough for its sockets.
+
+    Raises:
+        ExecutionError: if none can be made.
+    """
+    given = os.environ.get(_FOLDER, ""), tempfile.gettempdir()
+    for parent in dict.fromkeys((*given, "/tmp", "/var/tmp", "/dev/shm")):
+        folder = None
+        with suppress(OSError):
+            folder = parent and tempfile.mkdtemp(prefix="nb-ray-", dir=parent)
+        if folder and len(folder) <= _LONGEST:
+            break
+        if folder:
+            Path(folder).rmdir()
+    else:
+        raise ExecutionError(
+            f"Ray needs a folder with a short path for its files, and none can be made in "
+            f"{given[1]} or /tmp: set TMPDIR to such a folder, or use --executor inline"
+        )
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(address: str | None, folder: str | None) -> None:
+    """Start or join Ray; SIGTERM and SIGHUP are for the driver alone.
 
     What is sent to a whole process group must not end Ray under trials that keep their state:
-    the processes of Ray inherit that the signal is blocked. One that comes meanwhile waits.
+    the processes of Ray inherit that the signals are blocked. One that comes meanwhile waits.
     """
     handler = signal.getsignal(signal.SIGTERM)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
     try:
-        _init(address)
+        _init(address, folder)
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # ray.init puts its own there
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _init(address: str | None) -> None:
+def _init(address: str | None, folder: str | None) -> None:
     import ray
 
-    quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
+    values: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     for name in ("ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if address is None:
-        ray.init(
-            address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE, **quiet
-        )
-        return
+        own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+        values |= {"address": "local", "_temp_dir": folder, **own}
+        wrong = "Ray does not start on this machine"
+    else:
+        values["address"] = address
+        wrong = f"no Ray cluster could be joined at {address}"
+    if not (address or "").startswith("ray://"):
+        values["job_config"] = _without_working_directory()
     try:
-        ray.init(address=address, **quiet)
+        ray.init(**values)
     except (Exception, SystemExit) as error:
-        raise ExecutionError(f"no Ray cluster could be joined at {address}: {error}") from error
+        cure = "" if address else "; --executor inline needs none"
+        raise ExecutionError(f"{wrong}: {said(error)}{cure}") from error
+
+
+def _without_working_directory() -> "JobConfig":
+    """Have workers import from where the driver's Python does, not from where a person stands.
+
+    Ray leaves its own additions to their import path out where files travel with a job.
+    """
+    from ray.job_config import JobConfig
+
+    class Settled(JobConfig):
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return Settled()
 
 
 def _probe(address: str) -> None:

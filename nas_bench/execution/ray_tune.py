@@ -11,7 +11,10 @@ import nas_bench
 from nas_bench import plugins
 from nas_bench.execution.asha import Searches, scheduler
 from nas_bench.execution.job import Job, Settings, Sink, Stopping, is_last, never
+from nas_bench.execution.overdue import GRACE, overdue
 from nas_bench.execution.ray_session import gpus, session
+from nas_bench.execution.ray_watch import watched
+from nas_bench.text import text_of
 from nas_bench.trials.messages import Failure, as_dict
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ def execute(jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping 
     """See `Executor`."""
     stopping = settings.early_stopping
     searches = Searches(stopping) if stopping else None
-    with session(settings):
+    with session(settings), watched(settings.address):
         while jobs and not stop():
             jobs = _lost(jobs, settings, sink, stop, searches)
             settings = replace(settings, retries=settings.retries - 1)
@@ -44,7 +47,7 @@ def _lost(
     searches: Searches | None,
 ) -> list[Job]:
     """Run jobs; those that have retries left although Tune has given them up."""
-    inbox = Inbox(jobs, sink)
+    inbox = Inbox(jobs, sink, settings.timeout)
     with tempfile.TemporaryDirectory(prefix="nas-bench-") as folder:
         try:
             _tuner(jobs, settings, inbox, Path(folder), stop, searches).fit()
@@ -59,9 +62,10 @@ def _lost(
 class Inbox:
     """Hands messages on to the sink and sees to it that every job comes to an end."""
 
-    def __init__(self, jobs: Sequence[Job], sink: Sink) -> None:
-        self._jobs, self._sink = jobs, sink
+    def __init__(self, jobs: Sequence[Job], sink: Sink, timeout: float | None = None) -> None:
+        self._jobs, self._sink, self._timeout = jobs, sink, timeout
         self._open, self._begun = set(range(len(jobs))), set[int]()
+        self._since = dict[int, float]()
         self._stopped = dict[int, str]()
         self._error: Exception | None = None
         self.put_back: list[int] = []
@@ -71,9 +75,24 @@ class Inbox:
         """Whether no job that has begun is still open."""
         return not self._begun & self._open
 
+    def start(self, number: int) -> None:
+        """A process begins with a job."""
+        self._since[number] = time.monotonic()
+
+    def end_overdue(self, number: int) -> bool:
+        """End a job that has neither ended nor loaded its data long after it should have."""
+        if self._timeout is None or number not in self._open or number not in self._since:
+            return False
+        if time.monotonic() - self._since[number] <= self._timeout + GRACE:
+            return False
+        self.lose(number, overdue(self._timeout))
+        return True
+
     def receive(self, number: int, messages: Sequence[dict[str, Any]]) -> None:
         """Hand on messages of the job with this number; none after its end."""
         for message in messages:
+            if message["type"] == "loaded":
+                self.start(number)  # --timeout does not count what came before
             if number in self._open:
                 self._hand_on(number, message)
         if why := self._stopped.pop(number, None):
@@ -143,11 +162,12 @@ def report_trial(values: dict[str, Any], report: Report) -> None:
     """Run a job in a worker and report its messages."""
     from nas_bench.execution.checkpoints import asked_to_stop
     from nas_bench.execution.storage import storage
-    from nas_bench.execution.worker import messages
+    from nas_bench.execution.worker import messages, require_gpu
 
     job, settings = Job.from_dict(values["spec"]["job"]), Settings(**values["settings"])
     if settings.storage and asked_to_stop(storage(settings.storage), settings.lease):
         return
+    require_gpu(job.device)  # raised, so that Tune tries another machine
     outbox = Outbox(report, values["spec"]["breath"])
     for message in messages(job, settings, outbox.look):
         outbox.add(message)
@@ -231,9 +251,21 @@ def _trainable(driver: str) -> Callable[[dict[str, Any]], None]:
 
 def _callback(inbox: Inbox, retries: int) -> "Callback":
     from ray import tune
+    from ray.tune.progress_reporter import TrialProgressCallback
 
-    class Forward(tune.Callback):
-        """Brings what trials report to the inbox."""
+    class Forward(TrialProgressCallback):
+        """Brings what trials report to the inbox, and takes the place of what prints it."""
+
+        def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            inbox.start(_number(trial))
+
+        def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
+            for trial in trials:
+                if inbox.end_overdue(_number(trial)):
+                    _kill(trial)
+
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            """Its last report has said so."""
 
         def on_trial_result(
             self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
@@ -276,6 +308,15 @@ def _stopper(inbox: Inbox, stop: Stopping) -> "Stopper":
     return Ended()
 
 
+def _kill(trial: Any) -> None:
+    """End a trial's process for good."""
+    import ray
+
+    trial.max_failures = 0
+    if actor := trial.temporary_state.ray_actor:
+        ray.kill(actor)
+
+
 def _number(trial: Any) -> int:
     return trial.config["spec"]["number"]
 
@@ -303,7 +344,9 @@ def lost(error: BaseException, text: str) -> Failure:
 
     causes = (error, error.__cause__, getattr(error, "cause", None))
     starved = "NODE_OUT_OF_MEMORY" in text or any(isinstance(c, OutOfMemoryError) for c in causes)
-    said = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    said = text_of(error).splitlines()[-1]
+    if "NoGpuError" in said:  # whatever Ray and Tune wrapped it in
+        return Failure("failed", "NoGpuError", said.partition("NoGpuError: ")[2] or said, text)
     if starved:
         said = "Ray ended the worker process because the machine ran out of memory"
     elif isinstance(error, RayActorError):

@@ -13,6 +13,7 @@ from typing import Any
 from nas_bench.execution.job import ExecutionError
 from nas_bench.results import files
 from nas_bench.results.files import LedgerError
+from nas_bench.text import text_of
 
 
 class StorageError(RuntimeError):
@@ -189,4 +190,4 @@ def _unusable(address: str, reason: str) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return text_of(error).splitlines()[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nas_bench.results import files
+from nas_bench.text import text_of
 from nas_bench.trials.config import TrialConfig
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class WandbLog:
             self._broken = True
             self._trials.clear()
             _silence()
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = text_of(error).splitlines()[0]
             self.warn(f"Warning: wandb failed and is left out from now on ({reason})")
 
     def _hear(self, config: TrialConfig, message: dict[str, Any]) -> None:

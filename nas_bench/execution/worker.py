@@ -2,6 +2,7 @@
 
 import functools
 import os
+import platform
 import resource
 import sys
 import traceback
@@ -19,10 +20,12 @@ from nas_bench.execution.checkpoints import (
     nothing,
 )
 from nas_bench.execution.job import Job, Settings
+from nas_bench.execution.overdue import OverdueError
 from nas_bench.execution.provenance import ran, site_kinds
 from nas_bench.execution.storage import require_mark, storage
 from nas_bench.growth.layers import NotFiniteError
 from nas_bench.results.environment import core_hash, environment, source_hash
+from nas_bench.text import text_of
 from nas_bench.training.data import data_folder, prepare
 from nas_bench.training.randomness import seed_all
 from nas_bench.trials.config import TrialConfig
@@ -31,6 +34,12 @@ from nas_bench.trials.trial import DivergedError, run_trial
 
 _CORE = core_hash()
 """Of the code that this process has just imported."""
+
+
+class NoGpuError(RuntimeError):
+    """A trial came to a machine whose GPU cannot be used."""
+
+
 Status = Literal["failed", "oom", "diverged", "timeout", "preempted"]
 
 
@@ -51,15 +60,31 @@ def messages(
     own = {"threads": job.config.threads, "shared_device": settings.shares_device(job.gpus)}
     ended = False
     try:
+        require_gpu(job.device)
         yield {"type": "started", "environment": _surroundings(job.device) | own}
         for message in _run(job, settings, pausing):
             yield message
             ended = message.get("final", False)
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, GeneratorExit, OverdueError):
+        raise
+    except BaseException as error:  # whatever class a plugin's library chose
         yield as_dict(failure(error))
         return
     if not ended:
         yield as_dict(Failure("failed", "NoResultError", "the trial ended without a result", ""))
+
+
+def require_gpu(device: str) -> None:
+    """Refuse a device that this machine does not have.
+
+    Raises:
+        NoGpuError: if torch finds no GPU here.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise NoGpuError(
+            f"this machine ({platform.node()}) was to train on a GPU, but its torch finds none: "
+            "install torch with CUDA there, or use --device cpu"
+        )
 
 
 def reset(config: TrialConfig) -> None:
@@ -159,7 +184,7 @@ def _status(error: BaseException) -> Status:
     }  # fmt: skip
     if type(error) in named:
         return named[type(error)]
-    allocation = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    allocation = isinstance(error, RuntimeError) and "can't allocate memory" in text_of(error)
     if allocation or isinstance(error, MemoryError | torch.OutOfMemoryError):
         return "oom"
     return "failed"
@@ -168,7 +193,7 @@ def _status(error: BaseException) -> Status:
 def _said(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the trial called sys.exit({error.code!r})"
-    return str(error).strip() or type(error).__name__
+    return text_of(error)
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from nas_bench.results.summary import (
     read_summary,
     summary_bytes,
 )
-from nas_bench.trials.messages import GrowthRecord, Record
+from nas_bench.trials.messages import GrowthRecord, Record, raised_at
 
 __all__ = [
     "CURVE",
@@ -90,7 +90,8 @@ class Run(Summary):
         if self.error is None:
             return ""
         lines = self.error.get("message", "").strip().splitlines() or [""]
-        return f"{self.error.get('error', 'error')}: {lines[0]}"
+        place = raised_at(self.error.get("traceback", ""))
+        return f"{self.error.get('error', 'error')}: {lines[0]}{place and f' ({place})'}"
 
     @property
     def only_cut(self) -> bool:

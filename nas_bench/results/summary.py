@@ -27,7 +27,9 @@ Status = Literal[
     "unreadable",
 ]  # fmt: skip
 SCHEMA = 2
-MACHINE_FAULTS = ("DataMissingError", "OtherCopyError", "OriginalError", "StorageError")
+MACHINE_FAULTS = (
+    "DataMissingError", "NoGpuError", "OriginalError", "OtherCopyError", "StorageError",
+)  # fmt: skip
 """Errors that say nothing about the method: what they ended is unfinished, not failed."""
 _DERIVED = ("id", "settings_id", "label", "method", "task", "protocol", "seed", "kind")
 

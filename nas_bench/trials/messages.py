@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from nas_bench.text import escaped
+
 SiteStatus = Literal[
     "added", "rejected", "not significant", "not chosen", "not possible", "too expensive",
     "updated",
@@ -139,12 +141,16 @@ class GrowthRecord:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial has no result."""
+    """Why a trial has no result; what cannot be shown in texts from outside is escaped."""
 
     status: Literal["failed", "oom", "diverged", "timeout", "preempted"]
     error: str
     message: str
     traceback: str
+
+    def __post_init__(self) -> None:
+        for name in ("error", "message", "traceback"):
+            object.__setattr__(self, name, escaped(getattr(self, name)))
 
 
 def raised_at(traceback: str) -> str:

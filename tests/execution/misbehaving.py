@@ -1,5 +1,6 @@
 """A plugin file: tasks that do to a process what nobody should."""
 
+import asyncio
 import os
 import random
 import signal
@@ -36,6 +37,11 @@ class Dirty(Digits):
         return network
 
 
+class UnsayableError(BaseException):
+    def __str__(self) -> str:
+        raise SystemExit(7)
+
+
 @dataclass(frozen=True)
 class Raises(Digits):
     name: ClassVar[str] = "raises"
@@ -52,6 +58,12 @@ class Raises(Digits):
                 raise MemoryError("no room")
             case "KeyboardInterrupt":
                 raise KeyboardInterrupt
+            case "CancelledError":
+                raise asyncio.CancelledError("not wanted any more")
+            case "unsayable":
+                raise UnsayableError
+            case "unshowable":
+                raise ValueError("half \udcff, a bell \a, a colour \x1b[31m, é\nsecond line")
         raise ValueError("this network cannot be made")
 
 
@@ -62,6 +74,20 @@ class Slow(Digits):
 
     def network(self, widths: Sequence[int]) -> nn.Module:
         time.sleep(60)
+        return super().network(widths)
+
+
+@dataclass(frozen=True)
+class Stuck(Digits):
+    name: ClassVar[str] = "stuck"
+    summary: ClassVar[str] = "never makes its network, whatever is raised in it"
+
+    def network(self, widths: Sequence[int]) -> nn.Module:
+        for _ in range(6000):
+            try:
+                time.sleep(0.01)
+            except Exception:
+                continue
         return super().network(widths)
 
 

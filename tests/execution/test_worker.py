@@ -1,7 +1,8 @@
 import base64
 import hashlib
 import json
-from dataclasses import asdict
+import signal
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -9,9 +10,10 @@ from execution.trials import SETTINGS, Collector, job, without_clocks
 
 from nas_bench import plugins
 from nas_bench.behaviour import core_version
-from nas_bench.execution import Settings, executor
+from nas_bench.execution import Settings, executor, overdue
 from nas_bench.execution.worker import failure, messages
 from nas_bench.results.environment import code_hash
+from nas_bench.results.summary import MACHINE_FAULTS
 from nas_bench.templates import METHOD
 
 pytestmark = pytest.mark.usefixtures("clean_process")
@@ -61,6 +63,14 @@ def test_a_dirty_trial_says_the_same_in_a_fresh_and_in_a_used_process():
         ("raises", "failed", "ValueError", "this network cannot be made"),
         ("raises[error=SystemExit]", "failed", "SystemExit", "the trial called sys.exit(3)"),
         ("raises[error=MemoryError]", "oom", "MemoryError", "no room"),
+        ("raises[error=CancelledError]", "failed", "CancelledError", "not wanted any more"),
+        ("raises[error=unsayable]", "failed", "UnsayableError", "its text cannot be made"),
+        (
+            "raises[error=unshowable]",
+            "failed",
+            "ValueError",
+            "half \\udcff, a bell \\x07, a colour",
+        ),
         ("diverges", "diverged", "DivergedError", "loss"),
     ],
 )
@@ -71,7 +81,28 @@ def test_what_a_trial_raises_becomes_its_last_message(task, status, error, messa
     assert (last["type"], last["status"], last["error"]) == ("failure", status, error)
     assert message in last["message"]
     assert error in last["traceback"]
+    assert {c for c in last["traceback"] if not c.isprintable()} <= {"\n"}
     assert kept[-1]["final"]
+
+
+@pytest.mark.parametrize("task", ["slow", "stuck"])
+def test_a_trial_that_is_stuck_is_ended(task, monkeypatch):
+    monkeypatch.setattr(overdue, "GRACE", 0.1)
+    settings, collector = replace(SETTINGS, timeout=0.2), Collector()
+    before = signal.getsignal(signal.SIGALRM)
+    executor("inline").execute([job(task)], settings, collector)
+    last = collector.of(job(task))[-1]
+    assert (last["status"], last["error"]) == ("timeout", "OverdueError")
+    assert "did not pause within 0.1 s of --timeout 0.2, and was ended" in last["message"]
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_machine_without_the_gpu_it_speaks_of_is_at_fault_and_the_trial_unfinished(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    last = list(messages(replace(job(), device="cuda"), SETTINGS))[-1]
+    assert last["error"] == "NoGpuError"
+    assert last["error"] in MACHINE_FAULTS
 
 
 def test_an_interrupt_is_not_a_failure():
