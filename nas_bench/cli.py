@@ -41,8 +41,8 @@ def cli() -> None:
     """Benchmark neural networks that grow while they train.
 
     Exit codes: 0 all ok, 1 some trials failed, 2 wrong input, 3 nothing to do or to report,
-    4 an error of the harness or this machine, 5 a check failed, 75 ended by SIGTERM,
-    130 interrupted.
+    4 an error of the harness or this machine, 5 a check failed, 75 ended by SIGTERM or
+    SIGHUP, 130 interrupted.
     """
 
 

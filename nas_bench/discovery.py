@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Literal
 
 from nas_bench.options import options_without_default
-from nas_bench.specs import NAME, InputError, said
+from nas_bench.specs import NAME, InputError, absolute, said
 
 PluginKind = Literal["method", "task"]
 _KINDS: tuple[PluginKind, ...] = ("method", "task")
@@ -84,7 +84,7 @@ def in_file(path: Path, content: bytes | None = None) -> list[Plugin]:
 
 def module_name(path: Path) -> str:
     """The name under which a plugin file is imported."""
-    digest = hashlib.sha256(str(path.expanduser().resolve()).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(str(absolute(path).resolve()).encode()).hexdigest()[:8]
     return f"nas_bench_plugin_{path.stem}_{digest}"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nas_bench.discovery import Plugin, PluginKind, executed, in_file, installed
 from nas_bench.options import changed_options, validated
-from nas_bench.specs import InputError, Spec, parse, unknown
+from nas_bench.specs import InputError, Spec, absolute, parse, unknown
 from nas_bench.text import shortened
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def load_path(path: Path, content: bytes | None = None) -> list[Plugin]:
     Raises:
         PluginError: if the file is missing, does not import, has no plugin, or a broken one.
     """
-    path = path.expanduser().resolve()
+    path = absolute(path).resolve()
     if path not in _loaded:
         found = in_file(path, content)
         _refuse_broken(path, found)

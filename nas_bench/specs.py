@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from nas_bench.text import shortened, text_of
@@ -126,6 +126,20 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     if near:
         return f"unknown {what} {shown(name)}: did you mean {' or '.join(near)}?"
     return f"unknown {what} {shown(name)}: choose from {', '.join(names) or 'none'}"
+
+
+def absolute(path: Path) -> Path:
+    """The path from the root, with `~` and `~name` as the home folders that they mean.
+
+    Raises:
+        InputError: if there is no such home.
+    """
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise InputError(
+            f"{path} means the home folder of a user, and there is none: write the path in full"
+        ) from None
 
 
 def said(error: BaseException) -> str:

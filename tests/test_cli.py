@@ -13,7 +13,7 @@ import pytest
 
 from nas_bench import plugins
 from nas_bench.cli import status
-from nas_bench.commands.doctor import _dataset
+from nas_bench.commands.doctor import _dataset, _datasets
 from nas_bench.commands.parameters import results_folder
 from nas_bench.templates import METHOD
 from nas_bench.training.torchvision_data import FILES
@@ -120,9 +120,18 @@ def test_python_m_nas_bench_is_nas_bench():
         (["status", "--watch", "--json"], "--watch and --json do not go together"),
         (["verify", "--rerun", "-1"], "-1 is not in the range x>=0"),
         (["rnu"], "No such command"),
+        (["status", "--results", "~nosuchuser/x"], "~nosuchuser/x means the home folder of"),
+        (["ls", "--plugin", "~nosuchuser/x.py"], "and there is none: write the path in full"),
+        (["run", "--data", "~nosuchuser/x"], "and there is none: write the path in full"),
+        (["run", "--storage", "~nosuchuser/x"], "and there is none: write the path in full"),
+        (["status", "--results", "dangling"], "is a link to /nonexistent/x, which is not there"),
+        (["run", "--executor", "inline", "--address", "auto"], "not on the cluster at auto"),
+        (["run", "--gpus-per-trial", "1.5"], "give a share of one GPU, such as 0.5"),
+        (["run", "--gpus-per-trial", "0.00001"], "the least share of a GPU is 0.0001"),
     ],
 )
 def test_wrong_input_is_one_sentence_on_stderr_and_exit_code_2(arguments, sentence, capsys):
+    Path("dangling").symlink_to("/nonexistent/x")
     assert status(arguments) == 2
     out, err = said(capsys)
     assert out == ""
@@ -211,8 +220,10 @@ def test_a_method_that_raises_is_a_failed_row_and_exit_code_1(capsys, tmp_path):
     arguments = ["run", *QUICK, "--methods", "unlucky,random_growth", "--plugin", "unlucky.py"]
     assert status(arguments) == 1
     out, err = said(capsys)
-    assert "unlucky, seed 0: failed: RuntimeError: no luck (unlucky.py:40)" in out
-    assert "failed, RuntimeError: no luck (unlucky.py:40)" in err
+    line = text[: text.index("raise RuntimeError")].count("\n") + 1
+    place = f"(unlucky.py:{line})"
+    assert f"unlucky, seed 0: failed: RuntimeError: no luck {place}" in out
+    assert f"failed, RuntimeError: no luck {place}\n" in err
     assert "Traceback" not in err
     assert "run.json" not in err
     assert status([*arguments, "--json", "-v"]) == 1
@@ -225,6 +236,8 @@ def test_a_method_that_raises_is_a_failed_row_and_exit_code_1(capsys, tmp_path):
     trials = json.loads(out)["trials"]
     statuses = {trial["method"]: trial["status"] for trial in trials}
     assert statuses.pop("unlucky") == "failed"
+    assert status(["show", str(summary.parent)]) == 0
+    assert '    raise RuntimeError("no luck")\n' in said(capsys)[0]
     assert set(statuses.values()) == {"ok"}
 
 
@@ -386,6 +399,12 @@ def test_a_closed_pipe_is_no_error():
     assert done.stderr == ""
 
 
+def test_doctor_says_that_a_data_folder_is_not_there(tmp_path):
+    given, chosen = next(_datasets(tmp_path / "data")), next(_datasets(None))
+    assert (given.ok, chosen.ok) == (False, None)
+    assert given.message == f"{tmp_path}/data is not there: make it, or name another"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"<html>no such file</html>", None])
 def test_doctor_reads_data_and_names_what_is_damaged(content, tmp_path, monkeypatch):
@@ -406,13 +425,9 @@ def test_doctor_reads_data_and_names_what_is_damaged(content, tmp_path, monkeypa
     assert re.search(r"the files of MNIST in .* are damaged \(\w+.*\): delete", found.message)
 
 
-def test_doctor_says_where_no_data_folder_is(capsys, tmp_path):
-    status(["doctor", "--data", str(tmp_path / "none"), "--json"])
-    findings = {found["name"]: found["message"] for found in json.loads(said(capsys)[0])}
-    assert findings["data folder"].endswith(
-        "none is not there: it is made when data is downloaded"
-    )
-    assert findings["data of mnist"] == findings["data of image_arrays"] == "not there yet"
+def test_doctor_says_what_data_is_not_there_yet(tmp_path):
+    for name in ("mnist", "image_arrays"):
+        assert _dataset(plugins.task(name), tmp_path).message == "not there yet"
 
 
 def test_doctor_finds_this_machine_fit(capsys):

@@ -20,6 +20,7 @@ from nas_bench.results.ledger import Ledger
 from nas_bench.results.lock import locked
 from nas_bench.results.reading import read_run
 from nas_bench.results.verified import read_verified
+from nas_bench.templates import METHOD
 from nas_bench.trials.planning import plan
 from nas_bench.trials.protocol import load_protocol
 
@@ -43,7 +44,7 @@ def said(ledger, capsys):
         assert status(arguments) == code
         out, err = capsys.readouterr()
         assert "Traceback" not in err
-        return out if code in (0, 1, 5) else err
+        return out if out or code in (0, 1, 5) else err
 
     return say
 
@@ -308,6 +309,21 @@ def test_verify_finds_what_does_not_come_out_again(ledger, said):
     assert "the final test losses are" in said("verify", "--rerun", "1", code=5)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_format")
+def test_verify_asks_for_the_plugin_of_a_trial(ledger, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(plugins, "_loaded", {})
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(METHOD.replace("{name}", "mine").replace("{Name}", "Mine"))
+    options = [*QUICK, "--methods", "mine", "--no-baselines", "--plugin", str(plugin)]
+    assert status(["run", *options, "--executor", "inline", "-q"]) == 0
+    monkeypatch.setattr(plugins, "_loaded", {})
+    out = said("verify", "--rerun", "1", code=4)
+    assert "not run again: smoke/sine/mine" in out
+    assert "there is no method mine here: give the file that it comes from with --plugin" in out
+    assert "reproduced bit by bit" in said("verify", "--rerun", "1", "--plugin", str(plugin))
+
+
 @pytest.mark.gpu
 @pytest.mark.slow
 def test_verify_takes_a_device_like_the_trials_own_or_the_one_asked_for(ledger, said, device):
@@ -326,7 +342,7 @@ def test_verify_goes_to_the_cpu_without_a_gpu_unless_one_is_asked_for(ledger, sa
     (run,) = ledger.runs()
     forge(ledger, run, "nothing", "nothing", device="NVIDIA H200")
     assert "within the tolerance, as device differ" in said("verify", "--rerun", "1")
-    refused = said("verify", "--rerun", "1", "--device", "cuda", code=5)
+    refused = said("verify", "--rerun", "1", "--device", "cuda", code=4)
     assert "not run again: smoke/sine/fixed" in refused
     assert "cuda was asked for, but there are 0 GPUs" in refused
 

@@ -92,3 +92,25 @@ def test_long_names_lose_their_middle() -> None:
 )  # fmt: skip
 def test_counts_are_singular_where_one_and_no_two_read_the_same(count, said):
     assert text.counted(count, "step") == said
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("two\nlines\tand é → 日本", "two\nlines\tand é → 日本"),
+        ("half a character \udcff", "half a character \\udcff"),
+        ("\x1b[31mred\x00\r\u202e", "\\x1b[31mred\\x00\\r\\u202e"),
+    ],
+)
+def test_what_cannot_be_shown_is_escaped_once(given: str, shown: str) -> None:
+    assert text.escaped(given) == shown == text.escaped(shown)
+
+
+def test_what_an_exception_says_has_a_text_whatever_it_does() -> None:
+    class UnsayableError(Exception):
+        def __str__(self) -> str:
+            raise SystemExit
+
+    assert text.text_of(ValueError(" no luck \n")) == "no luck"
+    assert text.text_of(ValueError()) == "ValueError"
+    assert text.text_of(UnsayableError()) == "its text cannot be made"

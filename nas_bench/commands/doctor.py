@@ -127,8 +127,10 @@ def _datasets(data: Path | None) -> Iterator[Finding]:
     from nas_bench.training.data import data_folder
 
     folder = data_folder(data)
-    there = "" if folder.is_dir() else " is not there: it is made when data is downloaded"
-    yield Finding("data folder", None, f"{folder}{there}")
+    if data is not None and not folder.is_dir():
+        yield Finding("data folder", False, f"{folder} is not there: make it, or name another")
+    else:
+        yield Finding("data folder", None, str(folder))
     for name, plugin in plugins.tasks().items():
         if plugin.cls is not None:
             yield _dataset(plugins.task(name), folder)

@@ -20,6 +20,7 @@ from nas_bench.commands.parameters import (
     say_strays,
     verbose_option,
 )
+from nas_bench.specs import absolute
 
 if TYPE_CHECKING:
     from nas_bench.results.tables import Columns
@@ -56,7 +57,7 @@ def export(
     from nas_bench.results.tables import tables
 
     place = folder_given(folder, results)
-    target = (out or place / "report" / "export").expanduser().absolute()
+    target = absolute(out or place / "report" / "export")
     _refuse_trials_place(target, place)
     found = Ledger(place).contents()
     say_damage(found.damage)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from nas_bench.specs import absolute
 from nas_bench.streams import clean_stdout
 from nas_bench.text import one_line
 
@@ -147,7 +148,10 @@ def results_folder(given: Path | None) -> Path:
     """The folder given, else the one in NAS_BENCH_RESULTS, else ./results/local."""
     named = given or os.environ.get(RESULTS_VARIABLE)
     folder = Path(named) if named else Path("results", "local")
-    folder = folder.expanduser().absolute()
+    folder = absolute(folder)
+    if folder.is_symlink() and not folder.exists():
+        gone = f"is a link to {folder.readlink()}, which is not there"
+        raise click.UsageError(f"the results folder {folder} {gone}: make it, or name another")
     if folder.exists() and not folder.is_dir():
         raise click.UsageError(f"the results folder {folder} is a file: name a folder")
     return folder
@@ -242,10 +246,10 @@ def load_plugins(paths: Iterable[Path]) -> tuple[Path, ...]:
     """Make the plugins of these files known; their absolute paths."""
     from nas_bench import plugins
 
-    absolute = tuple(path.expanduser().resolve() for path in paths)
-    for path in absolute:
+    found = tuple(absolute(path).resolve() for path in paths)
+    for path in found:
         plugins.load_path(path)
-    return absolute
+    return found
 
 
 def counted(count: int, noun: str) -> str:

@@ -31,6 +31,7 @@ from nas_bench.commands.parameters import (
 )
 from nas_bench.commands.report import print_report, report_values, write_report
 from nas_bench.commands.selection import Selection, selection_options
+from nas_bench.specs import absolute
 
 if TYPE_CHECKING:
     from nas_bench.execution import Settings, Sink
@@ -238,9 +239,9 @@ def execution_settings(
     if storage is None and request.address is None:
         storage = str((ledger.folder / CHECKPOINTS).absolute())
     elif storage is not None and "://" not in storage:
-        storage = str(Path(storage).expanduser().absolute())
+        storage = str(absolute(Path(storage)))
     return Settings(
-        data=request.data,
+        data=request.data and absolute(request.data),
         plugins=plugin_paths,
         cpus_per_trial=protocol.threads,
         device=request.device,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas_bench.commands.parameters import (
+    BROKEN,
     GATE,
     MANY,
     OK,
@@ -114,7 +115,9 @@ def verify(
     else:
         for line in _lines(runs, found, stale, again):
             click.echo(line)
-    return GATE if found or not all(trial.ok for trial in again) else OK
+    if found or any(trial.outcome and not trial.outcome.reproduced for trial in again):
+        return GATE
+    return OK if all(trial.ok for trial in again) else BROKEN
 
 
 def _rerun(ledger: "Ledger", runs: "Sequence[Run]", settings: "Settings") -> list[_Again]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from nas_bench.execution.broken_gpus import broken_nodes
 from nas_bench.execution.devices import Gpus, gpus_here
 from nas_bench.execution.job import ExecutionError, Settings
+from nas_bench.execution.ray_watch import watched
 from nas_bench.specs import said
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def session(settings: Settings) -> Iterator[None]:
     """Have Ray running inside; one that runs already is used as it is and left running.
 
     Raises:
-        ExecutionError: if the address is dead or the resources can never be had.
+        ExecutionError: if the address is dead, the resources can never be had, or Ray ends inside.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -73,10 +74,12 @@ def session(settings: Settings) -> Iterator[None]:
         _check_resources(settings)
         yield
         return
-    with ExitStack() as stack:
+    with watched(settings.address) as watch, ExitStack() as stack:
         folder = None if settings.address else stack.enter_context(_short_folder())
         _start(settings.address, folder)
         stack.callback(ray.shutdown)
+        watch.start()
+        stack.callback(watch.ended.set)
         _check_resources(settings)
         yield
 

@@ -13,7 +13,7 @@ from nas_bench.execution.asha import Searches, scheduler
 from nas_bench.execution.job import Job, Settings, Sink, Stopping, is_last, never
 from nas_bench.execution.overdue import GRACE, overdue
 from nas_bench.execution.ray_session import gpus, session
-from nas_bench.execution.ray_watch import watched
+from nas_bench.specs import absolute
 from nas_bench.text import text_of
 from nas_bench.trials.messages import Failure, as_dict
 
@@ -33,7 +33,7 @@ def execute(jobs: Sequence[Job], settings: Settings, sink: Sink, stop: Stopping 
     """See `Executor`."""
     stopping = settings.early_stopping
     searches = Searches(stopping) if stopping else None
-    with session(settings), watched(settings.address):
+    with session(settings):
         while jobs and not stop():
             jobs = _lost(jobs, settings, sink, stop, searches)
             settings = replace(settings, retries=settings.retries - 1)
@@ -356,10 +356,10 @@ def lost(error: BaseException, text: str) -> Failure:
 
 def _portable(settings: Settings) -> Settings:
     """The settings as workers understand them, wherever they are."""
-    paths = tuple(path.expanduser().absolute() for path in settings.plugins)
+    paths = tuple(map(absolute, settings.plugins))
     return replace(
         settings,
-        data=settings.data and settings.data.expanduser().absolute(),
+        data=settings.data and absolute(settings.data),
         plugins=paths,
         contents=tuple(map(plugins.content, paths)),
         early_stopping=None,

@@ -23,47 +23,50 @@ _GOES_ON = "trials keep what their checkpoints hold, and the same command goes o
 
 
 @contextmanager
-def watched(address: str | None) -> Iterator[None]:
-    """Interrupt what waits inside for a Ray that has ended.
+def watched(address: str | None) -> Iterator["Watch"]:
+    """Interrupt what waits inside for a Ray that has ended, once the watch has been started.
 
     Only the main thread can be interrupted; in others nothing is watched.
 
     Args:
-        address: of the cluster that was joined, None for a Ray of this machine alone.
+        address: of the cluster that is joined, None for a Ray of this machine alone.
 
     Raises:
         ExecutionError: if Ray has ended.
     """
+    watch = Watch(address)
     if threading.current_thread() is not threading.main_thread():
-        yield
+        watch.ended.set()
+        yield watch
         return
-    watch = _Watch(address)
     before = signal.signal(_SIGNAL, watch.hear)
-    watch.start()
     try:
-        yield
+        yield watch
     except (KeyboardInterrupt, Exception):
         if watch.gone:
             raise ExecutionError(f"{watch.gone}: {_GOES_ON}") from None
         raise
     finally:
         watch.ended.set()
-        watch.join()
+        watch.left.set()
+        if watch.is_alive():
+            watch.join()
         signal.signal(_SIGNAL, before)
 
 
-class _Watch(threading.Thread):
+class Watch(threading.Thread):
     """Looks again and again, and sends the main thread a signal once Ray is gone.
 
     Attributes:
         gone: why Ray counts as gone, empty as long as it is there.
-        ended: set by whoever does not want to know any more.
+        ended: set before Ray is ended in order.
+        left: set once nothing of ours waits for Ray any more.
     """
 
     def __init__(self, address: str | None) -> None:
         super().__init__(daemon=True)
         self.gone = ""
-        self.ended = threading.Event()
+        self.ended, self.left = threading.Event(), threading.Event()
         self._address = address
 
     def hear(self, number: int, frame: Any) -> None:
@@ -75,6 +78,8 @@ class _Watch(threading.Thread):
         look, answered = _Look(self._address), time.monotonic()
         while not self.ended.wait(EVERY):
             dead = look.found()
+            if self.ended.is_set():
+                return
             if dead is None:
                 answered = time.monotonic()
             elif dead or time.monotonic() - answered > SILENCE:
@@ -84,9 +89,8 @@ class _Watch(threading.Thread):
 
     def _tell(self) -> None:
         """Interrupt the main thread; end the process if it never comes back from Ray."""
-        if not self.ended.is_set():
-            signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
-        if not self.ended.wait(SILENCE):
+        signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
+        if not self.left.wait(SILENCE):
             last_words(f"Error: {self.gone}: {_GOES_ON}")
             os._exit(_BROKEN)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from nas_bench import plugins
 from nas_bench.execution import Settings
 from nas_bench.execution.sweep import sweep
 from nas_bench.results.agreement import beyond_tolerance, differences, unlike
@@ -17,6 +18,7 @@ from nas_bench.results.merging import copy
 from nas_bench.results.reading import CURVE, Run, checksum
 from nas_bench.results.staleness import is_stale
 from nas_bench.results.verified import Verified
+from nas_bench.specs import parse
 from nas_bench.trials.config import TrialConfig
 
 
@@ -43,6 +45,7 @@ def verified(run: Run, ledger: Ledger, settings: Settings) -> Verified:
     """
     if run.config is None:
         raise ValueError(f"it cannot be run again: {run.reason}")
+    _require_plugins(run.config)
     with tempfile.TemporaryDirectory(prefix="nas-bench-verify-") as folder:
         again = Ledger(Path(folder))
         if run.config.twin is not None:
@@ -52,6 +55,21 @@ def verified(run: Run, ledger: Ledger, settings: Settings) -> Verified:
     if second is None:
         raise ValueError("it did not run again")
     return _compared(run, second)
+
+
+def _require_plugins(config: TrialConfig) -> None:
+    """Refuse what is only known from a file that was not given.
+
+    Raises:
+        ValueError: naming it.
+    """
+    known = {"method": (config.method, plugins.methods()), "task": (config.task, plugins.tasks())}
+    for kind, (spec, found) in known.items():
+        if (name := parse(spec).name) not in found:
+            raise ValueError(
+                f"there is no {kind} {name} here: give the file that it comes from with --plugin, "
+                "or install its package"
+            )
 
 
 def _on_its_device(run: Run, settings: Settings) -> Settings:

@@ -62,7 +62,7 @@ def _acquired(path: Path) -> int:
     """The descriptor of the locked file, which names its holder."""
     while True:
         with files.writing(path):
-            descriptor = files.opened(path, os.O_RDWR | os.O_CREAT)
+            descriptor = _opened(path)
         try:
             _lock(descriptor, path)
             if os.fstat(descriptor).st_nlink > 1:  # it is another file, too: not ours to write
@@ -75,6 +75,26 @@ def _acquired(path: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    """The descriptor of a file that may be written, in the place of one that somebody else left.
+
+    Raises:
+        LedgerError: if the other one still holds it.
+        OSError: if it cannot be opened or removed.
+    """
+    flags = os.O_RDWR | os.O_CREAT
+    try:
+        return files.opened(path, flags)
+    except PermissionError:
+        left = files.opened(path, os.O_RDONLY)
+    try:
+        _lock(left, path)
+        path.unlink()
+    finally:
+        os.close(left)
+    return files.opened(path, flags)
 
 
 def _lock(descriptor: int, path: Path) -> None:

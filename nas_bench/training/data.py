@@ -12,6 +12,7 @@ import platformdirs
 import torch
 from torch import Generator, Tensor
 
+from nas_bench.specs import absolute
 from nas_bench.training.randomness import isolated
 from nas_bench.training.soundness import loaded
 from nas_bench.training.task import Samples, Task
@@ -67,7 +68,7 @@ def data_folder(given: Path | None = None) -> Path:
     """The folder given, else the one in NAS_BENCH_DATA, else the user's cache; absolute."""
     named = given or os.environ.get(DATA_VARIABLE)
     folder = Path(named) if named else platformdirs.user_cache_path("nas-bench") / "data"
-    return folder.expanduser().absolute()
+    return absolute(folder)
 
 
 def prepare(

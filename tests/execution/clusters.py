@@ -32,9 +32,9 @@ class Cluster:
                     f"--temp-dir={folder}")  # fmt: skip
         self._wait_for_head()
 
-    def add(self) -> subprocess.Popen[bytes]:
-        """One more node, with one processor."""
-        return self._start(f"--address={self.address}", "--num-cpus=1")
+    def add(self, gpus: int = 0) -> subprocess.Popen[bytes]:
+        """One more node, with one processor, that says it has so many GPUs."""
+        return self._start(f"--address={self.address}", "--num-cpus=1", gpus=gpus)
 
     def kill(self, node: subprocess.Popen[bytes]) -> None:
         """End a node at once with everything that runs on it."""
@@ -52,9 +52,9 @@ class Cluster:
                 continue
         node.wait()
 
-    def _start(self, *options: str) -> subprocess.Popen[bytes]:
-        command = (*RAY, "start", *options, "--block", "--num-gpus=0", "--disable-usage-stats",
-                   f"--object-store-memory={80 * 2**20}")  # fmt: skip
+    def _start(self, *options: str, gpus: int = 0) -> subprocess.Popen[bytes]:
+        command = (*RAY, "start", *options, "--block", "--disable-usage-stats",
+                   f"--num-gpus={gpus}", f"--object-store-memory={80 * 2**20}")  # fmt: skip
         nothing = subprocess.DEVNULL
         node = subprocess.Popen(command, stdout=nothing, stderr=nothing, env=self.environment)
         self.nodes.append(node)

@@ -202,7 +202,7 @@ def test_modules_in_the_working_folder_are_not_executed(tmp_path):
     ("number", "error"),
     [
         (signal.SIGINT, "KeyboardInterrupt"),
-        (signal.SIGTERM, "nas_bench.execution.signals.Terminated"),
+        (signal.SIGTERM, "nas_bench.execution.signals.Terminated: SIGTERM"),
     ],
 )
 def test_an_interrupt_stops_the_workers_and_is_raised_and_the_trial_is_preempted(

@@ -101,6 +101,12 @@ def test_no_key_and_no_network_are_one_warning(tmp_path, monkeypatch, heard, key
     assert key or "no key: log in with wandb login, or use --wandb offline" in warnings[0]
 
 
+def test_the_project_is_the_one_in_the_environment(tmp_path, heard, monkeypatch):
+    monkeypatch.setenv("WANDB_PROJECT", "growth")
+    (run,) = logged(tmp_path, heard)
+    assert run.run.project == "growth"
+
+
 def test_a_run_holds_config_curves_and_growth_events(tmp_path, heard):
     (run,) = logged(tmp_path, heard)
     trial = config("digits", "tiny")

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -34,6 +35,28 @@ def test_a_lock_names_its_holder_and_leaves_nothing_behind(tmp_path: Path) -> No
     with locked(folder):
         pass
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_lock_that_somebody_else_left_is_replaced_and_one_that_is_held_is_named() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        (folder / ".lock").write_text("pid 1 on elsewhere")
+        (folder / ".lock").chmod(0o644)
+        try:
+            os.seteuid(65534)
+            with locked(folder):
+                assert (folder / ".lock").stat().st_uid == 65534
+        finally:
+            os.seteuid(0)
+        with locked(folder):
+            try:
+                os.seteuid(65534)
+                with pytest.raises(LedgerError, match=f"pid {os.getpid()} on"), locked(folder):
+                    pass
+            finally:
+                os.seteuid(0)
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
