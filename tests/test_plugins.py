@@ -8,6 +8,7 @@ import pytest
 from nas_bench import plugins
 from nas_bench.options import validated
 from nas_bench.plugins import PluginError
+from nas_bench.results.environment import source_hash
 from nas_bench.templates import METHOD, TASK
 
 NAMELESS = METHOD.replace('    name: ClassVar[str] = "{name}"\n', "")
@@ -296,3 +297,11 @@ def test_options_of_any_dataclass_are_checked():
         validated({"batch_growth": 1}, Recipe, "recipe")
     with pytest.raises(PluginError, match="recipe: unknown option 'lerning_rate': did you mean"):
         validated({"lerning_rate": 1}, Recipe, "recipe")
+
+
+def test_a_plugin_with_a_comment_that_is_not_utf_8_has_a_hash_where_it_imports(tmp_path):
+    path = written(tmp_path, "mine")
+    path.write_bytes(path.read_bytes() + b"# caf\xe9\n")
+    (plugin,) = plugins.load_path(path)
+    assert plugin.cls is not None
+    assert len(source_hash(plugin.cls)) == 16

@@ -130,9 +130,16 @@ def test_what_the_sink_raises_ends_the_sweep_as_it_is(ray):
 
 
 @pytest.mark.slow
-def test_resources_that_nobody_has_are_refused_at_once(ray):
-    with pytest.raises(ExecutionError, match="asks for 1000 GPUs, but Ray has"):
-        run(ray, replace(SETTINGS, gpus_per_trial=1000), job())
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"gpus_per_trial": 1000}, "asks for 1000 GPUs, but Ray has .*: lower --gpus-per-trial"),
+        ({"cpus_per_trial": 1000}, "asks for 1000 CPUs, but Ray has .*: lower the protocol's thr"),
+    ],
+)
+def test_resources_that_nobody_has_are_refused_at_once(ray, asked, sentence):
+    with pytest.raises(ExecutionError, match=sentence):
+        run(ray, replace(SETTINGS, **asked), job())
 
 
 @pytest.mark.parametrize(

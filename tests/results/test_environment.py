@@ -1,12 +1,13 @@
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from nas_bench.results.environment import environment, source_hash
+from nas_bench.results.environment import core_hash, environment, source_hash
 
 
 def loaded(path: Path, source: str) -> type:
@@ -57,3 +58,12 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         nas_bench.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("locale", ["C", "de_DE.ISO-8859-1", "xx_XX.nonsense"])
+def test_the_locale_does_not_change_the_hash_of_the_core(locale: str) -> None:
+    code = "from nas_bench.results.environment import core_hash; print(core_hash())"
+    variables = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | variables)
+    assert (done.stdout.strip(), done.stderr) == (core_hash(), "")
