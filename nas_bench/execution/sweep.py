@@ -16,7 +16,7 @@ from nas_bench.execution.checkpoints import ask_to_stop, forget_stop
 from nas_bench.execution.devices import Place, earlier, places, sentence
 from nas_bench.execution.job import is_last
 from nas_bench.execution.resume import NO_DATA, Rerun, missing
-from nas_bench.execution.signals import Say, Stop
+from nas_bench.execution.signals import Stop
 from nas_bench.execution.storage import Storage, forget_sweeps, marked
 from nas_bench.results.files import own_folder, writing
 from nas_bench.results.ledger import Ledger, LedgerError
