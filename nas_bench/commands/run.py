@@ -92,14 +92,6 @@ def _address(context: click.Context, parameter: click.Parameter, value: str | No
     return value
 
 
-def _gpu_share(
-    context: click.Context, parameter: click.Parameter, value: float | None
-) -> float | None:
-    if value is not None and value > 1 and value != int(value):
-        raise click.BadParameter(f"{value:g} is neither a fraction nor a whole number of GPUs")
-    return value
-
-
 def execution_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Every option that says how trials run and what is said meanwhile."""
     for option in reversed(_execution_options()):
@@ -123,7 +115,6 @@ def _execution_options() -> list[Decorator]:
         click.option(
             "--gpus-per-trial",
             type=Number(0, 10_000),
-            callback=_gpu_share,
             help="Fractions share a GPU; 0 is the CPU.  [default: what the task declares]",
         ),
         click.option(
@@ -233,8 +224,6 @@ def execution_settings(
         )
     share = _gpus(request)
     _refuse_other_devices(request, share)
-    if request.executor == "inline" and request.address:
-        raise click.UsageError("--executor inline runs here: leave --address out")
     storage = request.storage
     if storage is None and request.address is None:
         storage = str((ledger.folder / CHECKPOINTS).absolute())

@@ -10,6 +10,7 @@ from typing import Any
 
 from nas_bench.growth import amplitude, bracketing, kaiming, linalg, widen
 from nas_bench.growth import optimizer as policies
+from nas_bench.growth.effective_rank import by_effective_rank
 from nas_bench.growth.fields import Kernel
 from nas_bench.growth.measure import statistics_batch
 from nas_bench.growth.significance import _on_rows, significance
@@ -263,7 +264,7 @@ MUTATIONS = (
     ),
     Mutation(
         "north ranks by the sum of singular values",
-        NorthPreactivation._ranked,
+        by_effective_rank,
         "ranks[by_sum].argsort",
         "sums[by_sum].neg().argsort",
         "north_preactivation mlp",

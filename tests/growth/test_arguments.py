@@ -63,7 +63,10 @@ VALUES = {
     "samples elsewhere": ({"samples": {"7": 60}}, "samples: no site 7; sites: 0"),
     "neurons elsewhere": ({"neurons": {"7": 6}}, "neurons: no site 7; sites: 0"),
     "where": ({"where": "nowhere"}, "where is 'nowhere', expected one of each, all, best, predi"),
-    "policy": ({"policy": "keep"}, "policy is 'keep', expected one of transplant, zeros, reset"),
+    "policy": (
+        {"policy": "keep"},
+        "policy is 'keep', expected one of transplant, zeros, per_entry",
+    ),
     "site twice": ({"sites": [site(), site()]}, "site 0 is given twice"),
     "site elsewhere": ({"model": nn.Linear(6, 4), "sites": [site()]}, "no module 0"),
 }
