@@ -28,6 +28,7 @@ from nas_bench.results.environment import core_hash, environment, source_hash
 from nas_bench.text import text_of
 from nas_bench.training.data import data_folder, prepare
 from nas_bench.training.randomness import seed_all
+from nas_bench.training.soundness import out_of_memory
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Failure, Record, as_dict
 from nas_bench.trials.trial import DivergedError, run_trial
@@ -184,8 +185,7 @@ def _status(error: BaseException) -> Status:
     }  # fmt: skip
     if type(error) in named:
         return named[type(error)]
-    allocation = isinstance(error, RuntimeError) and "can't allocate memory" in text_of(error)
-    if allocation or isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if out_of_memory(error):
         return "oom"
     return "failed"
 

@@ -11,11 +11,18 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas_bench.growth.sites import evaluating, randomness_kept
 from nas_bench.specs import said
+from nas_bench.text import text_of
 from nas_bench.training.task import Samples, Task
 
 
 class TaskError(ValueError):
     """What a task gives instead of what it must give, as one sentence."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had no memory left, which is no fault of a task."""
+    allocation = isinstance(error, RuntimeError) and "can't allocate memory" in text_of(error)
+    return allocation or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 def loaded(task: Task, folder: Path) -> tuple[Samples, Samples]:
@@ -55,6 +62,8 @@ def check_network(task: Task, network: nn.Module, train: Samples, **splits: Samp
         try:
             outputs = network(few.inputs)
         except Exception as error:
+            if out_of_memory(error):
+                raise
             what = _form(few.inputs)
             raise TaskError(f"its network cannot read {what}: {said(error)}") from error
         if not isinstance(outputs, Tensor) or outputs.shape[:1] != few.inputs.shape[:1]:
@@ -137,6 +146,8 @@ def _check_loss(loss: nn.Module, outputs: Tensor, targets: Tensor) -> None:
             once = loss(outputs, targets)
             twice = loss(torch.cat([outputs, outputs]), torch.cat([targets, targets]))
     except Exception as error:
+        if out_of_memory(error):
+            raise
         raise TaskError(
             f"its loss cannot compare outputs, {_form(outputs)}, with targets, {_form(targets)}: "
             f"{said(error)}"

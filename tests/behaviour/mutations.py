@@ -174,7 +174,7 @@ MUTATIONS = (
     Mutation(
         "the second moment of new entries starts at 0",
         policies._grown,
-        'policy == "transplant" and',
+        'policy in ("transplant", "copied") and',
         "False and",
         "tiny-projection-off mlp",
     ),
@@ -257,7 +257,7 @@ MUTATIONS = (
     ),
     Mutation(
         "net2net shares equally",
-        Net2Net.propose,
+        Net2Net._shared,
         "(given / totals[copied])",
         "(given * 0 + 0.5)",
         "net2net mlp",

@@ -65,7 +65,7 @@ VALUES = {
     "where": ({"where": "nowhere"}, "where is 'nowhere', expected one of each, all, best, predi"),
     "policy": (
         {"policy": "keep"},
-        "policy is 'keep', expected one of transplant, zeros, per_entry",
+        "policy is 'keep', expected one of transplant, zeros",
     ),
     "site twice": ({"sites": [site(), site()]}, "site 0 is given twice"),
     "site elsewhere": ({"model": nn.Linear(6, 4), "sites": [site()]}, "no module 0"),
