@@ -41,8 +41,8 @@ class NorthSelect(GrowthMethod):
     effective: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.candidates < 1:
-            raise ValueError(f"candidates is {self.candidates}, expected at least 1")
+        if not 1 <= self.candidates <= 10**6:
+            raise ValueError(f"candidates is {self.candidates}, expected a number from 1 to 10^6")
         if self.effective < 0:
             raise ValueError(f"effective is {self.effective}, expected at least 0")
 

@@ -55,10 +55,12 @@ class EffectiveDimension(Task):
                 f"dimension is {self.dimension}, expected a number from 1 to features, "
                 f"{self.features}"
             )
-        if self.samples < 50:
-            raise ValueError(f"samples is {self.samples}, expected at least 50")
-        if self.draw < 0:
-            raise ValueError(f"draw is {self.draw}, expected a whole number of at least 0")
+        if not 1 <= self.features <= 10**4:
+            raise ValueError(f"features is {self.features}, expected a number from 1 to 10^4")
+        if not 50 <= self.samples <= 10**6:
+            raise ValueError(f"samples is {self.samples}, expected a number from 50 to 10^6")
+        if not 0 <= self.draw < 10**9:
+            raise ValueError(f"draw is {self.draw}, expected a number from 0 to less than 10^9")
 
     def load(self, folder: Path) -> tuple[Samples, Samples]:
         """See the base class; nothing is read from the folder."""

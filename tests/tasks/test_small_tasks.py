@@ -92,7 +92,8 @@ def test_the_class_follows_the_sum_of_the_independent_features():
 @pytest.mark.parametrize(
     ("options", "message"),
     [("dimension=65", "dimension is 65, expected a number from 1 to features, 64"),
-     ("samples=3", "samples is 3"), ("draw=-1", "draw is -1")],
+     ("samples=3", "samples is 3"), ("draw=-1", "draw is -1"),
+     ("samples=1000000000000", "from 50 to 10\\^6"), ("features=1000000000", "from 1 to 10\\^4")],
 )  # fmt: skip
 def test_data_that_cannot_be_is_refused(options, message):
     with pytest.raises(InputError, match=message):
