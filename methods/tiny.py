@@ -73,6 +73,8 @@ class Tiny(LineSearched):
             raise ValueError("tiny takes exact or fisher, not both: they fit different norms")
         if not 0 <= self.shrinkage <= 1:
             raise ValueError(f"shrinkage is {self.shrinkage}, expected a share from 0 to 1")
+        if self.shrinkage != Tiny.shrinkage and not self.fisher:
+            raise ValueError("shrinkage is that of the Fisher matrix: give fisher=true, too")
 
     def needs(self, site: Site) -> Need:
         """See the base class."""

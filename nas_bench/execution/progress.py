@@ -13,10 +13,12 @@ from rich.progress import TimeElapsedColumn as Elapsed
 
 from nas_bench.execution.job import Sink
 from nas_bench.specs import short_names
-from nas_bench.text import spoken
+from nas_bench.text import shortened, spoken
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Seconds, raised_at
 
+LONGEST = 500
+"""Letters of what a failure says in a line."""
 INTERVAL = 30.0
 """Seconds between plain lines about one trial."""
 
@@ -162,7 +164,7 @@ def share_done(config: TrialConfig, record: dict[str, Any]) -> float:
 def remark(message: dict[str, Any]) -> str:
     """What a message says in a few words; validation, never test."""
     if message["type"] == "failure":
-        first = (message["message"].strip().splitlines() or [""])[0]
+        first = shortened((message["message"].strip().splitlines() or [""])[0], LONGEST)
         place = raised_at(message["traceback"])
         return f"{message['error']}: {first}{f' ({place})' if place else ''}"
     if message["type"] == "stopped":

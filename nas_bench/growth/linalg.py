@@ -156,7 +156,7 @@ def in_metric(cross: Tensor, metric: Tensor | None) -> Tensor:
     """A matrix of shape (…, taps · d) times a metric (d, r) at every tap, shape (…, taps · r)."""
     if metric is None:
         return cross
-    return (cross.unflatten(-1, (-1, len(metric))) @ metric).flatten(-2)
+    return (cross.unflatten(-1, (-1, len(metric))) @ metric.to(cross)).flatten(-2)
 
 
 def signed_sums(signs: Tensor, left: Tensor, right: Tensor) -> Tensor:

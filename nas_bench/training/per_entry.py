@@ -1,5 +1,6 @@
 """Adam for tensors whose entries have different ages."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -34,7 +35,15 @@ class PerEntryAdam(Optimizer):
             eps: added to the root of the second one.
             weight_decay: times the parameters, added to the gradient.
             decoupled: whether the decay is that of AdamW, added to the step.
+
+        Raises:
+            ValueError: if a number is not finite or out of its range.
         """
+        for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value}, expected a finite number of at least 0")
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas are {betas}, expected numbers from 0 to less than 1")
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, options | {"decoupled": decoupled})
 

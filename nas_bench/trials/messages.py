@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from nas_bench.text import escaped
 
+_LONGEST = {"error": 200, "message": 10_000, "traceback": 100_000}
+"""Letters of what a failure says."""
 SiteStatus = Literal[
     "added", "rejected", "not significant", "not chosen", "not possible", "too expensive",
     "updated",
@@ -141,7 +143,7 @@ class GrowthRecord:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial has no result; what cannot be shown in texts from outside is escaped."""
+    """Why a trial has no result; texts from outside are escaped, long ones lose their middle."""
 
     status: Literal["failed", "oom", "diverged", "timeout", "preempted"]
     error: str
@@ -149,8 +151,14 @@ class Failure:
     traceback: str
 
     def __post_init__(self) -> None:
-        for name in ("error", "message", "traceback"):
-            object.__setattr__(self, name, escaped(getattr(self, name)))
+        for name, longest in _LONGEST.items():
+            object.__setattr__(self, name, escaped(_cut(getattr(self, name), longest)))
+
+
+def _cut(text: str, longest: int) -> str:
+    """Both ends of what is longer: a traceback ends with what was raised."""
+    end = longest // 2
+    return text if len(text) <= longest else f"{text[:end]}\n…\n{text[-end:]}"
 
 
 def raised_at(traceback: str) -> str:

@@ -1,5 +1,6 @@
 """Thresholds of significance on maps: goals of random signs show what chance can do (§4)."""
 
+import copy
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -271,3 +272,15 @@ def test_draws_made_together_are_those_made_one_by_one(kind, few, fisher, method
         )  # fmt: skip
         found.append(torch.tensor([next(draws) for _ in range(engine.DRAWS)]))
     torch.testing.assert_close(found[0], found[1], rtol=1e-9, atol=0)
+
+
+@METHODS
+@EVERYWHERE
+def test_fishers_metric_decides_the_same_in_single_precision(kind, method):
+    """With two real directions, which both precisions keep."""
+    method, stage = replace(method, fisher=True), signalled(kind, noise(kind, 1, 200), 10.0)
+    single = replace(stage, model=copy.deepcopy(stage.model).float(), x=stage.x.float(),
+                     y=stage.y.float())  # fmt: skip
+    exact, rounded = kept(kind, stage, method, 1), kept(kind, single, method, 1)
+    assert len(exact) == len(rounded) > 0
+    torch.testing.assert_close(rounded.gains, exact.gains, rtol=1e-3, atol=1e-5)

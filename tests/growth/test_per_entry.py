@@ -140,3 +140,13 @@ def test_copies_start_with_the_state_of_their_originals(name, policy, kind):
             assert same == (policy == "copied"), (key, part)
             met += 1
     assert met >= 3
+
+
+@pytest.mark.parametrize(
+    "options", [{"lr": -1}, {"lr": float("nan")}, {"eps": -1}, {"weight_decay": -1}]
+)
+def test_numbers_with_which_nothing_trains_are_refused(options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))} is .*, expected a finite number"):
+        PerEntryAdam(nn.Linear(2, 2).parameters(), **options)
+    with pytest.raises(ValueError, match="betas are"):
+        PerEntryAdam(nn.Linear(2, 2).parameters(), betas=(0.9, 1.0))

@@ -405,4 +405,6 @@ def test_fisher_is_not_for_exact_neurons_and_shares_are_shares():
     with pytest.raises(ValueError, match="tiny takes exact or fisher, not both"):
         Tiny(exact=True, fisher=True)
     with pytest.raises(ValueError, match="shrinkage is 2, expected a share from 0 to 1"):
-        Tiny(shrinkage=2)
+        Tiny(fisher=True, shrinkage=2)
+    with pytest.raises(ValueError, match="give fisher=true, too"):
+        Tiny(shrinkage=0.5)

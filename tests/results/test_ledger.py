@@ -239,3 +239,18 @@ def test_home_folders_of_people_are_left_out_of_what_failed(ledger: Ledger) -> N
     assert error["traceback"].splitlines() == [
         'File "~/venv/x.py", line 3', 'File "~/y.py"', 'File "/opt/home/z.py"',
     ]  # fmt: skip
+
+
+def test_of_what_an_exception_says_both_ends_are_stored(ledger: Ledger) -> None:
+    said = "Traceback\n" + "frame\n" * 10**6 + "ValueError: no luck"
+    failure = Failure("failed", "E" * 1000, "x" * 10**7, said)
+    assert len(failure.error) < 250
+    assert len(failure.message) < 10_100
+    assert len(failure.traceback) < 100_100
+    assert failure.traceback.startswith("Traceback\nframe")
+    assert failure.traceback.endswith("frame\nValueError: no luck")
+    ledger.begin(trial())
+    ledger.write(trial(), as_dict(failure))
+    ledger.finish(trial())
+    (run,) = ledger.runs()
+    assert (run.status, run.damage) == ("failed", [])
