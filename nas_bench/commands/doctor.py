@@ -139,7 +139,6 @@ def _datasets(data: Path | None) -> Iterator[Finding]:
 def _dataset(task: "Task", folder: Path) -> Finding:
     """Whether a task's data is there, and can be read."""
     from nas_bench.contract import is_present
-    from nas_bench.specs import said
     from nas_bench.training.soundness import loaded
     from nas_bench.training.task import DataMissingError
 

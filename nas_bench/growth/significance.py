@@ -240,7 +240,9 @@ def _on_maps(
             fitted, lost = fit.taken(signs) if fit else (0.0, 1.0)
             return signed - fitted, lost
         v = goals * signs.T[..., None, None].to(goals)
-        left = fit.left(v) if fit else v
+        if fit is None:
+            return few.cross(v)[None], 1.0
+        left = fit.left(v)
         before, after = (float(in_metric(x.movedim(1, -1), metric).norm()) for x in (v, left))
         return few.cross(left)[None], before / after if after else math.inf
 
