@@ -7,10 +7,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from nas_bench.growth import (
-    GrowthMethod,
     InverseRoot,
     Need,
     NewNeurons,
+    RankedCandidates,
     Site,
     SiteStatistics,
     by_effective_rank,
@@ -24,7 +24,7 @@ BIAS_CUT = 1e-6
 
 
 @dataclass(frozen=True)
-class NorthPreactivation(GrowthMethod):
+class NorthPreactivation(RankedCandidates):
     """Random fan-in in the kernel of the present pre-activities, zero fan-out.
 
     α = T (I − Q Q⁺) ξ with Q = Tᵀ S Wᵀ, W the present rows and ξ Gaussian: over the data, the new
@@ -36,10 +36,6 @@ class NorthPreactivation(GrowthMethod):
     their weights: on Fashion-MNIST new pre-activities have 14 to 35 % of the present ones' rms at
     the input site and 3 to 6 % at the second one, and their fan-out's gradient is as small.
 
-    Attributes:
-        candidates: how many are drawn; of convolutions a tenth, as the authors do.
-        effective: singular values above it count in the effective rank.
-
     References:
         When, where, and how to add new neurons to ANNs, Maile, Rachelson, Luga, Wilson, 2022.
         https://arxiv.org/abs/2202.08539
@@ -49,20 +45,6 @@ class NorthPreactivation(GrowthMethod):
     summary: ClassVar[str] = "NORTH's initialiser: orthogonal new pre-activities, zero fan-out"
     reference: ClassVar[str] = "Maile et al., AutoML 2022, arXiv 2202.08539"
     version: ClassVar[int] = 2
-
-    candidates: int = 1000
-    effective: float = 0.01
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.candidates <= 10**6:
-            raise ValueError(f"candidates is {self.candidates}, expected a number from 1 to 10^6")
-        if self.effective < 0:
-            raise ValueError(f"effective is {self.effective}, expected at least 0")
-
-    @property
-    def preserves_function(self) -> bool:
-        """See the base class."""
-        return True
 
     def needs(self, site: Site) -> Need:
         """See the base class."""
@@ -79,8 +61,7 @@ class NorthPreactivation(GrowthMethod):
         root = inverse_root(statistics.patch_covariance, statistics.cut)
         present = self._present(statistics, root)
         rank = root.rank - present.shape[1]
-        count = self.candidates if statistics.linear else self.candidates // 10
-        drawn = gaussian(max(count, k), root.rank, generator, present).T
+        drawn = gaussian(self.drawn(statistics, k), root.rank, generator, present).T
         drawn = root.weights(drawn - present @ (present.T @ drawn)).T
         fan_in = (
             with_mean_norm(self._reading(drawn, statistics), statistics) if rank else drawn[:0]

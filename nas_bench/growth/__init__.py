@@ -1,6 +1,6 @@
 """The growth engine: grows any traceable `nn.Module`, with or without the harness."""
 
-from nas_bench.growth.effective_rank import by_effective_rank
+from nas_bench.growth.effective_rank import RankedCandidates, by_effective_rank
 from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.exact import exact_neurons
 from nas_bench.growth.grow import grow
@@ -48,6 +48,7 @@ __all__ = [
     "NewNeurons",
     "PerEntryAdam",
     "Range",
+    "RankedCandidates",
     "Refusal",
     "Significance",
     "Site",

@@ -1,12 +1,43 @@
 """Which of many candidates raise the effective rank of a layer's post-activities most (NORTH)."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from nas_bench.growth.method import GrowthMethod
 from nas_bench.growth.statistics import SiteStatistics
 
 GRAM_ENTRIES = 2**24
 """Of the Gram matrices of candidates, at most so many at a time."""
+
+
+@dataclass(frozen=True)
+class RankedCandidates(GrowthMethod):
+    """A method that keeps the best of many silent candidates by effective rank.
+
+    Attributes:
+        candidates: how many are drawn; of convolutions a tenth, as the authors do.
+        effective: singular values above it count in the effective rank.
+    """
+
+    candidates: int = 1000
+    effective: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.candidates <= 10**6:
+            raise ValueError(f"candidates is {self.candidates}, expected a number from 1 to 10^6")
+        if self.effective < 0:
+            raise ValueError(f"effective is {self.effective}, expected at least 0")
+
+    @property
+    def preserves_function(self) -> bool:
+        """See the base class."""
+        return True
+
+    def drawn(self, statistics: SiteStatistics, k: int) -> int:
+        """How many candidates there are for k neurons."""
+        return max(self.candidates if statistics.linear else self.candidates // 10, k)
 
 
 def by_effective_rank(statistics: SiteStatistics, fan_in: Tensor, effective: float) -> Tensor:
