@@ -15,23 +15,23 @@ from importlib.abc import SourceLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Literal, get_args
 
 from nas_bench.options import options_without_default
 from nas_bench.specs import NAME, InputError, absolute, said
 
-PluginKind = Literal["method", "task"]
-_KINDS: tuple[PluginKind, ...] = ("method", "task")
+PluginKind = Literal["method", "task", "trigger"]
+_KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
 _executed: dict[str, bytes] = {}  # content of plugins' modules when they were imported, by name
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One growth method or task, usable or broken.
+    """One growth method, task or trigger, usable or broken.
 
     Attributes:
         name: what users type.
-        kind: method or task.
+        kind: method, task or trigger.
         cls: its class, None if broken.
         origin: where it comes from: module and class, or the file.
         error: why it is broken, or None.
@@ -77,7 +77,7 @@ def in_file(path: Path, content: bytes | None = None) -> list[Plugin]:
     found = [plugin for kind in _KINDS for plugin in _in_module(module, kind, str(path))]
     if not found:
         flaws = [_flaw(cls, kind) for kind in _KINDS for cls in _subclasses(module, kind)]
-        missing = "it defines no subclass of GrowthMethod or Task"
+        missing = "it defines no subclass of GrowthMethod, Task or Trigger"
         raise InputError(f"plugin file {path}: {next(filter(None, flaws), missing)}")
     return found
 
@@ -108,6 +108,10 @@ def base(kind: PluginKind) -> type:
         from nas_bench.growth.method import GrowthMethod
 
         return GrowthMethod
+    if kind == "trigger":
+        from nas_bench.trials.trigger import Trigger
+
+        return Trigger
     from nas_bench.training.task import Task
 
     return Task

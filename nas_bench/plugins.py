@@ -1,7 +1,7 @@
-"""Growth methods and tasks by name.
+"""Growth methods, tasks and triggers by name.
 
-A plugin is a frozen dataclass that subclasses `GrowthMethod` or `Task`. What cannot be used is
-listed as broken, with the reason, and never keeps others from being used.
+A plugin is a frozen dataclass that subclasses `GrowthMethod`, `Task` or `Trigger`. What cannot be
+used is listed as broken, with the reason, and never keeps others from being used.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from nas_bench.text import shortened
 if TYPE_CHECKING:
     from nas_bench.growth.method import GrowthMethod
     from nas_bench.training.task import Task
+    from nas_bench.trials.trigger import Trigger
 
 PluginError = InputError
 _loaded: dict[Path, list[Plugin]] = {}  # what load_path added to this process
@@ -28,6 +29,11 @@ def methods() -> dict[str, Plugin]:
 def tasks() -> dict[str, Plugin]:
     """All tasks by name, broken ones included."""
     return plugins("task")
+
+
+def triggers() -> dict[str, Plugin]:
+    """All triggers by name, broken ones included."""
+    return plugins("trigger")
 
 
 def plugins(kind: PluginKind) -> dict[str, Plugin]:
@@ -51,6 +57,11 @@ def plugins(kind: PluginKind) -> dict[str, Plugin]:
     return dict(sorted(found.items()))
 
 
+def everything() -> dict[str, Plugin]:
+    """All plugins by name; of those that share one, the method, then the task."""
+    return triggers() | tasks() | methods()
+
+
 def given(kind: PluginKind) -> list[Plugin]:
     """The plugins of a kind that `load_path` has added to this process."""
     return [plugin for group in _loaded.values() for plugin in group if plugin.kind == kind]
@@ -64,6 +75,11 @@ def method(spec: str) -> "GrowthMethod":
 def task(spec: str) -> "Task":
     """The task that a spec such as `mnist[target_widths=[20,10]]` names."""
     return cast("Task", _instance(parse(spec), "task"))
+
+
+def trigger(spec: str) -> "Trigger":
+    """The trigger that a spec such as `plateau[window=5]` names."""
+    return cast("Trigger", _instance(parse(spec), "trigger"))
 
 
 def canonical(spec: str, kind: PluginKind) -> str:

@@ -100,3 +100,38 @@ def _rings(samples: int, seed: int) -> Samples:
     points = torch.stack((angles.cos(), angles.sin()), dim=1)
     return Samples((1 + labels + noise)[:, None] * points, labels)
 '''
+
+TRIGGER = '''"""{Name}: growth once the training loss has halved."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nas_bench.trials.trigger import Progress, Reading, Trigger
+
+
+@dataclass(frozen=True)
+class {Name}(Trigger):
+    """One paragraph on the idea, then the options.
+
+    Attributes:
+        share: of the loss at the first look since the last growth.
+    """
+
+    name: ClassVar[str] = "{name}"
+    summary: ClassVar[str] = "one line for tables and help"
+    reference: ClassVar[str] = ""
+
+    share: float = 0.5
+
+    @property
+    def reads(self) -> tuple[Reading, ...]:
+        """See the base class."""
+        return ("train_loss",)
+
+    def due(self, progress: Progress) -> bool:
+        """See the base class."""
+        losses = [look.readings["train_loss"] for look in progress.since]
+        return bool(losses) and losses[-1] < self.share * losses[0]
+'''
+
+TEMPLATES = {"method": METHOD, "task": TASK, "trigger": TRIGGER}

@@ -24,6 +24,13 @@ def failed(checks):
     return {check.name for check in checks if not check.ok}
 
 
+@pytest.mark.parametrize("spec", [*plugins.triggers()])
+def test_every_trigger_keeps_its_contract(spec):
+    checks = check_plugin(spec, data_folder())
+    assert [check for check in checks if not check.ok] == []
+    assert len(checks) == 4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", [*plugins.methods(), *VARIANTS, *plugins.tasks()])
 def test_every_plugin_keeps_its_contract(spec):

@@ -36,7 +36,7 @@ _EPILOG = examples(
 @json_option()
 @verbose_option()
 def check(name: str, plugin_paths: tuple[Path, ...], data: Path | None, as_json: bool) -> int:
-    """Run the contract test on the method or task NAME (a spec, with options or without)."""
+    """Run the contract test on the method, task or trigger NAME (a spec, options or not)."""
     load_plugins(plugin_paths)
     from nas_bench.contract import check_plugin
     from nas_bench.training.data import data_folder

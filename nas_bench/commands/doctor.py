@@ -114,7 +114,8 @@ def _wandb() -> str:
 def _plugins() -> Iterator[Finding]:
     from nas_bench import plugins
 
-    for kind, found in (("methods", plugins.methods()), ("tasks", plugins.tasks())):
+    listed = (plugins.methods(), plugins.tasks(), plugins.triggers())
+    for kind, found in zip(("methods", "tasks", "triggers"), listed, strict=True):
         working = [name for name, plugin in found.items() if plugin.cls is not None]
         yield Finding(kind, bool(working), ", ".join(working) or "none works")
         for name, plugin in found.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import click
 
@@ -16,8 +16,8 @@ from nas_bench.commands.parameters import (
     verbose_option,
 )
 
-Kind = Literal["methods", "tasks", "protocols"]
-_KINDS: tuple[Kind, ...] = ("methods", "tasks", "protocols")
+Kind = Literal["methods", "tasks", "triggers", "protocols"]
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 _EPILOG = examples(
     "nas-bench ls",
     "nas-bench ls tasks --json",
@@ -31,7 +31,7 @@ _EPILOG = examples(
 @json_option()
 @verbose_option()
 def ls(kind: Kind | None, plugin_paths: tuple[Path, ...], as_json: bool) -> int:
-    """List growth methods, tasks, protocols or all; broken plugins with the reason."""
+    """List growth methods, tasks, triggers, protocols or all; broken plugins with the reason."""
     load_plugins(plugin_paths)
     kinds = (kind,) if kind else _KINDS
     found = {wanted: _rows(wanted) for wanted in kinds}
@@ -59,7 +59,7 @@ def _rows(kind: Kind) -> list[dict[str, Any]]:
         return _protocols()
     from nas_bench import plugins
 
-    found = plugins.methods() if kind == "methods" else plugins.tasks()
+    found = {"methods": plugins.methods, "tasks": plugins.tasks, "triggers": plugins.triggers}
     return [
         {
             "name": name,
@@ -69,7 +69,7 @@ def _rows(kind: Kind) -> list[dict[str, Any]]:
             "origin": plugin.origin,
             "error": plugin.error,
         }
-        for name, plugin in found.items()
+        for name, plugin in found[kind]().items()
     ]
 
 

@@ -1,11 +1,10 @@
-"""`nas-bench new`: a file to begin a method or a task with."""
+"""`nas-bench new`: a file to begin a method, a task or a trigger with."""
 
 import importlib.util
 import keyword
 import re
 import sys
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -20,7 +19,7 @@ _EPILOG = examples(
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("kind", type=click.Choice(["method", "task"]))
+@click.argument("kind", type=click.Choice(["method", "task", "trigger"]))
 @click.argument("name")
 @click.option(
     "--folder",
@@ -29,16 +28,15 @@ _EPILOG = examples(
     help="Where the file is written  [default: the working directory]",
 )
 @verbose_option()
-def new(kind: Literal["method", "task"], name: str, folder: Path) -> int:
-    """Write one file with a small working method or task called NAME."""
+def new(kind: str, name: str, folder: Path) -> int:
+    """Write one file with a small working method, task or trigger called NAME."""
     _check_word(name)
     path = folder / f"{name}.py"
     if not path.exists():
         _check_free(kind, name)
-    from nas_bench.templates import METHOD, TASK
+    from nas_bench.templates import TEMPLATES
 
-    template = METHOD if kind == "method" else TASK
-    text = template.replace("{name}", name).replace("{Name}", _class_name(name))
+    text = TEMPLATES[kind].replace("{name}", name).replace("{Name}", _class_name(name))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -60,8 +58,8 @@ def _check_word(name: str) -> None:
         )
 
 
-def _check_free(kind: Literal["method", "task"], name: str) -> None:
-    """Refuse the names of modules and of plugins of either kind."""
+def _check_free(kind: str, name: str) -> None:
+    """Refuse the names of modules and of plugins of any kind."""
     advice = f"choose another name, such as {name}_{kind}"
     if name in sys.stdlib_module_names or importlib.util.find_spec(name):
         raise InputError(
@@ -70,9 +68,8 @@ def _check_free(kind: Literal["method", "task"], name: str) -> None:
         )
     from nas_bench import plugins
 
-    for found in (plugins.methods().get(name), plugins.tasks().get(name)):
-        if found:
-            raise InputError(f"there is a {found.kind} {name} in {found.origin}: {advice}")
+    if found := plugins.everything().get(name):
+        raise InputError(f"there is a {found.kind} {name} in {found.origin}: {advice}")
 
 
 def _class_name(name: str) -> str:

@@ -81,13 +81,16 @@ def _found(name: str, data: Path | None) -> dict[str, Any]:
 
     if name in protocol_names() or name.endswith((".yaml", ".yml")):
         return _protocol(name)
-    methods, tasks, word = plugins.methods(), plugins.tasks(), parse(name).name
-    if word in methods:
-        return _method(name)
-    if word in tasks:
-        return _task(name, data)
-    known = {*methods, *tasks, *protocol_names()}
-    raise InputError(unknown("method, task or protocol", word, known))
+    known, word = plugins.everything(), parse(name).name
+    if word not in known:
+        names = {*known, *protocol_names()}
+        raise InputError(unknown("method, task, trigger or protocol", word, names))
+    match known[word].kind:
+        case "method":
+            return _method(name)
+        case "task":
+            return _task(name, data)
+    return _trigger(name)
 
 
 def _protocol(name: str) -> dict[str, Any]:
@@ -136,6 +139,21 @@ def _task(spec: str, data: Path | None) -> dict[str, Any]:
         "recipe": asdict(task.recipe),
         "options": _options(task),
         **_survey(task, data),
+    }
+
+
+def _trigger(spec: str) -> dict[str, Any]:
+    from nas_bench import plugins
+
+    trigger = plugins.trigger(spec)
+    return {
+        "what": "trigger",
+        "name": plugins.canonical(spec, "trigger"),
+        "summary": trigger.summary,
+        "version": trigger.version,
+        "reference": trigger.reference,
+        "reads": list(trigger.reads),
+        "options": _options(trigger),
     }
 
 

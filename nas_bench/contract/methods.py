@@ -1,16 +1,13 @@
 """The contract of growth methods."""
 
-import pickle
-import random
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
 from nas_bench.contract.finding import Check, require, run_checks
-from nas_bench.contract.settings import settings, settings_kept
+from nas_bench.contract.settings import random_state, settings, settings_kept
 from nas_bench.contract.stages import Stage, proposed, stages
 from nas_bench.growth import GrowthMethod, NewNeurons, SiteStatistics, grow
 from nas_bench.growth.grow import Where
@@ -88,13 +85,13 @@ def _is_pure(method: GrowthMethod) -> None:
 def _leaves_all_else_alone(method: GrowthMethod) -> None:
     for stage in _stages(method):
         statistics = stage.statistics(method)
-        before, state = _copied(statistics), _random_state()
+        before, state = _copied(statistics), random_state()
         with settings_kept():
             had = settings()
             method.propose(statistics, 3, Generator().manual_seed(7))
             changed = [name for name, value in settings().items() if value != had[name]]
         require(_equal(before, _copied(statistics)), f"it changed the statistics ({stage.name})")
-        require(state == _random_state(), "it drew from a global generator: use the one given")
+        require(state == random_state(), "it drew from a global generator: use the one given")
         require(not changed, f"it changed torch's {' and '.join(changed)}: propose must be pure")
 
 
@@ -207,8 +204,3 @@ def _copied(statistics: SiteStatistics) -> dict[str, Tensor]:
 def _equal(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
     same_names = left.keys() == right.keys()
     return same_names and all(torch.equal(left[name], right[name]) for name in left)
-
-
-def _random_state() -> tuple[bytes, ...]:
-    torch_state = torch.get_rng_state().numpy().tobytes()
-    return torch_state, pickle.dumps(random.getstate()), pickle.dumps(np.random.get_state())

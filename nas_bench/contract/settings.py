@@ -1,9 +1,12 @@
-"""Settings of torch that everything in a process shares."""
+"""Settings of torch and global generators, which everything in a process shares."""
 
+import pickle
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 
 _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
@@ -33,3 +36,9 @@ def settings_kept() -> Iterator[None]:
         for name, value in settings().items():
             if value != before[name]:
                 _SETTINGS[name][1](before[name])
+
+
+def random_state() -> tuple[bytes, ...]:
+    """The state of every global generator."""
+    torch_state = torch.get_rng_state().numpy().tobytes()
+    return torch_state, pickle.dumps(random.getstate()), pickle.dumps(np.random.get_state())

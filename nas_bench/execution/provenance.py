@@ -13,26 +13,29 @@ from nas_bench.growth import GrowthMethod, find_sites
 from nas_bench.training.data import Data
 from nas_bench.training.task import Task
 from nas_bench.trials.config import TrialConfig
+from nas_bench.trials.trigger import Trigger
 
 
-def ran(config: TrialConfig, method: GrowthMethod, task: Task) -> dict[str, Any]:
+def ran(config: TrialConfig, method: GrowthMethod, task: Task, trigger: Trigger) -> dict[str, Any]:
     """Behaviour versions, the resolved configuration and plugin files, as JSON-able values.
 
     Args:
         config: of the trial.
         method: that it names.
         task: that it names.
+        trigger: that it names.
     """
+    named = {"method": method, "task": task, "trigger": trigger}
+    versions = {kind: plugin.version for kind, plugin in named.items()}
     return {
-        "behaviour": {"core": core_version(), "method": method.version, "task": task.version},
+        "behaviour": {"core": core_version(), **versions},
         "resolved": {
-            "method": _plain(asdict(method)),
-            "task": _plain(asdict(task)),
+            **{kind: _plain(asdict(plugin)) for kind, plugin in named.items()},
             "recipe": _plain(asdict(replace(task.recipe, **config.recipe))),
         },
         "plugins": {
             kind: _file(type(plugin))
-            for kind, plugin in (("method", method), ("task", task))
+            for kind, plugin in named.items()
             if not plugins.is_built_in(type(plugin))
         },
     }

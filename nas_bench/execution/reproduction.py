@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from nas_bench import plugins
+from nas_bench.discovery import PluginKind
 from nas_bench.execution import Settings
 from nas_bench.execution.sweep import sweep
 from nas_bench.results.agreement import beyond_tolerance, differences, unlike
@@ -63,9 +64,11 @@ def _require_plugins(config: TrialConfig) -> None:
     Raises:
         ValueError: naming it.
     """
-    known = {"method": (config.method, plugins.methods()), "task": (config.task, plugins.tasks())}
-    for kind, (spec, found) in known.items():
-        if (name := parse(spec).name) not in found:
+    named: dict[PluginKind, str] = {
+        "method": config.method, "task": config.task, "trigger": config.schedule.when,
+    }  # fmt: skip
+    for kind, spec in named.items():
+        if (name := parse(spec).name) not in plugins.plugins(kind):
             raise ValueError(
                 f"there is no {kind} {name} here: give the file that it comes from with --plugin, "
                 "or install its package"

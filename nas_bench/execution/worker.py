@@ -117,14 +117,16 @@ def _run(job: Job, settings: Settings, pausing: Callable[[], None]) -> Iterator[
     for path, content in settings.plugin_files:
         plugins.load_path(path, content)
     method, task = plugins.method(config.method), plugins.task(config.task)
+    trigger = plugins.trigger(config.schedule.when)
     data = prepare(task, folder, config.validation, device=device)
     sources = {
         "method": source_hash(type(method)),
         "task": source_hash(type(task)),
+        "trigger": source_hash(type(trigger)),
         "core": _CORE,
     }
     environment = {"data": data.checksum, "sources": sources}
-    yield {"type": "loaded", "environment": environment, **ran(config, method, task)}
+    yield {"type": "loaded", "environment": environment, **ran(config, method, task, trigger)}
     kept = storage(settings.storage) if settings.storage else None
     if kept and settings.address:
         require_mark(kept, settings.lease)

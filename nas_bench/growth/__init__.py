@@ -1,6 +1,6 @@
 """The growth engine: grows any traceable `nn.Module`, with or without the harness."""
 
-from nas_bench.growth.effective_rank import RankedCandidates, by_effective_rank
+from nas_bench.growth.effective_rank import RankedCandidates, by_effective_rank, effective_rank
 from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.exact import exact_neurons
 from nas_bench.growth.grow import grow
@@ -57,6 +57,7 @@ __all__ = [
     "Survey",
     "UpdateAmplitude",
     "by_effective_rank",
+    "effective_rank",
     "exact_neurons",
     "find_sites",
     "gaussian",

@@ -1,4 +1,4 @@
-"""Which of many candidates raise the effective rank of a layer's post-activities most (NORTH)."""
+"""The effective rank of a layer's post-activities, and which candidates raise it most (NORTH)."""
 
 from dataclasses import dataclass
 
@@ -40,6 +40,20 @@ class RankedCandidates(GrowthMethod):
         return max(self.candidates if statistics.linear else self.candidates // 10, k)
 
 
+def effective_rank(statistics: SiteStatistics, effective: float) -> int:
+    """How many singular values of H/√rows are above a threshold, at most the width.
+
+    Args:
+        statistics: of the site, with samples; H are its post-activities, shape (rows, width).
+        effective: the threshold.
+    """
+    if statistics.samples is None:
+        return 0
+    H = _post_activities(statistics, statistics.samples.inputs.flatten(0, 1))
+    sigma = torch.linalg.eigvalsh(H.T @ H / len(H)).clamp_min(0).sqrt()
+    return int((sigma > effective).sum())
+
+
 def by_effective_rank(statistics: SiteStatistics, fan_in: Tensor, effective: float) -> Tensor:
     """The order of candidates: by effective rank with the present post-activities, ties by Σ σ.
 
@@ -55,14 +69,19 @@ def by_effective_rank(statistics: SiteStatistics, fan_in: Tensor, effective: flo
     if samples is None or not len(fan_in):
         return torch.arange(len(fan_in))
     rows = samples.inputs.flatten(0, 1)
-    present = torch.arange(statistics.width, device=rows.device)
-    H = statistics.activation(rows @ statistics.grown_weight.T, present)
+    H = _post_activities(statistics, rows)
     new = statistics.activation(rows @ fan_in.T, None)
     size = max(1, GRAM_ENTRIES // (statistics.width + 1) ** 2)
     scores = [_scores(H, part, effective) for part in new.split(size, dim=1)]
     ranks, sums = torch.cat(scores, 1)
     by_sum = sums.argsort(descending=True, stable=True)
     return by_sum[ranks[by_sum].argsort(descending=True, stable=True)]
+
+
+def _post_activities(statistics: SiteStatistics, rows: Tensor) -> Tensor:
+    """H of the present neurons on sampled rows."""
+    present = torch.arange(statistics.width, device=rows.device)
+    return statistics.activation(rows @ statistics.grown_weight.T, present)
 
 
 def _scores(H: Tensor, new: Tensor, effective: float) -> Tensor:

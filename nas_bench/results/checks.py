@@ -66,7 +66,7 @@ def _clocks(run: Run) -> Iterator[str]:
 
 
 def _totals(record: Record) -> dict[str, float]:
-    names = ("step", "epoch", "samples", "train_flops", "growth_flops")
+    names = ("step", "epoch", "samples", "train_flops", "growth_flops", "trigger_flops")
     seconds = {f"seconds of {name}": value for name, value in asdict(record.seconds).items()}
     return {name: getattr(record, name) for name in names} | seconds
 
@@ -124,9 +124,10 @@ def _widths(run: Run) -> Iterator[str]:
             return
     if run.status == "ok" and run.curve[-1].widths != way[-1]:
         yield f"its last growth event leads to widths {list(way[-1])}, but not its result"
-    spent = math.fsum(math.fsum(event.flops.values()) for event in run.growth)
-    if run.status == "ok" and not math.isclose(spent, run.curve[-1].growth_flops, rel_tol=1e-6):
-        yield f"its growth events cost {spent:g} FLOPs, its result says otherwise"
+    events, result = (math.fsum(event.flops.values()) for event in run.growth), run.curve[-1]
+    spent = math.fsum(events) + result.trigger_flops
+    if run.status == "ok" and not math.isclose(spent, result.growth_flops, rel_tol=1e-6):
+        yield f"its looks and growth events cost {spent:g} FLOPs, its result says otherwise"
 
 
 def _step_of(before: Sequence[int], event: GrowthRecord) -> str:

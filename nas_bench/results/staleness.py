@@ -42,9 +42,11 @@ def outdated(
     data: Mapping[str, str] | None = None,
     known: Sequence[Change] | None = None,
 ) -> list[str]:
-    """What of a result is of another day: core, method, task, data."""
+    """What of a result is of another day: core, method, task, trigger, data."""
     found = ["core"] if _of_another_core(summary, known or changes()) else []
     specs: dict[PluginKind, str] = {"method": summary.method, "task": summary.task}
+    if summary.config is not None:
+        specs["trigger"] = summary.config.schedule.when
     for kind, spec in specs.items():
         then, today = summary.behaviour.get(kind), versions(kind).get(_name(spec))
         if None not in (then, today) and then != today:
@@ -73,7 +75,10 @@ def newest_data(summaries: Iterable[Summary]) -> dict[str, str]:
 def described(summary: Summary) -> Described:
     """What scopes of behaviour changes ask of a trial."""
     resolved = summary.resolved
-    settings = {} if summary.config is None else summary.config.model_dump(mode="json")
+    settings: dict[str, Any] = {}
+    if summary.config is not None:
+        settings = summary.config.model_dump(mode="json")
+        settings["schedule"] = dict(summary.config.schedule) | settings["schedule"]
     settings["recipe"] = resolved.get("recipe", {})
     return Described(
         method=_name(summary.method),
@@ -84,14 +89,14 @@ def described(summary: Summary) -> Described:
 
 
 def versions(kind: PluginKind) -> dict[str, int]:
-    """Today's behaviour versions of methods or tasks by name."""
+    """Today's behaviour versions of the plugins of a kind by name."""
     found = (*strangers(kind), *plugins.given(kind))
     return shipped_versions(kind) | {p.name: p.cls.version for p in found if p.cls is not None}
 
 
 @functools.cache
 def shipped_versions(kind: PluginKind) -> dict[str, int]:
-    """The `version` that each class of `nas_bench.methods` or `nas_bench.tasks` states, else 1."""
+    """The `version` that each class of `nas_bench.methods` and so on states, else 1."""
     spec = find_spec(f"nas_bench.{kind}s")
     folders = (spec.submodule_search_locations if spec else None) or ()
     modules = (file for folder in folders for file in sorted(Path(folder).glob("*.py")))

@@ -1,5 +1,6 @@
-"""Python's, NumPy's and torch's global generators, always handled together."""
+"""Python's, NumPy's and torch's global generators, always handled together, and own streams."""
 
+import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+
+
+def stream(seed: int, name: str) -> torch.Generator:
+    """A generator of its own for each use of randomness in a trial."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def seed_all(seed: int) -> None:

@@ -18,6 +18,9 @@ from nas_bench.text import counted
 
 Kind = Literal["same_target", "free"]
 OptimizerPolicy = Literal["transplant", "zeros", "per_entry", "copied", "reset"]
+NewRate = Literal["same", "norm", "warmup"]
+_LATER = ("when", "reserve", "new_rate", "warmup_steps", "restart_decay")
+"""Settings of a schedule that came later: where they are the default, identities are as before."""
 _Width = Annotated[int, Field(gt=0, le=WIDEST)]
 
 
@@ -81,10 +84,15 @@ class Schedule(Value):
     """When, where and how much to grow, and when to stop.
 
     Attributes:
-        every: interval between growths, in `unit`s; 0: all of them right after each other. The
-            first growth is at `first`.
+        when: spec of the trigger, which looks at the trial from time to time and decides whether
+            it grows; `every`: at each look.
+        every: interval between looks, in `unit`s; 0: all of them right after each other. The
+            first look is at `first`.
         unit: of `every` and `first`.
-        first: when the first growth happens; `every` if None.
+        first: when the first look happens; `every` if None.
+        reserve: share of the budget left after the last growth, however few a trigger asks for:
+            growths that would come too late are forced, one a look (same target, another trigger
+            than `every`).
         where: "each": every site one after the other, statistics anew; "turn": one site in each
             growth, in network order and round again; "all": every site from one pass; "best":
             only the site with the largest measured loss gain; "predicted": only the site with
@@ -96,8 +104,16 @@ class Schedule(Value):
         max_parameters: no growth that would exceed it, or the parameters of the task's "target"
             network (free growth).
         max_flops: no growth whose network would exceed it per sample (free growth).
+        new_rate: learning rate of the entries that a growth added, those of all layers together:
+            that of all others ("same"); times ‖W_new‖/‖W_seed‖ of their tensor right after the
+            growth, so that all move by the same share ("norm", Variance Transfer); or a rise from
+            0 within `warmup_steps` ("warmup").
+        warmup_steps: optimiser steps until new entries have the whole learning rate.
+        restart_decay: whether the recipe's decay starts anew at each growth, over what is left of
+            the budget.
     """
 
+    when: str = Field(default="every", max_length=1000)
     every: float = Field(default=1.0, ge=0, le=1e12)
     unit: Literal["epochs", "steps"] = "epochs"
     first: float | None = Field(default=None, ge=0, le=1e12)
@@ -107,6 +123,16 @@ class Schedule(Value):
     widths: tuple[tuple[_Width, ...], ...] | None = Field(default=None, max_length=10_000)
     max_parameters: Annotated[int, Field(gt=0, le=10**12)] | Literal["target"] | None = None
     max_flops: float | None = Field(default=None, gt=0, le=1e24)
+    reserve: float = Field(default=0.25, ge=0, lt=1)
+    new_rate: NewRate = "same"
+    warmup_steps: int = Field(default=100, gt=0, le=10**9)
+    restart_decay: bool = False
+
+    @model_serializer(mode="wrap")
+    def _with_its_old_identity(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        defaults = {name: type(self).model_fields[name].default for name in _LATER}
+        values = whole(self)
+        return {k: v for k, v in values.items() if k not in defaults or v != defaults[k]}
 
 
 class Twin(Value):

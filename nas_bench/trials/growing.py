@@ -1,39 +1,106 @@
-"""How a trial's network grows: what is measured, what fits, what is undone and what is charged."""
+"""How a trial's network grows: looks, what fits, what is undone and what is charged."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict, replace
 
 import torch
+from torch import Generator
 
-from nas_bench.growth import GrowthEvent, Site, grow, statistics_batch
+from nas_bench.growth import GrowthEvent, Need, Site, grow, measure, statistics_batch
+from nas_bench.growth.costs import CostMeter
 from nas_bench.growth.method import SEARCH_SAMPLES
-from nas_bench.training.evaluation import chunks
+from nas_bench.training.data import Data
+from nas_bench.training.evaluation import chunks, score
+from nas_bench.training.randomness import stream
 from nas_bench.training.task import Samples
 from nas_bench.trials.agenda import Agenda
 from nas_bench.trials.messages import GrowthRecord
 from nas_bench.trials.start import Start
 from nas_bench.trials.state import State
+from nas_bench.trials.trigger import Growth, Look, Progress
 
 
 class Growing:
     """Grows the network of a trial's state as its config, budget and agenda say."""
 
-    def __init__(self, start: Start, agenda: Agenda, train: Samples) -> None:
+    def __init__(self, start: Start, agenda: Agenda, data: Data) -> None:
         self.config, self.method, self.task = start.config, start.method, start.task
-        self.budget, self.agenda, self.train = start.budget, agenda, train
+        self.budget, self.agenda, self.data, self.train = start.budget, agenda, data, data.train
 
-    def attempts(self, state: State) -> Iterator[GrowthRecord]:
-        """One growth of the schedule: an attempt at every site that it names."""
+    def look(self, state: State) -> Iterator[GrowthRecord]:
+        """One look of the trigger and, where it or the target asks for it, a growth."""
+        if not self._looked(state):
+            return
+        if decided := self.agenda.decided(state):
+            yield from self._attempts(state, decided)
+
+    def _looked(self, state: State) -> bool:
+        """Add a look to the trial's progress; whether the budget has allowed what it measures."""
+        meter, progress = CostMeter(), state.progress
+        with meter.charge("trigger"):
+            readings, measured = self._readings(state), self._measured(state)
+        flops = meter.flops["trigger"]
+        allowed = state.spent.flops + flops <= (self.budget.flops or math.inf)
+        if allowed:
+            state.spent.book_look(flops, meter.seconds["trigger"])
+        widths = dict(zip((site.name for site in state.sites), state.widths, strict=True))
+        look = Look(self.agenda.now(state), readings, measured, widths)
+        state.progress = Progress((*progress.looks, look), progress.growths)
+        return allowed
+
+    def _readings(self, state: State) -> dict[str, float]:
+        """Losses and errors that the trigger reads, by name."""
+        found: dict[str, float] = {}
+        splits = {"train": self.data.train_sample, "validation": self.data.validation_sample}
+        for split, samples in splits.items():
+            if any(name.startswith(f"{split}_") for name in self.agenda.trigger.reads):
+                seen = score(state.model, samples, state.loss)
+                found[f"{split}_loss"] = seen.loss
+                if seen.accuracy is not None:
+                    found[f"{split}_error"] = 1 - seen.accuracy
+        return {name: found[name] for name in self.agenda.trigger.reads}
+
+    def _measured(self, state: State) -> dict[str, float]:
+        """What the trigger makes of the statistics of sites, by name."""
+        trigger, number = self.agenda.trigger, len(state.progress.looks)
+        needs = {site.name: trigger.needs(site) for site in state.sites}
+        sites = [site for site in state.sites if needs[site.name] != Need.NOTHING]
+        if not sites:
+            return {}
+        generator = stream(self.config.seed, f"look {number}")
+        drawn = self._drawn(trigger.samples, generator)
+        statistics = measure(state.model, sites, chunks(drawn), state.loss, needs, seed=number)
+        found = {site.name: float(trigger.measured(statistics[site.name])) for site in sites}
+        for name, value in found.items():
+            if not math.isfinite(value):
+                raise ValueError(f"trigger {trigger.name} measured {value} at site {name}")
+        return found
+
+    def _attempts(self, state: State, decided: bool | Mapping[str, int]) -> Iterator[GrowthRecord]:
+        """One growth: an attempt at every site that is to grow."""
+        before, added = state.widths, 0
         names = [site.name for site in state.sites]
-        asked = self.agenda.asked(state.growths, names, state.widths)
-        state.growths += 1
+        asked = self.agenda.asked(state, decided, names)
         sites = [site for site in state.sites if asked[site.name] > 0]
         for group in [[site] for site in sites] if self.agenda.where == "each" else [sites]:
             if fitting := self._fitting(state, group, asked):
-                yield from self._grown(state, fitting, asked)
+                for event in self._grown(state, fitting, asked):
+                    added += event.added
+                    yield event
+        growth = Growth(self.agenda.now(state), added)
+        state.progress = replace(state.progress, growths=(*state.progress.growths, growth))
         state.fit_to_size()
+        if state.widths != before:
+            self._restarted(state)
+
+    def _restarted(self, state: State) -> None:
+        """What begins anew in training once the network has grown."""
+        if state.new_rates:
+            state.new_rates.grown(state.model, state.spent.step)
+        if self.config.schedule.restart_decay:
+            state.decay_start = state.spent.fraction(self.budget, state.epoch)
 
     def _grown(
         self, state: State, group: list[Site], asked: dict[str, int]
@@ -66,8 +133,8 @@ class Growing:
     ) -> list[GrowthEvent]:
         if self.method is None:
             return []
-        batches = chunks(self._drawn(state, max(samples.values())))
-        search = self._drawn(state, SEARCH_SAMPLES)
+        batches = chunks(self._drawn(max(samples.values()), state.growth))
+        search = self._drawn(SEARCH_SAMPLES, state.growth)
         return grow(
             state.model,
             batches,
@@ -123,9 +190,9 @@ class Growing:
             sizes[site.name] = min(wanted, len(self.train)), wanted > len(self.train)
         return sizes
 
-    def _drawn(self, state: State, count: int) -> Samples:
+    def _drawn(self, count: int, generator: Generator) -> Samples:
         """Random training samples, without repetition."""
-        chosen = torch.randperm(len(self.train), generator=state.growth)[:count]
+        chosen = torch.randperm(len(self.train), generator=generator)[:count]
         chosen = chosen.to(self.train.inputs.device)
         return Samples(self.train.inputs[chosen], self.train.targets[chosen])
 

@@ -38,6 +38,7 @@ def record(state: State, data: Data, *, full: bool, final: bool = False) -> Reco
         samples=spent.samples,
         train_flops=spent.train_flops,
         growth_flops=spent.growth_flops,
+        trigger_flops=spent.trigger_flops,
         seconds=Seconds(**spent.seconds),
         parameters=parameters(state.model),
         flops=state.costs.flops,

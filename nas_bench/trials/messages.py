@@ -35,6 +35,7 @@ class Seconds:
     decomposition: float = 0.0
     line_search: float = 0.0
     widening: float = 0.0
+    trigger: float = 0.0
     evaluation: float = 0.0
 
     @property
@@ -48,7 +49,8 @@ class Record:
     """One measured point of a trial.
 
     FLOPs are multiply-adds. `train_flops` and `growth_flops` are totals since the start,
-    `flops` is per sample at inference. Accuracies are in [0, 1], None for regression. Scores of
+    `trigger_flops` the part of growth that the trigger's looks took, `flops` is per sample at
+    inference. Accuracies are in [0, 1], None for regression. Scores of
     training and validation are of at most 1 000 samples, the same in every trial. Those of the
     whole validation split (`full_…`) and of the test split are None but in full evaluations. (In
     earlier results `validation_…` are of the whole split, test scores are in every record, and
@@ -76,6 +78,7 @@ class Record:
     redraws: int = 0
     full_validation_loss: float | None = None
     full_validation_accuracy: float | None = None
+    trigger_flops: float = 0.0
 
     @property
     def validation_score(self) -> float:

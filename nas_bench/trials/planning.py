@@ -1,7 +1,7 @@
 """From a protocol to the trials it asks for."""
 
 from collections.abc import Iterable, Iterator
-from itertools import product
+from itertools import pairwise, product
 from logging import getLogger
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from nas_bench.specs import InputError, spelled
 from nas_bench.text import human
 from nas_bench.trials.config import TrialConfig, Twin
 from nas_bench.trials.protocol import Protocol
-from nas_bench.trials.schedule import first_widths, growth_time, milestones
+from nas_bench.trials.schedule import first_look, first_widths, growth_time, milestones
 
 if TYPE_CHECKING:
     from nas_bench.training.task import Task
@@ -49,7 +49,8 @@ def plan(protocol: Protocol, baselines: bool = True) -> list[TrialConfig]:
     asked = (*protocol.methods, *(protocol.baselines if baselines else ()))
     methods = _unique(spec for method in asked for spec in _expanded(method))
     tasks = _unique(plugins.canonical(task, "task") for task in protocol.tasks)
-    protocol = protocol.model_copy(update={"recipe": _recipe(protocol)})
+    schedule = protocol.schedule.model_copy(update={"when": _trigger(protocol)})
+    protocol = protocol.model_copy(update={"recipe": _recipe(protocol), "schedule": schedule})
     for task in tasks:
         _check(protocol, task)
         _check_widths(task, methods)
@@ -122,15 +123,41 @@ def _recipe(protocol: Protocol) -> dict[str, object]:
     return values
 
 
+def _trigger(protocol: Protocol) -> str:
+    """The canonical spec of the schedule's trigger.
+
+    Raises:
+        InputError: if there is no such trigger, or it looks again and again at one time.
+    """
+    schedule = protocol.schedule
+    trigger = plugins.trigger(schedule.when)
+    times = [trigger.time(done, first_look(schedule), schedule.every) for done in range(4)]
+    if trigger.name != "every" and any(after <= before for before, after in pairwise(times)):
+        raise InputError(
+            f"protocol {protocol.name}: with schedule.when {schedule.when} and schedule.every "
+            f"{schedule.every:g} looks come at {', '.join(f'{time:g}' for time in times)} "
+            f"{schedule.unit}: set schedule.every above 0"
+        )
+    return plugins.canonical(schedule.when, "trigger")
+
+
 def _check(protocol: Protocol, task: str) -> None:
-    """Refuse a same-target schedule that cannot reach the task's target in time."""
+    """Refuse a trigger that reads what a task has not, and a target out of reach."""
+    schedule, budget, instance = protocol.schedule, protocol.budget, plugins.task(task)
+    trigger = plugins.trigger(schedule.when)
+    if instance.metric == "loss" and any(name.endswith("_error") for name in trigger.reads):
+        raise InputError(
+            f"{schedule.when} reads {' and '.join(trigger.reads)}, but task {task} has no classes "
+            "and thus no error: choose a trigger that reads losses"
+        )
     if protocol.kind == "free":
         return
-    schedule, budget, instance = protocol.schedule, protocol.budget, plugins.task(task)
     try:
         growths = len(milestones(schedule, instance.seed_widths, instance.target_widths))
     except ValueError as error:
         raise InputError(f"protocol {protocol.name} on task {task}: {error}") from None
+    if schedule.when != "every":
+        return  # growths that would come too late are forced
     last = growth_time(schedule, growths - 1)
     limit = budget.epochs if schedule.unit == "epochs" else budget.steps
     if limit is not None and last >= limit:

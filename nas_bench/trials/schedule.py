@@ -78,10 +78,14 @@ def milestones(
     return [_between(seed, target, counts, rounds) for counts in done]
 
 
+def first_look(schedule: Schedule) -> float:
+    """When the schedule's first look is, in its unit."""
+    return schedule.every if schedule.first is None else schedule.first
+
+
 def growth_time(schedule: Schedule, done: int) -> float:
-    """When the next growth is due after so many, in the schedule's unit."""
-    first = schedule.every if schedule.first is None else schedule.first
-    return first + done * schedule.every
+    """When the next growth is due after so many, in the schedule's unit, at one each look."""
+    return first_look(schedule) + done * schedule.every
 
 
 def _between(

@@ -15,6 +15,7 @@ class Spent:
     samples: int = 0
     train_flops: float = 0.0
     growth_flops: float = 0.0
+    trigger_flops: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
 
     def book(self, clock: str, seconds: float) -> None:
@@ -26,6 +27,12 @@ class Spent:
         self.growth_flops += sum(flops.values())
         for part, duration in seconds.items():
             self.book(part, duration)
+
+    def book_look(self, flops: float, seconds: float) -> None:
+        """Add what a look of the trigger cost, which is a part of growth."""
+        self.growth_flops += flops
+        self.trigger_flops += flops
+        self.book("trigger", seconds)
 
     @property
     def flops(self) -> float:

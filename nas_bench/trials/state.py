@@ -1,24 +1,24 @@
 """What changes while a trial runs, and what of it a checkpoint holds."""
 
-import hashlib
 import math
 from dataclasses import asdict, replace
 from typing import Any
 
-from torch import Generator
 from torch.optim import Optimizer
 
 from nas_bench.growth.input_grams import InputGrams, sites_on_data
 from nas_bench.growth.sites import set_unit_slopes, unit_slopes
 from nas_bench.training.data import Data, DataOrder
+from nas_bench.training.new_rates import NewRates
 from nas_bench.training.optimizers import optimizer
-from nas_bench.training.randomness import global_state, isolated, set_global_state
+from nas_bench.training.randomness import global_state, isolated, set_global_state, stream
 from nas_bench.training.soundness import check_last_batch, check_widths
 from nas_bench.training.task import Recipe
 from nas_bench.trials.architecture import Architectures, Costs
 from nas_bench.trials.first_network import first_network, growing_sites, network
 from nas_bench.trials.spending import Spent
 from nas_bench.trials.start import Start
+from nas_bench.trials.trigger import Growth, Look, Progress
 
 
 class State:
@@ -34,7 +34,9 @@ class State:
         grams: of the data, where sites read it as it is.
         redraws: of the first network, because it was dead.
         spent: of the budget.
-        growths: done so far.
+        progress: looks and growths so far.
+        new_rates: learning rates of what growth adds, None where they are those of all else.
+        decay_start: share of the budget that was spent when the recipe's decay began.
         evaluated: the last points of the dense and of the full grid that records stand for.
         begun: whether the first record was made.
     """
@@ -47,9 +49,9 @@ class State:
         self.model, self.redraws = first_network(start, data)
         self.per_entry = start.config.optimizer_policy == "per_entry"
         self.optimizer = self._optimizer()
-        self.order = DataOrder(self.samples, _stream(seed, "data order"), start.device)
-        self.growth = _stream(seed, "growth")
-        self.augmentation = _stream(seed, "augmentation")
+        self.order = DataOrder(self.samples, stream(seed, "data order"), start.device)
+        self.growth = stream(seed, "growth")
+        self.augmentation = stream(seed, "augmentation")
         self.spent = Spent()
         self.sites = growing_sites(task, self.model, train)
         check_widths(self.widths, start.widths)
@@ -57,7 +59,11 @@ class State:
         self.grams = InputGrams(sites_on_data(self.model, self.sites, train.inputs[:2]))
         self.fit_to_size()
         check_last_batch(self.model, train, self.batch_size)
-        self.growths, self.evaluated, self.begun = 0, (0, 0), False
+        self.progress = Progress((), ())
+        rule, steps = start.config.schedule.new_rate, start.config.schedule.warmup_steps
+        self.new_rates = None if rule == "same" else NewRates(rule, steps, self.model)
+        self.decay_start = 0.0
+        self.evaluated, self.begun = (0, 0), False
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -96,7 +102,11 @@ class State:
             "augmentation": self.augmentation.get_state(),
             "generators": global_state(),
             "spent": asdict(self.spent),
-            "counts": [self.growths, *self.evaluated],
+            "looks": [asdict(look) for look in self.progress.looks],
+            "growths": [asdict(growth) for growth in self.progress.growths],
+            "new_rates": self.new_rates.kept if self.new_rates else {},
+            "decay_start": self.decay_start,
+            "evaluated": list(self.evaluated),
             "redraws": self.redraws,
             "grams": self.grams.made,
         }
@@ -115,16 +125,14 @@ class State:
         self.growth.set_state(values["growth"])
         self.augmentation.set_state(values["augmentation"])
         self.spent = Spent(**values["spent"])
-        self.growths, *evaluated = values["counts"]
-        self.evaluated = (evaluated[0], evaluated[1])
+        looks = tuple(Look(**look) for look in values["looks"])
+        self.progress = Progress(looks, tuple(Growth(**growth) for growth in values["growths"]))
+        if self.new_rates:
+            self.new_rates.kept = values["new_rates"]
+        self.decay_start = values["decay_start"]
+        self.evaluated = (values["evaluated"][0], values["evaluated"][1])
         self.redraws = values["redraws"]
         self.grams = InputGrams(self.grams.sites, values["grams"])
         self.begun = True
         self.fit_to_size()
         set_global_state(values["generators"])
-
-
-def _stream(seed: int, name: str) -> Generator:
-    """A generator of its own for each use of randomness in a trial."""
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return Generator().manual_seed(int.from_bytes(digest[:7], "big"))

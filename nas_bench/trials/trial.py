@@ -91,7 +91,7 @@ class Trial:
         self.now = State(start, self.data)
         self.agenda = Agenda.of(start)
         self.grid = EvaluationGrid(start, self.now)
-        self.growing = Growing(start, self.agenda, self.data.train)
+        self.growing = Growing(start, self.agenda, self.data)
 
     @property
     def model(self) -> nn.Module:
@@ -126,9 +126,9 @@ class Trial:
             yield Pause()
             if self._evaluation_due():
                 yield self._record()
-            if self._growth_due():
-                yield from self.growing.attempts(now)
-                if self.config.evaluate_grown and self.agenda.done(now.growths):
+            if self.agenda.looks(now):
+                yield from self.growing.look(now)
+                if self.config.evaluate_grown and self.agenda.done(now):
                     yield self._record(full=True)
             else:
                 self._train()
@@ -148,7 +148,7 @@ class Trial:
         check = CHECK_EVERY[self.device.split(":")[0]]
         while True:
             if now.recipe.decay != "constant":
-                set_learning_rate(now.optimizer, learning_rate(now.recipe, self._fraction()))
+                set_learning_rate(now.optimizer, learning_rate(now.recipe, self._decayed()))
             indices = now.order.next(now.batch_size)
             loss = self._step(data.inputs[indices], data.targets[indices])
             now.spent.step += 1
@@ -157,7 +157,7 @@ class Trial:
             looked = time.perf_counter()
             now.spent.book("train", looked - booked)
             booked = looked
-            due = self._finished() or self._growth_due() or self._evaluation_due()
+            due = self._finished() or self.agenda.looks(now) or self._evaluation_due()
             if due or now.spent.step % check == 0:
                 self._refuse_divergence(loss.item())
             if due or looked - start > PAUSE_EVERY:
@@ -175,26 +175,27 @@ class Trial:
         ):
             loss = now.loss(now.model(inputs), targets)
         loss.backward()
-        now.optimizer.step()
+        if now.new_rates is None:
+            now.optimizer.step()
+        else:
+            with now.new_rates.scaled(now.model, now.spent.step):
+                now.optimizer.step()
         return loss
 
     def _refuse_divergence(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise DivergedError(f"the loss is {loss} at step {self.spent.step}")
 
-    def _fraction(self) -> float:
-        """How much of the budget is spent."""
-        return self.spent.fraction(self.budget, self.now.epoch)
+    def _decayed(self) -> float:
+        """How far the decay of the learning rate has come, from 0 to 1."""
+        spent, start = self.spent.fraction(self.budget, self.now.epoch), self.now.decay_start
+        return (spent - start) / (1 - start) if start < 1 else 1.0
 
     def _finished(self) -> bool:
         """Whether the budget is spent, or too small for another step."""
         now = self.now
         step = now.order.size_of_next(now.batch_size) * now.costs.training
         return now.spent.exhausts(self.budget, now.epoch, step)
-
-    def _growth_due(self) -> bool:
-        now = self.now
-        return self.agenda.due(now.growths, now.epoch, now.spent.step)
 
     def _evaluation_due(self) -> bool:
         return self.grid.place(self.now) != self.now.evaluated

@@ -66,6 +66,8 @@ FREE = Schedule(where="best", neurons=2, every=20, unit="steps")
 PASSES = Schedule(neurons=2, growths=3, first=0, every=0)
 TURN = Schedule(where="turn", growths=4, first=0, every=5, unit="steps")
 SHORT = {"budget": Budget(epochs=4), "schedule": Schedule(growths=2, every=1)}
+TWO = {"growths": 2, "every": 5, "unit": "steps"}
+LOOKS = {"budget": Budget(steps=50)}
 CASES = {
     "tiny": ("tiny", Bent(), SHORT),
     "gradmax": ("gradmax", Bent(), SHORT),
@@ -80,6 +82,12 @@ CASES = {
     "per_entry": ("tiny", Bent(), {**SHORT, "optimizer_policy": "per_entry"}),
     "copied": ("net2net", Bent(), {**SHORT, "optimizer_policy": "copied"}),
     "reset": ("tiny", Bent(), {**SHORT, "optimizer_policy": "reset"}),
+    "plateau": ("tiny", Bent(), LOOKS | {"schedule": Schedule(when="plateau[window=2]", **TWO)}),
+    "north": ("tiny", Bent(), LOOKS | {"schedule": Schedule(when="north", **TWO)}),
+    "significant": ("tiny", Bent(), LOOKS | {"schedule": Schedule(when="significant", **TWO)}),
+    "new rates by norm": ("tiny", Bent(), {**SHORT, "schedule": Schedule(new_rate="norm", **TWO)}),
+    "warm-up": ("tiny", Bent(), {**SHORT, "schedule": Schedule(new_rate="warmup", **TWO)}),
+    "restarts": ("tiny", Bent(), {"recipe": SGD, "schedule": Schedule(restart_decay=True, **TWO)}),
     "passes": ("tiny", Wide(), {"kind": "free", "schedule": PASSES, "budget": Budget(steps=20)}),
     "turn": ("random_growth", Wide(), {"schedule": TURN, "budget": Budget(steps=30)}),
 }

@@ -1,0 +1,1 @@
+"""Triggers that come with the package, one file each."""
