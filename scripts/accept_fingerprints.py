@@ -16,7 +16,8 @@ from behaviour.fingerprints import as_stored, fingerprints, measured
 
 def main() -> int:
     """Measure, compare, and write where that is allowed."""
-    nothing = {"core": 0, "methods": {}, "tasks": {}, "fingerprints": {}, "networks": {}}
+    parts = ("methods", "tasks", "triggers", "fingerprints", "networks")
+    nothing = {"core": 0, **{part: {} for part in parts}}
     stored = guard.stored() if guard.STORED.exists() else nothing
     numbers, refused = {}, []
     for name, fingerprint in fingerprints().items():

@@ -15,6 +15,7 @@ from nas_bench import plugins
 from nas_bench.behaviour import Change, Described, changes, reaches
 from nas_bench.discovery import PluginKind, strangers
 from nas_bench.results.summary import Summary
+from nas_bench.trials.config import TrialConfig
 
 
 def is_stale(
@@ -75,17 +76,20 @@ def newest_data(summaries: Iterable[Summary]) -> dict[str, str]:
 def described(summary: Summary) -> Described:
     """What scopes of behaviour changes ask of a trial."""
     resolved = summary.resolved
-    settings: dict[str, Any] = {}
-    if summary.config is not None:
-        settings = summary.config.model_dump(mode="json")
-        settings["schedule"] = dict(summary.config.schedule) | settings["schedule"]
-    settings["recipe"] = resolved.get("recipe", {})
     return Described(
         method=_name(summary.method),
         options=resolved.get("method", {}),
         sites=resolved.get("sites"),
-        settings=dict(dotted(settings)),
+        settings=settings_of(summary.config, resolved.get("recipe", {})),
     )
+
+
+def settings_of(config: TrialConfig | None, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a trial by dotted name, those of its schedule that are the default too."""
+    found: dict[str, Any] = {} if config is None else config.model_dump(mode="json")
+    if config is not None:
+        found["schedule"] = dict(config.schedule) | found["schedule"]
+    return dict(dotted(found | {"recipe": recipe}))
 
 
 def versions(kind: PluginKind) -> dict[str, int]:

@@ -100,7 +100,7 @@ def _fingerprint(
     name: str, method: str, network: str, kind: str, where: str, *, optimizer: str = "adam",
     policy: str = "transplant", budget: str = "10 steps", twin: str | None = None, seed: int = 0,
     augmentation: str = "none", decay: str = "constant", precision: str = "float64",
-    batch_growth: bool = False, limit: str | None = None,
+    batch_growth: bool = False, limit: str | None = None, schedule: Mapping[str, Any] = {},
 ) -> Fingerprint:  # fmt: skip
     options = f"network_kind={network}" + ("" if precision == "float64" else ",precision=float32")
     same = kind == "same_target"
@@ -121,7 +121,7 @@ def _fingerprint(
             neurons=2,
             growths=growths,
             max_parameters="target" if limit and not same else None,
-        ),
+        ).model_copy(update=dict(schedule)),
         recipe={
             "optimizer": optimizer,
             "learning_rate": 0.05 if optimizer == "sgd" else 0.01,
@@ -157,11 +157,11 @@ def _said(trial: Trial) -> Iterator[Record | GrowthRecord]:
     epochs, growths = -1, 0
     trial.grid.every = 1.0  # FLOP: there is a pause after each step
     for message in trial.run():
-        now = trial.now
+        now, grown = trial.now, len(trial.now.progress.growths)
         passed = isinstance(message, Pause) and math.floor(now.epoch + 1e-9) > epochs
         ends = isinstance(message, Record) and message.final
-        if passed or ((ends or isinstance(message, Pause)) and now.growths > growths):
-            epochs, growths = math.floor(now.epoch + 1e-9), now.growths
+        if passed or ((ends or isinstance(message, Pause)) and grown > growths):
+            epochs, growths = math.floor(now.epoch + 1e-9), grown
             yield record(now, trial.data, full=True)
         if ends or isinstance(message, GrowthRecord):
             yield message

@@ -14,7 +14,7 @@ import nas_bench.behaviour
 from nas_bench import plugins
 from nas_bench.behaviour import Change, Described, changes, reaches
 from nas_bench.growth import find_sites
-from nas_bench.results.staleness import dotted, shipped_versions
+from nas_bench.results.staleness import settings_of, shipped_versions
 from nas_bench.training.flops import inference_flops, parameters, training_flops
 from nas_bench.training.randomness import isolated
 from nas_bench.training.task import Recipe, Task
@@ -43,7 +43,7 @@ def described(fingerprint: Fingerprint) -> Described:
         method=method.name,
         options=asdict(method),
         sites={kind for site in sites if task.grows(site.name) for kind in site.kinds},
-        settings=dict(dotted({**config.model_dump(mode="json"), "recipe": recipe})),
+        settings=settings_of(config, recipe),
     )
 
 
@@ -51,10 +51,11 @@ def may_move(
     fingerprint: Fingerprint, stored: Mapping[str, Any], known: Sequence[Change] | None = None
 ) -> bool:
     """Whether a change since the numbers were accepted says that it reaches a micro-trial."""
-    method, known = fingerprint.config.method.partition("[")[0], known or changes()
-    then = stored["methods"].get(method)
-    if then is not None and then != shipped_versions("method")[method]:
-        return True
+    config, known = fingerprint.config, known or changes()
+    for kind, spec in (("method", config.method), ("trigger", config.schedule.when)):
+        then = stored.get(f"{kind}s", {}).get(name := spec.partition("[")[0])
+        if then is not None and then != shipped_versions(kind)[name]:
+            return True
     same = stored["core"] == known[-1].version
     return not same and reaches(described(fingerprint), stored["core"], known)
 
@@ -78,6 +79,7 @@ def versions() -> dict[str, Any]:
         "core": changes()[-1].version,
         "methods": shipped_versions("method"),
         "tasks": shipped_versions("task"),
+        "triggers": shipped_versions("trigger"),
     }
 
 

@@ -21,9 +21,13 @@ from nas_bench.methods.north_preactivation import NorthPreactivation
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.methods.tiny import Tiny
 from nas_bench.training import augmentation, data, decompositions, flops, optimizers
+from nas_bench.training.new_rates import NewRates
 from nas_bench.trials import schedule
 from nas_bench.trials.agenda import Agenda
 from nas_bench.trials.state import State
+from nas_bench.triggers.exponential import Exponential
+from nas_bench.triggers.north import North
+from nas_bench.triggers.plateau import Plateau
 
 
 @dataclass(frozen=True)
@@ -331,6 +335,34 @@ MUTATIONS = (
         "turn = growths % len(names)",
         "turn = -1 - growths % len(names) + len(names)",
         "north_preactivation mlp",
+    ),
+    Mutation(
+        "intervals grow by half of what they should",
+        Exponential.time,
+        "self.rate * at",
+        "self.rate * at / 2 + 1",
+        "exponential norm rate mlp",
+    ),
+    Mutation(
+        "a plateau is what has fallen by more",
+        Plateau.due,
+        "before - values[-1] <",
+        "before - values[-1] >",
+        "plateau warm-up convnet",
+    ),
+    Mutation(
+        "the rank at initialisation plays no part",
+        North._more,
+        "self.gamma * kept *",
+        "self.gamma *",
+        "north depthwise",
+    ),
+    Mutation(
+        "rates of new entries are relative to the whole tensor",
+        NewRates._share,
+        "(new / seed)",
+        "(new / (new + seed))",
+        "exponential norm rate mlp",
     ),
     Mutation(
         "batches grow with the FLOPs, not with their root",

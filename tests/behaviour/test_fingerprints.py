@@ -82,8 +82,15 @@ def test_every_two_other_choices_meet_where_they_can():
     assert {f.twin for f in fingerprints().values()} == {None, "steps", "flops"}
 
 
+def test_every_trigger_and_rate_of_new_entries_is_met():
+    schedules = [c.schedule for c in _configs()]
+    assert {s.when.partition("[")[0] for s in schedules} == shipped_versions("trigger").keys()
+    assert {s.new_rate for s in schedules} == {"same", "norm", "warmup"}
+    assert {s.restart_decay for s in schedules} == {False, True}
+
+
 def test_there_are_few_enough_and_five_in_float32():
-    assert len(NAMES) <= 74
+    assert len(NAMES) <= 78
     assert sum(not f.exact for f in fingerprints().values()) == 5
 
 

@@ -100,7 +100,7 @@ def measured(config: TrialConfig, limit: float) -> Shares:
     expected = records
     if run < 0.99:
         points = spent.train_flops / run / (trial.grid.every or math.inf)
-        expected = 2 + trial.now.growths + min(points, spent.step / run)
+        expected = 2 + len(trial.now.progress.growths) + min(points, spent.step / run)
     one = evaluation / records
     full = (config.full_evaluations + 1) * rest * one / grid
     return Shares(run, train, sum(clocks.values()), expected * one, full)

@@ -1,4 +1,4 @@
-"""A plugin file: tasks that do to a process what nobody should."""
+"""A plugin file: tasks that do to a process what nobody should, and a trigger that is good."""
 
 import asyncio
 import os
@@ -17,6 +17,23 @@ from torch import nn
 
 from nas_bench.tasks.digits import Digits
 from nas_bench.training.task import DataMissingError, Samples
+from nas_bench.trials.trigger import Progress, Reading, Trigger
+
+
+@dataclass(frozen=True)
+class Lower(Trigger):
+    name: ClassVar[str] = "lower"
+    summary: ClassVar[str] = "once the training loss has fallen to a share of what it was"
+
+    share: float = 0.9
+
+    @property
+    def reads(self) -> tuple[Reading, ...]:
+        return ("train_loss",)
+
+    def due(self, progress: Progress) -> bool:
+        losses = [look.readings["train_loss"] for look in progress.since]
+        return bool(losses) and losses[-1] < self.share * losses[0]
 
 
 @dataclass(frozen=True)
