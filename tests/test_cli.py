@@ -98,7 +98,7 @@ def test_python_m_nas_bench_is_nas_bench():
         (["run", "--address", "foo"], "'foo' is not of the form host:port or auto"),
         (["show", "tni"], "did you mean tiny"),
         (["check", "tni"], "did you mean tiny"),
-        (["ls", "method"], "'method' is not one of 'methods', 'tasks', 'protocols'"),
+        (["ls", "method"], "'method' is not one of 'methods', 'tasks', 'triggers', 'protocols'"),
         (["ls", "--plugin", "/dev/null"], "is no regular file: give the path of a .py file"),
         (["ls", "--plugin", "."], "is a folder: give the path of a .py file"),
         (["new", "method", "random"], "would hide the module random"),
@@ -272,7 +272,7 @@ def test_an_unexpected_error_shows_its_traceback_only_when_asked(capsys, tmp_pat
     assert "Traceback" in said(capsys)[1]
 
 
-@pytest.mark.parametrize("kind", ["methods", "tasks", "protocols"])
+@pytest.mark.parametrize("kind", ["methods", "tasks", "triggers", "protocols"])
 def test_ls_lists_names_with_summaries(kind, capsys):
     expected = {"methods": "tiny", "tasks": "digits", "protocols": "smoke"}[kind]
     assert status(["ls", kind, "--json"]) == 0
@@ -286,7 +286,7 @@ def test_ls_lists_names_with_summaries(kind, capsys):
 def test_ls_alone_lists_everything(capsys):
     assert status(["ls", "--json"]) == 0
     everything = json.loads(said(capsys)[0])
-    assert list(everything) == ["methods", "tasks", "protocols"]
+    assert list(everything) == ["methods", "tasks", "triggers", "protocols"]
     assert status(["ls"]) == 0
     out, _ = said(capsys)
     assert len(out.splitlines()) == 3 + sum(map(len, everything.values()))

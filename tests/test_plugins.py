@@ -151,7 +151,7 @@ def test_a_file_keeps_its_module_name_in_every_process(tmp_path):
         ("raise SystemExit(3)", "does not import: it called sys.exit(3)"),
         ("from beside import x", "a plugin file stands alone"),
         ("from . import beside", "a plugin file stands alone"),
-        ("x = 1", "defines no subclass of GrowthMethod or Task"),
+        ("x = 1", "defines no subclass of GrowthMethod, Task or Trigger"),
         (METHOD.replace("@dataclass(frozen=True)\n", ""), "not decorated with @dataclass"),
         (METHOD.replace("scale: float = 1.0", "scale: float"), "options without default: scale"),
         (METHOD.replace('"{name}"', '"my name"'), "its name is 'my name': use letters"),

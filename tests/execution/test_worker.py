@@ -125,7 +125,7 @@ def test_an_unknown_method_fails_its_trial_with_a_hint():
 def test_what_ran_is_recorded_with_every_default_and_the_kinds_of_sites():
     (said,) = run(job("digits", "tiny", recipe={"learning_rate": 0.01}))
     loaded = [message for message in said if message["type"] == "loaded"]
-    assert loaded[0]["behaviour"] == {"core": core_version(), "method": 2, "task": 1}
+    assert loaded[0]["behaviour"] == {"core": core_version(), "method": 2, "task": 1, "trigger": 1}
     resolved = loaded[0]["resolved"]
     assert resolved["method"] == asdict(plugins.method("tiny"))
     assert resolved["task"]["target_widths"] == [32, 16]
