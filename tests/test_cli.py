@@ -274,7 +274,8 @@ def test_an_unexpected_error_shows_its_traceback_only_when_asked(capsys, tmp_pat
 
 @pytest.mark.parametrize("kind", ["methods", "tasks", "triggers", "protocols"])
 def test_ls_lists_names_with_summaries(kind, capsys):
-    expected = {"methods": "tiny", "tasks": "digits", "protocols": "smoke"}[kind]
+    known = {"methods": "tiny", "tasks": "digits", "triggers": "north", "protocols": "smoke"}
+    expected = known[kind]
     assert status(["ls", kind, "--json"]) == 0
     rows = json.loads(said(capsys)[0])
     assert expected in {row["name"] for row in rows}
@@ -289,8 +290,17 @@ def test_ls_alone_lists_everything(capsys):
     assert list(everything) == ["methods", "tasks", "triggers", "protocols"]
     assert status(["ls"]) == 0
     out, _ = said(capsys)
-    assert len(out.splitlines()) == 3 + sum(map(len, everything.values()))
-    assert {"methods:", "tasks:", "protocols:", "tiny", "digits", "smoke"} <= set(out.split())
+    assert len(out.splitlines()) == 4 + sum(map(len, everything.values()))
+    assert {
+        "methods:",
+        "tasks:",
+        "triggers:",
+        "protocols:",
+        "tiny",
+        "digits",
+        "plateau",
+        "smoke",
+    } <= set(out.split())
 
 
 def test_ls_shows_what_is_broken_and_why(capsys, tmp_path, monkeypatch):
