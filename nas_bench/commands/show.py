@@ -214,15 +214,23 @@ def _site(network: "nn.Module", site: "Site", target: int | None) -> dict[str, A
 
 def _print(found: dict[str, Any]) -> None:
     """Everything as aligned lines, the sites of a task as a table."""
-    sites = found.get("sites")
+    sites, departures = found.get("sites"), found.pop("departures", [])
     if not isinstance(sites, dict):
         click.echo("\n".join(_lines(found)))
+        if departures:
+            _print_departures(departures)
         return
     refused = found["not growable"]
     rest = {k: v for k, v in found.items() if k not in ("sites", "not growable")}
     click.echo("\n".join(_lines(rest)))
     print_table("sites", _HEADER, [_cells(name, site) for name, site in sites.items()])
     print_table("not growable", ("layer", "reason"), list(refused.items()))
+
+
+def _print_departures(departures: list[dict[str, str]]) -> None:
+    """What a protocol has otherwise than its source, as a table."""
+    rows = [(d["paper"], d["here"], d["why"]) for d in departures]
+    print_table("departures", ("the source", "here", "why"), rows)
 
 
 def _cells(name: str, site: dict[str, Any]) -> tuple[str, ...]:

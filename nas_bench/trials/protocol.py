@@ -18,6 +18,20 @@ _OWN = ("name", "version", "summary")
 """What a protocol that extends another one does not have from there."""
 
 
+class Departure(Value):
+    """One thing in which a protocol differs from its source.
+
+    Attributes:
+        paper: what the source says, or does not.
+        here: what runs.
+        why: for what reason.
+    """
+
+    paper: str
+    here: str
+    why: str
+
+
 class Protocol(Value):
     """A way to compare: kind of experiment, schedule, budget, seeds and evaluation points.
 
@@ -27,6 +41,7 @@ class Protocol(Value):
         summary: one line for tables and help.
         claim: what the experiment tests, one sentence.
         source: of the claim: paper and figure.
+        departures: what differs from the source.
         kind: same target (only the new neurons' weights differ) or free growth.
         tasks: specs of tasks.
         methods: specs of methods compared where none are asked for.
@@ -53,6 +68,7 @@ class Protocol(Value):
     summary: str
     claim: str | None = None
     source: str | None = None
+    departures: tuple[Departure, ...] = Field(default=(), max_length=100)
     kind: Kind
     tasks: tuple[str, ...] = Field(min_length=1, max_length=1000)
     methods: tuple[str, ...] = Field(min_length=1, max_length=1000)

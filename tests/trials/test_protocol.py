@@ -1,9 +1,11 @@
 import json
 import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from nas_bench import plugins
 from nas_bench.specs import InputError
 from nas_bench.trials.config import Budget
 from nas_bench.trials.inputs import budget, read_yaml, seeds, setting
@@ -319,3 +321,65 @@ def test_a_path_is_relative_to_the_file_and_chains_are_followed(tmp_path):
 def test_what_cannot_be_extended_is_one_sentence(tmp_path, base, changes, said):
     with pytest.raises(InputError, match=said):
         load_protocol(extending(tmp_path, base, **changes))
+
+
+SETTINGS = {
+    # as the papers say them: E.1, E.2, E.3, Algorithm 3, GradMax's notebook
+    "tiny-fig11": {
+        "optimizer": "sgd", "learning_rate": 1e-4, "batch_size": 100, "batch_growth": False,
+        "seed": (1, 1), "target": (110, 51), "growths": 6, "has": "tiny[significance=false]",
+    },
+    "tiny-fig12": {"growths": 6, "has": "fixed[widths=[1000,1000]]", "learning_rate": 1e-4},
+    "tiny-fig13": {"growths": 6, "has": "tiny[significance=false]", "twins": ("steps",)},
+    "tiny-fig14": {"batch_size": 500, "batch_growth": True, "has": "tiny"},
+    "tiny-fig15": {
+        "optimizer": "adam", "learning_rate": 1e-3, "batch_size": 100, "neurons": 5,
+        "where": "best", "every": 50, "budget": "2300 steps", "seed": (1,) * 8,
+        "has": "tiny[projection=false,significance=false]",
+    },
+    "tiny-fig16": {
+        "optimizer": "adam", "learning_rate": 1e-3, "batch_size": 100, "neurons": 5,
+        "where": "best", "every": 50, "budget": "4025 steps",
+        "target": (91, 76, 41, 11, 6, 3, 1, 1),
+        "has": "tiny[significance=false]",
+    },
+    "tiny-fig5": {
+        "optimizer": "adam", "learning_rate": 1e-4, "budget": "15 epochs", "every": 0,
+        "has": "tiny",
+    },
+    "gradmax-student-teacher": {
+        "optimizer": "sgd", "learning_rate": 0.1, "seed": (5,), "target": (10,), "growths": 5,
+        "every": 200, "budget": "1500 steps", "has": "gradmax",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_protocols_of_papers_run_what_the_papers_say(name):
+    protocol = load_protocol(name)
+    (spec,) = protocol.tasks
+    task = plugins.task(spec)
+    schedule = protocol.schedule
+    asked = (*protocol.methods, *protocol.baselines)
+    found = {
+        **asdict(replace(task.recipe, **protocol.recipe)),
+        "seed": task.seed_widths,
+        "target": task.target_widths,
+        "growths": schedule.growths or len(schedule.widths or ()),
+        "neurons": schedule.neurons,
+        "where": schedule.where,
+        "every": schedule.every,
+        "budget": str(protocol.budget),
+        "twins": protocol.twins,
+    }
+    expected = dict(SETTINGS[name])
+    has = expected.pop("has")
+    assert {key: found[key] for key in expected} == expected
+    assert has in {plugins.canonical(method, "method") for method in asked}
+
+
+def test_what_a_protocol_has_otherwise_than_its_source_is_said():
+    for name in protocol_names():
+        protocol = load_protocol(name)
+        assert bool(protocol.departures) == bool(protocol.source), name
+        assert all(text for d in protocol.departures for text in (d.paper, d.here, d.why))
