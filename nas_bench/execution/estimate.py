@@ -3,6 +3,7 @@
 import functools
 import math
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -25,11 +26,13 @@ from nas_bench.training.soundness import TaskError, check_network, loaded
 from nas_bench.training.task import DataMissingError, Samples
 from nas_bench.trials.architecture import Architectures
 from nas_bench.trials.config import Budget, TrialConfig
-from nas_bench.trials.schedule import first_widths, growth_time, milestones
+from nas_bench.trials.schedule import first_look, first_widths, milestones
 
 STEPS, SECONDS = 20, 0.5
 """A measurement ends after so many training steps, or so many seconds."""
-_GROWTH_CLOCKS = ("statistics", "decomposition", "line_search", "widening")
+_GROWTH_CLOCKS = ("statistics", "decomposition", "line_search", "widening", "trigger")
+_POINTS, _GROWTHS = 16, 10_000
+"""Sizes at which a growing network is priced, and growths without another limit, at most."""
 
 
 @dataclass(frozen=True)
@@ -174,26 +177,72 @@ def _ways(config: TrialConfig, facts: _Facts) -> list[tuple[int, ...]]:
     """The widths from which a trial goes to which, or those that it keeps."""
     task, method = facts.architectures.task, plugins.method(config.method)
     if config.twin:
-        return [task.target_widths]
+        return [_way(config.model_copy(update={"twin": None}), facts)[-1][1]]
     first = first_widths(task, method)
     return [first, task.target_widths] if method.grows else [first]
 
 
 def _parts(config: TrialConfig, facts: _Facts) -> list[tuple[float, tuple[int, ...]]]:
-    """Samples that are trained on, and at which widths."""
-    task, ways = facts.architectures.task, _ways(config, facts)
-    seed, target = task.seed_widths, task.target_widths
-    mean = fmean(map(facts.costs, ways))
-    flops = config.budget.flops
-    total = _samples(config, facts) if flops is None else flops / mean
-    if len(ways) == 1 or config.kind == "free" or flops is not None:
-        return [(total / len(ways), way) for way in ways]
-    size = facts.train if config.schedule.unit == "epochs" else _batch_size(config, facts)
-    steps = milestones(config.schedule, seed, target)
-    times = [min(total, growth_time(config.schedule, j) * size) for j in range(len(steps))]
-    edges = [0.0, *times, total]
-    spans = (later - earlier for earlier, later in pairwise(edges))
-    return list(zip(spans, [seed, *steps], strict=True))
+    """Samples that are trained on, and at which widths, as if the trial grew at every look."""
+    flops, found = config.budget.flops or math.inf, []
+    samples = _samples(config, facts) or math.inf
+    way = _way(config, facts)
+    for (start, widths), (end, _) in pairwise([*way, (math.inf, ())]):
+        cost = facts.costs(widths)
+        span = max(0.0, min(end - start, samples - start, flops / cost))
+        flops -= span * cost
+        found.append((span, widths))
+    return found
+
+
+def _way(config: TrialConfig, facts: _Facts) -> list[tuple[float, tuple[int, ...]]]:
+    """After how many samples the trial has which widths, the first ones after none."""
+    first, *rest = _ways(config, facts)
+    if not rest:
+        return [(0.0, first)]
+    if config.kind != "free":
+        steps = dict(enumerate(milestones(config.schedule, first, *rest), start=1))
+    else:
+        last = _free_growths(config, facts, first)
+        shares = range(1, min(last, _POINTS) + 1)
+        counts = [round(last * share / len(shares)) for share in shares]
+        steps = {count: _after(config, first, count) for count in counts}
+    return [(0.0, first), *((_samples_at(config, facts, j - 1), w) for j, w in steps.items())]
+
+
+def _samples_at(config: TrialConfig, facts: _Facts, looks: int) -> float:
+    """How many samples are trained on until the look after so many."""
+    schedule, batch = config.schedule, _batch_size(config, facts)
+    trigger = plugins.trigger(schedule.when)
+    size = facts.train if schedule.unit == "epochs" else batch
+    return trigger.time(looks, first_look(schedule), schedule.every) * size
+
+
+def _free_growths(config: TrialConfig, facts: _Facts, first: tuple[int, ...]) -> int:
+    """How often a trial of free sizes can grow within its budget and its schedule's limits."""
+    schedule, task = config.schedule, facts.architectures.task
+    total = _samples(config, facts) or (config.budget.flops or 0.0) / facts.costs(first)
+    limit = schedule.max_parameters
+    if limit == "target":
+        limit = facts.architectures.costs(task.target_widths).parameters
+    flops, most = schedule.max_flops or math.inf, schedule.growths or _GROWTHS
+
+    def possible(count: int) -> bool:
+        """Whether so many growths come before the end and fit."""
+        if count > most or _samples_at(config, facts, count - 1) >= total:
+            return False
+        costs = facts.architectures.costs(_after(config, first, count))
+        return costs.parameters <= (limit or math.inf) and costs.flops <= flops
+
+    return bisect_left(range(1, most + 1), True, key=lambda count: not possible(count))
+
+
+def _after(config: TrialConfig, first: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """The widths after so many growths of free sizes; where one site grows, each in its turn."""
+    neurons, sites = config.schedule.neurons, len(first)
+    if config.schedule.where in ("each", "all"):
+        return tuple(width + count * neurons for width in first)
+    return tuple(w + neurons * ((count + sites - 1 - i) // sites) for i, w in enumerate(first))
 
 
 def _samples(config: TrialConfig, facts: _Facts) -> float:
@@ -304,7 +353,7 @@ def _seconds(run: Run) -> float:
 
 
 def _growing(seconds: dict[str, float]) -> float:
-    return sum(seconds[name] for name in _GROWTH_CLOCKS)
+    return sum(seconds.get(name, 0.0) for name in _GROWTH_CLOCKS)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -5,6 +5,8 @@ from typing import ClassVar
 
 from nas_bench.trials.trigger import Progress, Trigger
 
+_LONGEST = 1e300
+
 
 @dataclass(frozen=True)
 class Exponential(Trigger):
@@ -41,7 +43,7 @@ class Exponential(Trigger):
         """See the base class; schedule.every plays no part."""
         at = first
         for _ in range(done):
-            at += max(1, round(self.rate * at))
+            at = min(at + max(1, round(self.rate * at)), _LONGEST)
         return at
 
     def due(self, progress: Progress) -> bool:

@@ -1,0 +1,55 @@
+"""What a plan says that training will cost, beside what trials then spent on it."""
+
+import pytest
+
+from nas_bench.execution.estimate import Estimator
+from nas_bench.execution.job import Job
+from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
+from nas_bench.trials.messages import Record
+from nas_bench.trials.trial import run_trial
+
+FREE = {"neurons": 3, "every": 10, "unit": "steps"}
+CASES = {
+    "same target": ("same_target", Schedule(growths=3, every=10, unit="steps"), Budget(steps=80)),
+    "same target, flops": (
+        "same_target", Schedule(growths=3, every=10, unit="steps"), Budget(flops=1e7)
+    ),
+    "each": ("free", Schedule(**FREE), Budget(steps=80)),
+    "turn": ("free", Schedule(where="turn", **FREE), Budget(steps=80)),
+    "so often": ("free", Schedule(growths=2, **FREE), Budget(steps=80)),
+    "up to the target": ("free", Schedule(max_parameters="target", **FREE), Budget(steps=200)),
+    "flops": ("free", Schedule(**FREE), Budget(flops=1e7)),
+    "later and later": (
+        "free", Schedule(when="exponential[rate=0.5]", first=8, **FREE), Budget(steps=80)
+    ),
+    "before training": (
+        "free", Schedule(neurons=2, growths=3, first=0, every=0), Budget(steps=80)
+    ),
+}  # fmt: skip
+
+
+def config(kind, schedule, budget):
+    return TrialConfig(
+        protocol="test", version=1, kind=kind, task="digits", seed=0, budget=budget,
+        method="random_growth[zero_fan_out=true]", schedule=schedule,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_training_is_priced_at_the_sizes_that_the_network_will_have(name, tmp_path):
+    """Neurons without statistics, of which all asked for are added: nothing but training costs."""
+    asked = config(*CASES[name])
+    estimated = Estimator([], tmp_path).estimate(asked).flops
+    messages = list(run_trial(asked, Job(asked).widths, None, tmp_path, "cpu"))
+    final = messages[-1]
+    assert isinstance(final, Record)
+    assert final.growth_flops == 0
+    assert estimated == pytest.approx(final.train_flops, rel=0.07)
+
+
+def test_a_twin_of_a_network_of_free_size_is_priced_at_its_originals_size(tmp_path):
+    original = config("free", Schedule(growths=2, **FREE), Budget(steps=80))
+    twin = original.model_copy(update={"twin": Twin(of=original.id, match="steps")})
+    fixed = original.model_copy(update={"method": "fixed[widths=[7,7]]"})
+    estimator = Estimator([], tmp_path)
+    assert estimator.estimate(twin).flops == estimator.estimate(fixed).flops
