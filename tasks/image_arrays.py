@@ -7,25 +7,21 @@ from typing import ClassVar
 
 from torch import nn
 
-from nas_bench.specs import InputError
 from nas_bench.training.array_files import arrays, header
 from nas_bench.training.convnet import convnet
+from nas_bench.training.file_task import FileTask
 from nas_bench.training.pixels import channel_moments, normalised
-from nas_bench.training.task import DataMissingError, Recipe, Samples, Task
+from nas_bench.training.task import DataMissingError, Recipe, Samples
 
 
 @dataclass(frozen=True)
-class ImageArrays(Task):
+class ImageArrays(FileTask):
     """Images of any size and number of classes, and a network with four convolutions.
 
     The file has x_train and x_test, bytes or floats of shape (n, h, w), (n, h, w, c) or
     (n, c, h, w), and y_train and y_test, classes from 0, of shape (n,). Of four dimensions the
     smaller of the second and the last is the channels (the last, if they are equal). Each channel
     is normalised by the training set.
-
-    Attributes:
-        path: of the file; a relative one starts from the working directory, and the trial is
-            named by the absolute path.
     """
 
     name: ClassVar[str] = "image_arrays"
@@ -35,36 +31,10 @@ class ImageArrays(Task):
 
     seed_widths: tuple[int, ...] = (1, 1, 1, 1, 1)
     target_widths: tuple[int, ...] = (16, 16, 32, 32, 16)
-    path: str = ""
 
-    def __post_init__(self) -> None:
-        """Make the path absolute: workers have a working directory of their own.
-
-        Raises:
-            ValueError: if it begins with the home folder of nobody.
-        """
-        super().__post_init__()
-        try:
-            path = Path(self.path).expanduser().absolute()
-        except RuntimeError as error:
-            raise ValueError(f"path {self.path} begins with no user's home folder") from error
-        if self.path:
-            object.__setattr__(self, "path", str(path))
-
-    def fetch(self, folder: Path) -> None:
-        """Refuse arrays that cannot be used before any trial runs; there is no download.
-
-        Raises:
-            InputError: if the file is not named, not there, or does not fit.
-        """
-        try:
-            header(self._file())
-        except DataMissingError as error:
-            raise InputError(str(error)) from error
-
-    def present(self, folder: Path) -> bool:
-        """Whether a file is named: nothing could be downloaded in its place."""
-        return bool(self.path)
+    def check_file(self) -> None:
+        """See the base class; no image is read."""
+        header(self._file())
 
     def load(self, folder: Path) -> tuple[Samples, Samples]:
         """See the base class; nothing is read from the folder."""
