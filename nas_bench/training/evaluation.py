@@ -17,15 +17,22 @@ CPU_ENTRIES, ENTRIES = 1 << 17, 1 << 21
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss, and the share of right classes in [0, 1] (None for regression)."""
+    """Mean loss, and the share of right classes in [0, 1] (None where they are not counted)."""
 
     loss: float
     accuracy: float | None
 
 
-def score(model: nn.Module, samples: Samples, loss: nn.Module) -> Score:
-    """Loss and accuracy in eval mode; the model is left as it is, the host waits at the end."""
-    classes = not samples.targets.is_floating_point()
+def score(model: nn.Module, samples: Samples, loss: nn.Module, *, counted: bool = True) -> Score:
+    """Loss and accuracy in eval mode; the model is left as it is, the host waits at the end.
+
+    Args:
+        model: with a column of outputs for each class.
+        samples: that are scored.
+        loss: the mean over samples.
+        counted: whether the right ones are, where targets are classes.
+    """
+    classes = counted and not samples.targets.is_floating_point()
     entries = CPU_ENTRIES if samples.inputs.device.type == "cpu" else ENTRIES
     size = max(1, entries // max(1, samples.inputs[0].numel()))
     means: list[Tensor] = []

@@ -61,10 +61,10 @@ class VisionTransformer(nn.Module):
 class Block(nn.Module):
     """Attention, then an MLP, each normalised before and added to its input."""
 
-    def __init__(self, features: int, heads: int, hidden: int) -> None:
+    def __init__(self, features: int, heads: int, hidden: int, *, causal: bool = False) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(features)
-        self.attention = Attention(features, heads)
+        self.attention = Attention(features, heads, causal=causal)
         self.mlp_norm = nn.LayerNorm(features)
         self.mlp = nn.Sequential(
             nn.Linear(features, hidden), nn.GELU(), nn.Linear(hidden, features)
@@ -77,11 +77,11 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention."""
+    """Multi-head self-attention; causal, if tokens see none that follow them."""
 
-    def __init__(self, features: int, heads: int) -> None:
+    def __init__(self, features: int, heads: int, *, causal: bool = False) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.causal = heads, causal
         self.queries_keys_values = nn.Linear(features, 3 * features)
         self.output = nn.Linear(features, features)
 
@@ -89,5 +89,5 @@ class Attention(nn.Module):
         """Shape (n, tokens, features) in and out."""
         parts = self.queries_keys_values(tokens).unflatten(-1, (3, self.heads, -1))
         q, k, v = parts.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = functional.scaled_dot_product_attention(q, k, v)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         return self.output(mixed.transpose(1, 2).flatten(2))

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from nas_bench.training.data import Data
-from nas_bench.training.evaluation import score
+from nas_bench.training.evaluation import Score, score
 from nas_bench.training.flops import parameters
+from nas_bench.training.task import Samples
 from nas_bench.trials.messages import Record, Seconds
 from nas_bench.trials.state import State
 
@@ -24,13 +25,16 @@ def record(state: State, data: Data, *, full: bool, final: bool = False) -> Reco
     """
     start = time.perf_counter()
     spent = state.spent
-    train = score(state.model, data.train_sample, state.loss)
-    validation = score(state.model, data.validation_sample, state.loss)
+
+    def scored(samples: Samples) -> Score:
+        return score(state.model, samples, state.loss, counted=state.task.metric == "accuracy")
+
+    train, validation = scored(data.train_sample), scored(data.validation_sample)
     whole, test = None, None
     if full:
         sampled = len(data.validation_sample) < len(data.validation)
-        whole = score(state.model, data.validation, state.loss) if sampled else validation
-        test = score(state.model, data.test, state.loss)
+        whole = scored(data.validation) if sampled else validation
+        test = scored(data.test)
     spent.book("evaluation", time.perf_counter() - start)
     return Record(
         step=spent.step,

@@ -118,9 +118,10 @@ def built_in_tasks() -> Iterator[Task]:
 
 
 _EXAMPLES = {
-    "cifar10": (3, 32, 32), "cifar100": (3, 32, 32), "cifar100_resnet": (3, 32, 32),
-    "cifar100_vit": (3, 32, 32), "digits": (64,), "fashion_mnist": (784,), "mnist": (784,),
-    "sine": (1,), "student_teacher": (10,),
+    "breast_cancer": (30,), "char_lm": (32,), "cifar10": (3, 32, 32), "cifar100": (3, 32, 32),
+    "cifar100_resnet": (3, 32, 32), "cifar100_vit": (3, 32, 32), "diabetes": (10,),
+    "digits": (64,), "effective_dimension": (64,), "fashion_mnist": (784,), "iris": (4,),
+    "mnist": (784,), "sine": (1,), "spirals": (2,), "student_teacher": (10,), "wine": (13,),
 }  # fmt: skip
 
 

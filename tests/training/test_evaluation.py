@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -29,6 +31,14 @@ def test_accuracy_of_tokens_is_the_share_of_right_tokens():
     logits[0, 1, 2] = 2.0
     samples = Samples(logits, labels)
     assert score(nn.Identity(), samples, TokenCrossEntropy()).accuracy == pytest.approx(14 / 20)
+
+
+def test_right_tokens_are_not_counted_where_the_loss_is_the_score():
+    labels = torch.zeros(5, 4, dtype=torch.long)
+    samples = Samples(torch.zeros(5, 4, 3), labels)
+    found = score(nn.Identity(), samples, TokenCrossEntropy(), counted=False)
+    assert found.accuracy is None
+    assert found.loss == pytest.approx(math.log(3))
 
 
 @pytest.mark.parametrize("n", [4096, 4097, 90])
