@@ -37,6 +37,7 @@ class Net2Net(GrowthMethod):
     name: ClassVar[str] = "net2net"
     summary: ClassVar[str] = "copies of existing neurons that share their fan-out"
     reference: ClassVar[str] = "Chen et al., ICLR 2016, arXiv 1511.05641"
+    grows_from: ClassVar[tuple[Literal["seed", "quarter"], ...]] = ("quarter",)
 
     shares: Shares = "unequal"
     noise: float = 0.0

@@ -93,7 +93,7 @@ def test_json_has_the_same(shown):
 
 def test_sites_wait_for_the_data(shown, tmp_path):
     missing = shown("convolved[missing=true]")
-    assert "sites          shown once the data is there: put noise.npz there" in missing
+    assert "sites           shown once the data is there: put noise.npz there" in missing
     remote = json.loads(shown("mnist", "--data", str(tmp_path / "nothing"), "--json"))
     assert remote["sites"] == f"shown once the data is in {tmp_path / 'nothing'}"
 

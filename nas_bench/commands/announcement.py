@@ -31,6 +31,11 @@ def announced(configs: "Sequence[TrialConfig]", typed_seeds: str | None) -> Iter
     if typed_seeds and re.fullmatch(r"0*[1-9]\d*", typed_seeds.strip()):
         count = int(typed_seeds)
         yield f"That is seed {count} alone: --seeds 0-{count - 1} are {counted(count, 'seed')}"
+    if methods := _misplaced(configs):
+        yield (
+            f"{', '.join(methods)} cannot grow sensibly from the seed network, of which there is "
+            "too little to copy: --set start=quarter begins with a quarter of the target widths"
+        )
     ranked, needed = seeds_to_rank(configs)
     if len(seeds) < min(needed, TESTABLE):
         yield (
@@ -39,6 +44,14 @@ def announced(configs: "Sequence[TrialConfig]", typed_seeds: str | None) -> Iter
         )
     elif len(seeds) < needed:
         yield f"{counted(len(seeds), 'seed')} give no ranks: {ranked} rows take {needed}"
+
+
+def _misplaced(configs: "Sequence[TrialConfig]") -> list[str]:
+    """Methods that do not declare the network from which they are to grow."""
+    from nas_bench import plugins
+
+    pairs = dict.fromkeys((config.method, config.start) for config in configs)
+    return [m for m, start in pairs if start not in plugins.method(m).grows_from]
 
 
 def seeds_to_rank(configs: "Sequence[TrialConfig]") -> tuple[int, int]:

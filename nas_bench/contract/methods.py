@@ -29,6 +29,9 @@ def _declares_itself(method: GrowthMethod) -> None:
     require(one_line, "its summary is not one line")
     frozen = getattr(cls, "__dataclass_params__", None)
     require(frozen is not None and frozen.frozen, "decorate it with @dataclass(frozen=True)")
+    starts = {"seed", "quarter"}
+    known = bool(method.grows_from) and starts >= set(method.grows_from)
+    require(known, f"its grows_from {method.grows_from} names other starts than seed and quarter")
     require(method == cls(**_options(method)), "the same options do not make an equal method")
 
 

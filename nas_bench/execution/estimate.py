@@ -178,7 +178,7 @@ def _ways(config: TrialConfig, facts: _Facts) -> list[tuple[int, ...]]:
     task, method = facts.architectures.task, plugins.method(config.method)
     if config.twin:
         return [_way(config.model_copy(update={"twin": None}), facts)[-1][1]]
-    first = first_widths(task, method)
+    first = first_widths(task, method, config.start)
     return [first, task.target_widths] if method.grows else [first]
 
 

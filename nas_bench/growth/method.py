@@ -112,6 +112,9 @@ class GrowthMethod(ABC):
     version: ClassVar[int] = 1
     """Behaviour version, from 1: raise it with every change of the neurons that it proposes;
     results of other versions count as stale."""
+    grows_from: ClassVar[tuple[Literal["seed", "quarter"], ...]] = ("seed", "quarter")
+    """The first networks from which it can grow sensibly: copies cannot from a few neurons, all of
+    which may be dead."""
     search_space: ClassVar[Mapping[str, Range]] = {}
     """Options of its own that tuning may vary, whatever the task, and between which values."""
 

@@ -119,6 +119,11 @@ class Task(ABC):
                 f"{WIDEST}: expected whole numbers from 1 to {WIDEST}"
             )
 
+    @property
+    def quarter_widths(self) -> tuple[int, ...]:
+        """Hidden widths of a second start: a quarter of the target's, rounded, at least 1."""
+        return tuple(max(1, round(width / 4)) for width in self.target_widths)
+
     @abstractmethod
     def load(self, folder: Path) -> tuple[Samples, Samples]:
         """Training and test samples; downloaded into folder where they are not yet there.

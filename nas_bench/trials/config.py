@@ -18,6 +18,7 @@ from nas_bench.text import counted
 
 Kind = Literal["same_target", "free"]
 OptimizerPolicy = Literal["transplant", "zeros", "per_entry", "copied", "reset"]
+First = Literal["seed", "quarter"]
 NewRate = Literal["same", "norm", "warmup"]
 _LATER = ("when", "reserve", "new_rate", "warmup_steps", "restart_decay")
 """Settings of a schedule that came later: where they are the default, identities are as before."""
@@ -172,6 +173,8 @@ class TrialConfig(Value):
             each measures its statistics on as many samples as it asks for.
         redraw_dead: whether the first network is drawn again while a hidden layer of it has no
             unit that is active on 1 % of the samples.
+        start: the widths of the task with which methods begin that grow: its seed widths, or a
+            quarter of its target widths, where copies have something to copy.
         threads: torch threads on a CPU; part of the identity, since bits depend on them.
         twin: what this trial is the twin of.
         evaluate_every: epochs between records, of earlier results alone.
@@ -193,16 +196,19 @@ class TrialConfig(Value):
     optimizer_policy: OptimizerPolicy = "transplant"
     statistics_factor: float | None = Field(default=None, gt=0)
     redraw_dead: bool = False
+    start: First = "seed"
     threads: int = Field(default=1, gt=0)
     twin: Twin | None = None
     evaluate_every: float | None = Field(default=None, gt=0)
 
     @model_serializer(mode="wrap")
     def _with_its_old_identity(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Redraws and grids of FLOPs came later: earlier trials keep the identity they had."""
+        """What came later is left out: earlier trials keep the identity they had."""
         values = whole(self)
         if not self.redraw_dead:
             del values["redraw_dead"]
+        if self.start == "seed":
+            del values["start"]
         grid = ("evaluations", "full_evaluations", "evaluate_grown")
         other = ("evaluate_every",) if self.evaluate_every is None else grid
         return {name: value for name, value in values.items() if name not in other}

@@ -11,7 +11,13 @@ from nas_bench.specs import InputError, spelled
 from nas_bench.text import human
 from nas_bench.trials.config import TrialConfig, Twin
 from nas_bench.trials.protocol import Protocol
-from nas_bench.trials.schedule import first_look, first_widths, growth_time, milestones
+from nas_bench.trials.schedule import (
+    first_look,
+    first_widths,
+    growth_time,
+    milestones,
+    start_widths,
+)
 
 if TYPE_CHECKING:
     from nas_bench.training.task import Task
@@ -53,7 +59,7 @@ def plan(protocol: Protocol, baselines: bool = True) -> list[TrialConfig]:
     protocol = protocol.model_copy(update={"recipe": _recipe(protocol), "schedule": schedule})
     for task in tasks:
         _check(protocol, task)
-        _check_widths(task, methods)
+        _check_widths(protocol, task, methods)
     count = len(tasks) * len(methods) * len(protocol.seeds)
     if count > _TRIALS:
         raise InputError(f"{count} trials are more than {_TRIALS}: ask for fewer seeds or tasks")
@@ -108,6 +114,7 @@ def _trial(protocol: Protocol, task: str, method: str, seed: int) -> TrialConfig
         optimizer_policy=protocol.optimizer_policy,
         statistics_factor=protocol.statistics_factor,
         redraw_dead=protocol.redraw_dead,
+        start=protocol.start,
         threads=protocol.threads,
     )
 
@@ -152,8 +159,9 @@ def _check(protocol: Protocol, task: str) -> None:
         )
     if protocol.kind == "free":
         return
+    seed = start_widths(instance, protocol.start)
     try:
-        growths = len(milestones(schedule, instance.seed_widths, instance.target_widths))
+        growths = len(milestones(schedule, seed, instance.target_widths))
     except ValueError as error:
         raise InputError(f"protocol {protocol.name} on task {task}: {error}") from None
     if schedule.when != "every":
@@ -168,15 +176,14 @@ def _check(protocol: Protocol, task: str) -> None:
         )
 
 
-def _check_widths(task: str, methods: Iterable[str]) -> None:
+def _check_widths(protocol: Protocol, task: str, methods: Iterable[str]) -> None:
     """Refuse methods whose own widths are not those of a task's networks, or too large."""
     instance = plugins.task(task)
     sizes = {instance.target_widths: task}
     for method in methods:
         try:
-            sizes.setdefault(
-                first_widths(instance, plugins.method(method)), f"{method} on task {task}"
-            )
+            widths = first_widths(instance, plugins.method(method), protocol.start)
+            sizes.setdefault(widths, f"{method} on task {task}")
         except ValueError as error:
             raise InputError(f"{method} on task {task}: {error}") from None
     for widths, what in sizes.items():

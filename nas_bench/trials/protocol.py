@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from nas_bench.options import misread
 from nas_bench.specs import InputError, shown, specs, unknown
-from nas_bench.trials.config import Budget, Kind, OptimizerPolicy, Schedule, Value
+from nas_bench.trials.config import Budget, First, Kind, OptimizerPolicy, Schedule, Value
 from nas_bench.trials.inputs import SEEDS, budget, explained, mapping, read_yaml, seeds
 
 _EXTENDS = "extends"
@@ -59,6 +59,7 @@ class Protocol(Value):
         statistics_factor: c of TINY's statistics batch (D.1) for every method; None: each
             method's own number of samples.
         redraw_dead: whether first networks with a dead hidden layer are drawn again.
+        start: seed, the tasks' seed widths, or quarter, a quarter of their target widths.
         threads: torch threads on a CPU.
         twins: which twins each grown network gets.
     """
@@ -86,6 +87,7 @@ class Protocol(Value):
     optimizer_policy: OptimizerPolicy = "transplant"
     statistics_factor: float | None = Field(default=None, gt=0, le=1e9)
     redraw_dead: bool = False
+    start: First = "seed"
     threads: int = Field(default=1, gt=0, le=1024)
     twins: tuple[Literal["steps", "flops"], ...] = ()
 

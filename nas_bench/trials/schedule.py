@@ -6,22 +6,32 @@ from typing import TYPE_CHECKING
 
 from nas_bench.options import WIDEST
 from nas_bench.specs import spelled
-from nas_bench.trials.config import Schedule
+from nas_bench.trials.config import First, Schedule
 
 if TYPE_CHECKING:
     from nas_bench.growth import GrowthMethod
     from nas_bench.training.task import Task
 
 
-def first_widths(task: "Task", method: "GrowthMethod") -> tuple[int, ...]:
+def start_widths(task: "Task", first: First) -> tuple[int, ...]:
+    """The hidden widths of a task from which networks grow."""
+    return task.quarter_widths if first == "quarter" else task.seed_widths
+
+
+def first_widths(task: "Task", method: "GrowthMethod", first: First = "seed") -> tuple[int, ...]:
     """The hidden widths with which a trial of a method begins.
+
+    Args:
+        task: whose networks they are.
+        method: of the trial.
+        first: what stands for the seed network.
 
     Raises:
         ValueError: if the method names others than the task has.
     """
     start = method.starts_from
     if isinstance(start, str):
-        return task.target_widths if start == "target" else task.seed_widths
+        return task.target_widths if start == "target" else start_widths(task, first)
     if len(start) != len(task.seed_widths) or not all(0 < w <= WIDEST for w in start):
         raise ValueError(
             f"{method.name} has the widths {_spelled(start)}, expected {len(task.seed_widths)} "

@@ -65,7 +65,7 @@ def run_trial(
     """
     task, method = plugins.task(config.task), plugins.method(config.method)
     if widths is None:
-        widths = first_widths(task, method)
+        widths = first_widths(task, method, config.start)
     grower = method if method.grows and config.twin is None else None
     start = Start(config, budget or config.budget, task, grower, tuple(widths), folder, device)
     trial, said = Trial(start), []

@@ -142,7 +142,7 @@ def _run(
 ) -> tuple[Trial, list[Record | GrowthRecord]]:
     task, method = plugins.task(config.task), plugins.method(config.method)
     grows = method.grows and widths is None
-    begin = tuple(widths or first_widths(task, method))
+    begin = tuple(widths or first_widths(task, method, config.start))
     reset(config)
     trial = Trial(
         Start(

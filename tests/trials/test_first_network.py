@@ -11,6 +11,7 @@ from nas_bench.training.data import prepare
 from nas_bench.training.randomness import seed_all
 from nas_bench.trials.config import Budget, Schedule, TrialConfig
 from nas_bench.trials.first_network import alive, first_network
+from nas_bench.trials.messages import Record
 from nas_bench.trials.start import Start
 from nas_bench.trials.trial import run_trial
 
@@ -103,3 +104,20 @@ def test_units_of_tokens_and_maps_are_active_where_any_position_is():
     assert _activity(maps).tolist() == [0.0, 0.25]
     assert _activity(maps.flatten(2).movedim(1, 2)).tolist() == [0.0, 0.25]
     assert _activity(torch.tensor([[1.0, 0.0], [0.0, 0.0]])).tolist() == [0.5, 0.0]
+
+
+def test_without_a_start_a_trial_keeps_the_identity_it_had():
+    seed, quarter = config(0), config(0).model_copy(update={"start": "quarter"})
+    assert "start" not in seed.model_dump(mode="json")
+    assert quarter.model_dump(mode="json")["start"] == "quarter"
+    assert seed.settings_id != quarter.settings_id
+    assert TrialConfig.model_validate(quarter.model_dump(mode="json")) == quarter
+
+
+def test_a_trial_that_starts_at_a_quarter_grows_from_there(tmp_path):
+    trial = config(0).model_copy(update={"start": "quarter"})
+    records = [m for m in run_trial(trial, None, None, tmp_path, "cpu") if isinstance(m, Record)]
+    assert (records[0].widths, records[-1].widths) == ((1, 1), (4, 3))
+    wider = trial.model_copy(update={"task": "digits"})
+    events = [m for m in run_trial(wider, None, None, tmp_path, "cpu") if hasattr(m, "added")]
+    assert [event.widths for event in events] == [(20, 4), (20, 10), (32, 10), (32, 16)]

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from nas_bench import plugins
+from nas_bench.commands.announcement import announced
 from nas_bench.results.ledger import Ledger
 from nas_bench.specs import InputError
 from nas_bench.trials.planning import CONTROLS, plan
@@ -160,6 +161,31 @@ def test_the_leaderboard_is_both_kinds_of_experiment_on_five_tasks_with_ten_seed
         assert len(protocol.seeds) >= 10
         assert protocol.methods == ("all",)
         assert protocol.twins == ("steps", "flops")
+
+
+@pytest.mark.parametrize("name", ["lite-quarter", "standard", "standard-free"])
+def test_every_method_can_grow_from_the_start_of_its_protocol(name):
+    protocol = load_protocol(name)
+    assert protocol.start == "quarter"
+    for method, plugin in plugins.methods().items():
+        assert plugin.cls is not None
+        assert protocol.start in plugin.cls.grows_from, method
+
+
+def test_methods_that_begin_where_they_cannot_grow_are_named():
+    trials = planned({"methods": "net2net,random_growth"})
+    lines = [line for line in announced(trials, None) if "start=quarter" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("net2net cannot grow sensibly from the seed network")
+    trials = planned({"methods": "net2net,random_growth", "start": "quarter"})
+    assert {trial.start for trial in trials} == {"quarter"}
+    assert not any("start=quarter" in line for line in announced(trials, None))
+
+
+def test_a_quarter_that_is_larger_than_the_first_step_is_refused():
+    steps = {"growths": None, "widths": [[4, 4], [32, 16]]}
+    with pytest.raises(InputError, match=r"shrink from \[8,4\] to \[4,4\]"):
+        planned({"start": "quarter", "schedule": steps})
 
 
 def test_methods_with_widths_of_another_task_are_refused():

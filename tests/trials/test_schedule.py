@@ -5,7 +5,7 @@ import pytest
 from nas_bench.methods.fixed import Fixed
 from nas_bench.tasks.digits import Digits
 from nas_bench.trials.config import Budget, Schedule
-from nas_bench.trials.schedule import first_widths, growth_time, milestones
+from nas_bench.trials.schedule import first_widths, growth_time, milestones, start_widths
 from nas_bench.trials.spending import Spent
 
 
@@ -55,6 +55,15 @@ def test_methods_begin_with_widths_of_the_task_or_their_own():
     assert first_widths(task, Fixed(widths=(7, 9))) == (7, 9)
     with pytest.raises(ValueError, match=r"fixed has the widths \[7\], expected 2 whole numbers"):
         first_widths(task, Fixed(widths=(7,)))
+
+
+def test_a_quarter_of_the_target_widths_stands_for_the_seed_widths():
+    task = Digits(target_widths=(33, 2))
+    assert start_widths(task, "seed") == (1, 1)
+    assert start_widths(task, "quarter") == first_widths(task, Fixed(size="seed"), "quarter")
+    assert start_widths(task, "quarter") == (8, 1)
+    assert first_widths(task, Fixed(), "quarter") == (33, 2)
+    assert first_widths(task, Fixed(widths=(7, 9)), "quarter") == (7, 9)
 
 
 def test_a_target_below_the_seed_is_refused():
