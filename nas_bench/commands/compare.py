@@ -77,7 +77,10 @@ def compare(
         if _cannot_be_read(name, contents.runs, found):
             return say_nothing("compare", folder, f"trials of {name} that can be read")
     names = [known_row(name, found) for name in (first, second)]
-    pairings = paired_rows(narrowed(found, task, protocol), *names)
+    asked = narrowed(found, task, protocol)
+    pairings = paired_rows(asked, *names)
+    for row, where in ((row, c.task) for c in asked for row in c.refused if row.name in names):
+        click.echo(f"{row.name} is not applicable to {where}: {row.refusal}", err=True)
     if as_json:
         shown = list(map(pairing_values, pairings))
         said = {"problems": problems, "strays": contents.aside}

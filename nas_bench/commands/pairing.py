@@ -74,7 +74,7 @@ def known_row(name: str, found: Iterable[Comparison]) -> str:
     Raises:
         InputError: if there is none.
     """
-    rows = [row for comparison in found for row in comparison.rows]
+    rows = [row for c in found for row in (*c.rows, *c.refused)]
     return _spelled("method", name, {each for row in rows for each in (row.name, label(row))})
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from nas_bench.execution.estimate import Estimate
     from nas_bench.trials.config import TrialConfig
 
-_STATES = ("ok", "to run", "failed", "stale", "unreadable")
+_STATES = ("ok", "to run", "not applicable", "failed", "stale", "unreadable")
+_NOT_APPLICABLE = "not applicable"
 _EPILOG = examples(
     "nas-bench plan --methods tiny,gradmax",
     "nas-bench plan --protocol mlp --methods all --tasks mnist --seeds 0-9",
@@ -85,13 +86,21 @@ def _planned(selection: Selection, plugins: Sequence[Path]) -> tuple[list[_Plann
     chosen = missing(configs, ledger, selection.rerun, data=data)
     wanted = {config.id for config in chosen}
     estimator = Estimator(there, data_folder(selection.data))
+    refused = {c.id: reason for c in chosen if (reason := estimator.refusal(c))}
     planned = [
-        _Planned(c, "to run", estimator.estimate(c))
+        _Planned(c, _NOT_APPLICABLE, None)
+        if c.id in refused
+        else _Planned(c, "to run", estimator.estimate(c))
         if c.id in wanted
         else _Planned(c, _state(ledger, c, data), None)
         for c in configs
     ]
-    return planned, list(remarks(configs, chosen, ledger, plugins, data))
+    said = dict.fromkeys(
+        f"{c.method} is not applicable to {c.task}: {refused[c.id]}"
+        for c in chosen
+        if c.id in refused
+    )
+    return planned, [*said, *remarks(configs, chosen, ledger, plugins, data)]
 
 
 def _state(ledger: Any, config: "TrialConfig", data: Mapping[str, str]) -> str:
@@ -99,7 +108,7 @@ def _state(ledger: Any, config: "TrialConfig", data: Mapping[str, str]) -> str:
 
     run = ledger.glance(config)
     if run.status != "ok":
-        return "unreadable" if run.status == "unreadable" else "failed"
+        return run.status if run.status in ("unreadable", _NOT_APPLICABLE) else "failed"
     return "stale" if is_stale(run, data) else "ok"
 
 

@@ -385,7 +385,7 @@ def _conclude(
     if not trials or written is None:
         click.echo(f"Nothing to do, and no results in {ledger.folder}", err=True)
         return NOTHING
-    return OK if all(trial["status"] == "ok" for trial in trials) else FAILED
+    return OK if all(trial["status"] in ("ok", "not applicable") for trial in trials) else FAILED
 
 
 def asked(configs: Sequence["TrialConfig"]) -> Callable[[Mapping[str, Any]], bool]:

@@ -23,9 +23,11 @@ from nas_bench.training.evaluation import score
 from nas_bench.training.optimizers import optimizer
 from nas_bench.training.randomness import isolated
 from nas_bench.training.soundness import TaskError, check_network, loaded
-from nas_bench.training.task import DataMissingError, Samples
+from nas_bench.training.task import DataMissingError, Samples, Task
+from nas_bench.trials.applicability import refusal
 from nas_bench.trials.architecture import Architectures
 from nas_bench.trials.config import Budget, TrialConfig
+from nas_bench.trials.first_network import growing_sites
 from nas_bench.trials.schedule import first_look, first_widths, milestones
 
 STEPS, SECONDS = 20, 0.5
@@ -63,6 +65,7 @@ class Estimator:
         self._folder = folder
         self._facts = functools.cache(self._find_facts)
         self._speed = functools.cache(self._find_speed)
+        self._refusal = functools.cache(self._find_refusal)
 
     def estimate(self, config: TrialConfig) -> Estimate:
         """Of one trial: from its other seeds, else from counts and throughput."""
@@ -78,6 +81,19 @@ class Estimator:
             return Estimate(None, None, f"not known: {error}")
         except Exception as error:  # tasks and methods of others may do anything
             return Estimate(None, None, f"not known: {said(error)}")
+
+    def refusal(self, config: TrialConfig) -> str | None:
+        """Why a trial's method cannot grow the task's network; None where nothing says so."""
+        try:
+            return self._refusal(config.task, config.validation, config.method)
+        except Exception:  # what is wrong with data, task or method is told by the estimate
+            return None
+
+    def _find_refusal(self, task: str, validation: float, method: str) -> str | None:
+        facts = self._facts(task, validation)
+        with isolated(0):
+            model = facts.task.network(facts.task.seed_widths)
+        return refusal(plugins.method(method), growing_sites(facts.task, model, facts.data))
 
     def _counted(self, config: TrialConfig) -> Estimate:
         asked = config
@@ -150,6 +166,10 @@ class _Facts:
     data: Samples
     test: Samples
     held_out: int
+
+    @property
+    def task(self) -> Task:
+        return self.architectures.task
 
     @property
     def train(self) -> int:

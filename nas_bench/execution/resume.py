@@ -121,7 +121,7 @@ def remarks(
         )
     running = {config.id for config in missing}
     kept = [config for config in configs if config.id not in running]
-    ended = ("ok", "stopped", "unreadable")
+    ended = ("ok", "stopped", "not applicable", "unreadable")
     if failed := sum(ledger.status(config) not in ended for config in kept):
         again = f"{_was(failed)} not run again; add --rerun failed"
         yield f"{_trials(failed)} failed earlier and {again}"
@@ -142,7 +142,7 @@ def _is_missing(run: Run | None, rerun: Rerun, data: Mapping[str, str], *, stopp
         return True
     if rerun == "stale":
         return is_stale(run, data)
-    return rerun == "failed" and run.status not in ("ok", "stopped")
+    return rerun == "failed" and run.status not in ("ok", "stopped", "not applicable")
 
 
 def _stale(

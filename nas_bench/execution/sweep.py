@@ -255,6 +255,9 @@ def _without_original(original: Run | None) -> Failure:
         state = f"it is {original.state}" + (f": {original.reason}" if original.reason else "")
     if original and original.status == "ok":
         state = "it took no step"
+    if original and original.status == "not applicable":
+        said = (original.error or {}).get("message", "")
+        return Failure("not applicable", "NotApplicableError", f"its original is: {said}", "")
     message = f"the original of this twin has no result, so its widths are not known ({state})"
     return Failure("failed", "OriginalError", message, "")
 
@@ -266,5 +269,6 @@ def _summary(
     statuses = {config.id: ledger.status(config) for config in configs}
     good = [identity for identity, status in statuses.items() if status == "ok"]
     ok = sum(identity in ran for identity in good)
-    failed = sum(status not in ("ok", "stopped") for status in statuses.values())
+    fine = ("ok", "stopped", "not applicable")
+    failed = sum(status not in fine for status in statuses.values())
     return Summary(ok, failed, skipped=len(good) - ok)

@@ -7,7 +7,7 @@ import resource
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -29,8 +29,9 @@ from nas_bench.text import text_of
 from nas_bench.training.data import data_folder, prepare
 from nas_bench.training.randomness import seed_all
 from nas_bench.training.soundness import out_of_memory
+from nas_bench.trials.applicability import NotApplicableError
 from nas_bench.trials.config import TrialConfig
-from nas_bench.trials.messages import Failure, Record, as_dict
+from nas_bench.trials.messages import Failure, FailureStatus, Record, as_dict
 from nas_bench.trials.trial import DivergedError, run_trial
 
 _CORE = core_hash()
@@ -39,9 +40,6 @@ _CORE = core_hash()
 
 class NoGpuError(RuntimeError):
     """A trial came to a machine whose GPU cannot be used."""
-
-
-Status = Literal["failed", "oom", "diverged", "timeout", "preempted"]
 
 
 def messages(
@@ -180,10 +178,11 @@ def _peak_memory(device: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _status(error: BaseException) -> Status:
-    named: dict[type[BaseException], Status] = {
+def _status(error: BaseException) -> FailureStatus:
+    named: dict[type[BaseException], FailureStatus] = {
         DivergedError: "diverged", NotFiniteError: "diverged", OutOfTimeError: "timeout",
         PreemptedError: "preempted", LeaseLostError: "preempted",
+        NotApplicableError: "not applicable",
     }  # fmt: skip
     if type(error) in named:
         return named[type(error)]

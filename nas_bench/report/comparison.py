@@ -98,6 +98,13 @@ class Row:
         return tuple(sorted(self.asked - {run.seed for run in self.runs}))
 
     @property
+    def refusal(self) -> str | None:
+        """Why its method cannot grow the task's network; None if a trial of it could be tried."""
+        reasons = [(run.error or {}).get("message", "") for run in self.runs]
+        refused = [run.status == "not applicable" for run in self.runs]
+        return reasons[0] if refused and all(refused) else None
+
+    @property
     def mixed(self) -> bool:
         """Whether its results come from different behaviour or different data."""
         ended = [run for run in self.runs if run.status == "ok"]
@@ -123,6 +130,7 @@ class Comparison:
         metric: of the task; the loss for regression.
         rows: best first; what has no result counts as the worst.
         task_name: what people are shown for the task.
+        refused: rows of methods that are not applicable here, which count nowhere.
     """
 
     protocol: str
@@ -133,6 +141,7 @@ class Comparison:
     metric: Literal["accuracy", "loss"]
     rows: tuple[Row, ...]
     task_name: str = ""
+    refused: tuple[Row, ...] = ()
 
     @property
     def title(self) -> str:
@@ -272,7 +281,10 @@ def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:
 
 
 def _comparison(found: Comparison) -> Comparison:
-    """The same, best row first."""
+    """The same, best row first, without those that are not applicable beside others."""
+    tried = tuple(row for row in found.rows if row.refusal is None)
+    refused = (row for row in found.rows if row.refusal is not None and row.role != "twin")
+    found = replace(found, rows=tried, refused=tuple(refused)) if tried else found
     return replace(found, rows=tuple(sorted(found.rows, key=lambda row: _place(found, row))))
 
 

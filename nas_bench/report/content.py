@@ -114,6 +114,7 @@ def _comparison(
             | {"colour": looked[row.name].colour, "marker": looked[row.name].marker}
             for row in comparison.rows
         ],
+        "refused": [{"name": row.name, "reason": row.refusal} for row in comparison.refused],
         "pairs": _contrasts(found.pairs),
         "growing": [
             described

@@ -39,6 +39,7 @@ def remarks(found: Standing) -> tuple[Remark, ...]:
         *_testable(found),
         *_attribution(found),
         *_lacking(found),
+        *_refused(found),
         *_failures(found),
         *_mixed(found),
     )
@@ -123,6 +124,14 @@ def _lacking(found: Standing) -> Iterator[Remark]:
     if found.lacking:
         names = ", ".join(found.lacking)
         yield Remark(f"Missing from this comparison, which it needs to be conclusive: {names}.")
+
+
+def _refused(found: Standing) -> Iterator[Remark]:
+    """Methods that cannot grow the task's network."""
+    rows = found.comparison.refused
+    if rows:
+        lines = (text.one_line(f"{row.name}: {row.refusal}") for row in rows)
+        yield Remark("Not applicable here (n/a), and neither ranked nor failed:", tuple(lines))
 
 
 def _failures(found: Standing) -> Iterator[Remark]:

@@ -16,7 +16,28 @@ def numbers(standings: Iterable[Standing]) -> list[dict[str, Value]]:
     `test_score` counts seeds without a result as the worst, `test_score_of_results` leaves them
     out; costs are of those with a result. What is not known is None.
     """
-    return [_numbers(found, row) for found in standings for row in found.comparison.rows]
+    return [
+        values
+        for found in standings
+        for values in (
+            *(_numbers(found, row) for row in found.comparison.rows),
+            *(_refused(found, row) for row in found.comparison.refused),
+        )
+    ]
+
+
+def _refused(found: Standing, row: Row) -> dict[str, Value]:
+    """The same of a method that is not applicable: why, and no number."""
+    values = _numbers(found, found.comparison.rows[0])
+    shared = ("protocol", "version", "kind", "task", "budget", "metric")
+    own: dict[str, Value] = {
+        "method": row.name,
+        "role": row.role,
+        "settings_id": row.runs[0].settings_id,
+        "seeds": len(row.asked),
+        "not_applicable": row.refusal,
+    }
+    return {name: values[name] if name in shared else own.get(name) for name in values}
 
 
 def _numbers(found: Standing, row: Row) -> dict[str, Value]:
@@ -42,6 +63,7 @@ def _numbers(found: Standing, row: Row) -> dict[str, Value]:
         "seeds": len(row.asked),
         "seeds_counted_as_worst": len(score.missing),
         "shared_device": row.shared,
+        "not_applicable": None,
     }
     measures: dict[str, Measure] = {**costs(row), "growth_share": growth_share}
     for name in (*COSTS, WITH_TUNING, "growth_share"):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nas_bench import text
@@ -88,7 +88,7 @@ def leaderboard(found: Standing) -> Table:
     def column(title: str, cell: Callable[[Row], str], *more: Any) -> Column:
         return Column(title, tuple(map(cell, rows)), *more)
 
-    return Table(
+    table = Table(
         text.one_line(comparison.title),
         (
             column("rank", lambda row: str(found.ranks.get(row.name) or "–")),
@@ -104,6 +104,20 @@ def leaderboard(found: Standing) -> Table:
         best=tuple(found.ranks.get(row.name) == 1 for row in rows),
         incomplete=tuple(not row.complete for row in rows),
         remarks=remarks(found),
+    )
+    return _with_refused(table, metric, comparison.refused)
+
+
+def _with_refused(table: Table, metric: str, refused: Sequence[Row]) -> Table:
+    """The same, and below it the rows of methods that are not applicable, without numbers."""
+    names = tuple(text.one_line(row.name) for row in refused)
+    known = {"method": names, metric: ("n/a",) * len(names)}
+    columns = (
+        replace(c, cells=c.cells + known.get(c.title, ("–",) * len(names))) for c in table.columns
+    )
+    no = (False,) * len(names)
+    return replace(
+        table, columns=tuple(columns), best=table.best + no, incomplete=table.incomplete + no
     )
 
 

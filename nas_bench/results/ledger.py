@@ -172,7 +172,7 @@ class Ledger:
 
     def resumable(self, config: TrialConfig) -> bool:
         """Whether a checkpoint of the trial is worth keeping."""
-        lasting = ("ok", "stopped", "failed", "diverged")
+        lasting = ("ok", "stopped", "failed", "diverged", "not applicable")
         return self.status(config) not in lasting
 
     def run(self, config: TrialConfig) -> Run | None:

@@ -15,7 +15,7 @@ from nas_bench.results.staleness import is_stale, newest_data
 from nas_bench.trials.messages import Record
 
 STATUSES = ("ok", "stopped", "running", "failed", "oom", "timeout", "diverged", "preempted",
-            "damaged", "unreadable")  # fmt: skip
+            "not applicable", "damaged", "unreadable")  # fmt: skip
 """In the order of the table; stale results are ok too."""
 
 

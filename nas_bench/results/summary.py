@@ -23,8 +23,8 @@ from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Record
 
 Status = Literal[
-    "running", "ok", "stopped", "failed", "oom", "timeout", "diverged", "preempted", "damaged",
-    "unreadable",
+    "running", "ok", "stopped", "failed", "oom", "timeout", "diverged", "preempted",
+    "not applicable", "damaged", "unreadable",
 ]  # fmt: skip
 SCHEMA = 2
 MACHINE_FAULTS = (
@@ -49,8 +49,10 @@ class Summary:
     Attributes:
         method: canonical spec of the method, a twin's original's.
         label: what tables call the method; it tells twins apart.
-        status: "stopped" early, in a search. Never written, only read are "damaged" (its files are
-            not as a driver wrote them) and "unreadable" (they may be, for others or elsewhere).
+        status: "stopped" early, in a search; "not applicable", as the method refuses a site of
+            the task's network, which is no failure. Never written, only read are "damaged" (its
+            files are not as a driver wrote them) and "unreadable" (they may be, for others or
+            elsewhere).
         result: the record at the end of the budget, only of a trial that is ok.
         sizes: parameters, FLOPs and widths of the last record.
         costs: train and growth FLOPs and the clocks of the last record.

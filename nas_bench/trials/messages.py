@@ -144,11 +144,14 @@ class GrowthRecord:
     draws: int | None = None
 
 
+FailureStatus = Literal["failed", "oom", "diverged", "timeout", "preempted", "not applicable"]
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a trial has no result; texts from outside are escaped, long ones lose their middle."""
 
-    status: Literal["failed", "oom", "diverged", "timeout", "preempted"]
+    status: FailureStatus
     error: str
     message: str
     traceback: str

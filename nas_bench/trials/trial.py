@@ -15,6 +15,7 @@ from nas_bench.training.augmentation import augmented
 from nas_bench.training.data import prepare
 from nas_bench.training.optimizers import learning_rate, set_learning_rate
 from nas_bench.trials.agenda import Agenda
+from nas_bench.trials.applicability import require_applicable
 from nas_bench.trials.config import Budget, TrialConfig
 from nas_bench.trials.evaluation_grid import EvaluationGrid
 from nas_bench.trials.growing import Growing
@@ -62,6 +63,7 @@ def run_trial(
         DivergedError: if the loss is not finite.
         TargetMissedError: if the budget ends before the same target is reached.
         DataMissingError: if the data is not there.
+        NotApplicableError: if the method refuses a site of the task's network.
     """
     task, method = plugins.task(config.task), plugins.method(config.method)
     if widths is None:
@@ -89,6 +91,8 @@ class Trial:
         self.config, self.budget, self.device = start.config, start.budget, start.device
         self.data = prepare(start.task, start.folder, start.config.validation, device=start.device)
         self.now = State(start, self.data)
+        if start.method:
+            require_applicable(start.method, self.now.sites)
         self.agenda = Agenda.of(start)
         self.grid = EvaluationGrid(start, self.now)
         self.growing = Growing(start, self.agenda, self.data)

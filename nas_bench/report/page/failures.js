@@ -1,5 +1,11 @@
 // What has no result, and what is wrong with the ledger.
 
+const REFUSED = [
+  { label: "Method", head: true, value: (row) => row.name, text: (row) => shortened(row.name, 60) },
+  { label: "Score", value: () => "n/a" },
+  { label: "Reason", value: (row) => row.reason, text: (row) => shortened(row.reason, 400), className: "prose" },
+];
+
 function failures() {
   const found = comparison();
   const failed = found.rows.flatMap((row) => row.trials.filter((trial) => trial.status !== "ok").map((trial) => ({ row, trial })));
@@ -20,6 +26,7 @@ function failures() {
         ? [paragraph(`They count as ${score(found.worst, found.metric)}, the worst score of this comparison, untrained networks included.`, "says"), table(columns, failed, "Trials without a result"), under(csvButton(columns, failed, "failures"))]
         : paragraph("Every trial of this comparison has a result."),
     ),
+    ...(found.refused.length ? [section("Not applicable", table(REFUSED, found.refused, "Not applicable"))] : []),
     section("Seeds that were not run", absent.length ? notRun(found) : paragraph("Every row has every seed.")),
     section(
       "Problems of the ledger",
