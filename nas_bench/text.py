@@ -31,30 +31,44 @@ def counted(count: float, one: str, many: str = "") -> str:
     return f"{number} {one if count == 1 else many or one + 's'}"
 
 
-def score(mean: float, margin: float | None, metric: str) -> str:
-    """`97.31 ± 0.12` for accuracies in percent, four significant digits for losses.
+Ends = tuple[float, float]
 
-    Without a margin, as of a single seed: `97.31`.
+
+def score(mean: float, margin: float | None, metric: str) -> str:
+    """`97.31 ± 0.12` for accuracies in percent; losses have two digits of the margin.
+
+    Without a margin, as of a single seed: `97.31`, and four digits of a loss.
     """
     if not math.isfinite(mean):
         return "–"
-    form = _form(mean, metric)
+    form = _form(mean, margin, metric)
     spread = "" if margin is None else f" ± {margin:{form}}"
-    return f"{mean:{form}}{spread}".replace("-", "−")
+    return _signed(f"{mean:{form}}{spread}")
 
 
-def difference(mean: float, margin: float | None, metric: str) -> str:
-    """The same with a sign: `+0.31 ± 0.12`."""
+def score_between(mean: float, ends: Ends, metric: str) -> str:
+    """The same with the ends of an interval: `67.30 (18.00 to 100.00)`."""
+    form = _form(mean, _half(ends), metric)
+    return _signed(f"{mean:{form}} ({ends[0]:{form}} to {ends[1]:{form}})")
+
+
+def difference(mean: float, ends: Ends | None, metric: str) -> str:
+    """With signs, and the ends of its interval: `+0.31 (+0.19 to +0.40)`."""
     if not math.isfinite(mean):
         return "–"
-    form = _form(max(abs(mean), margin or 0.0), metric)
-    spread = "" if margin is None else f" ± {margin:{form}}"
-    return f"{mean:+{form}}{spread}".replace("-", "−")
+    form = _form(mean, ends and _half(ends), metric)
+    signed = [_nought(f"{value:+{form}}") for value in (mean, *(ends or ()))]
+    return _signed(f"{signed[0]} ({signed[1]} to {signed[2]})" if ends else signed[0])
 
 
 def p_value(p: float) -> str:
     """Two significant digits: `0.031`."""
     return "< 0.0001" if p < 1e-4 else f"{float(f'{p:.2g}'):g}"
+
+
+def p_equals(p: float) -> str:
+    """`p = 0.031`, `p < 0.0001`."""
+    return f"p {p_value(p)}" if p < 1e-4 else f"p = {p_value(p)}"
 
 
 def percent(share: float) -> str:
@@ -150,11 +164,32 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def _form(value: float, metric: str) -> str:
-    """How a score is written: no loss takes more than eight digits."""
+def _form(mean: float, margin: float | None, metric: str) -> str:
+    """How a score and its margin are written: accuracies with two decimals.
+
+    A loss has two digits of its margin and at most six of its own, with an exponent where it is
+    very large or small.
+    """
     if metric == "accuracy":
         return ".2f"
-    return ".3e" if abs(value) >= 1e6 else f".{min(8, max(0, 3 - _magnitude(value)))}f"
+    largest = max(abs(mean), margin or 0.0)
+    if largest >= 1e5 or 0 < largest < 1e-4:
+        return ".3e"
+    digits = 1 - _magnitude(margin) if margin else 3 - _magnitude(mean)
+    return f".{min(8, max(0, min(digits, 5 - _magnitude(largest))))}f"
+
+
+def _half(ends: Ends) -> float:
+    return (ends[1] - ends[0]) / 2
+
+
+def _nought(number: str) -> str:
+    """Without a sign where only noughts are shown."""
+    return number if float(number) else number[1:]
+
+
+def _signed(shown: str) -> str:
+    return re.sub(r"(?<!e)-", "−", shown)
 
 
 def _magnitude(value: float) -> int:

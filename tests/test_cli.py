@@ -146,7 +146,7 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     assert "--explain says what every column is" in out
     assert err.splitlines()[:3] == [
         "smoke on sine: 3 rows, seed 0",
-        "1 seed can show no difference to be real: that takes 6, and 7 to rank 3 rows",
+        "1 seed can show no difference to be real, and rank no rows: that takes 6",
         "sine trains on cpu: too small to gain from a GPU",
     ]
     paths = [line for line in out.splitlines() if line.startswith(str(tmp_path))]

@@ -97,13 +97,12 @@ def test_an_empty_folder_has_no_status(said):
     ("seeds", "said_of_them"),
     [
         ("6", "That is seed 6 alone: --seeds 0-5 are 6 seeds"),
-        ("0-5", "6 seeds give no ranks: 3 rows take 7"),
-        ("0-6", None),
-        ("0", "1 seed can show no difference to be real: that takes 6, and 7 to rank 3 rows"),
+        ("0-4", "5 seeds can show no difference to be real, and rank no rows: that takes 6"),
+        ("0-5", None),
+        ("0", "1 seed can show no difference to be real, and rank no rows: that takes 6"),
     ],
 )
 def test_plan_says_what_the_seeds_can_show(seeds, said_of_them, said):
-    """Two baselines and a method are ranked; controls only explain."""
     methods = ("--methods", "gradmax,random_growth[update=true]")
     lines = said("plan", *QUICK, "--seeds", seeds, *methods).splitlines()
     assert lines[0].endswith(f"4 rows, seed{'s' * ('-' in seeds)} {seeds}")
@@ -169,9 +168,9 @@ def test_plan_lists_what_runs_and_what_it_costs(ledger, said):
     out = said(*arguments)
     assert out.splitlines()[:2] == [
         "smoke on sine: 4 rows, seed 0",
-        "1 seed can show no difference to be real: that takes 6, and 7 to rank 3 rows",
+        "1 seed can show no difference to be real, and rank no rows: that takes 6",
     ]
-    assert (planned["seeds"], planned["seeds_to_rank"]) == ([0], 7)
+    assert (planned["seeds"], planned["testable_from"]) == ([0], 6)
     assert "4 trials, 4 to run" in out
     assert "a few steps measured now" in out
     assert "growth steps not included" in out

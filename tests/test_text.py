@@ -28,15 +28,20 @@ def test_one_seed_has_no_margin() -> None:
     assert text.score(math.nan, None, "accuracy") == "–"
 
 
-def test_losses_have_four_digits() -> None:
-    assert text.score(0.0123449, 0.001, "loss") == "0.01234 ± 0.00100"
+def test_losses_have_two_digits_of_their_margin_else_four() -> None:
+    assert text.score(0.0123449, 0.001, "loss") == "0.0123 ± 0.0010"
+    assert text.score(0.0123449, None, "loss") == "0.01234"
+    assert text.score(1e-14, None, "loss") == "1.000e-14"
+    assert text.score(5.8601e8, 2.87e7, "loss") == "5.860e+08 ± 2.870e+07"
+    assert text.score(0.5, 1e-7, "loss") == "0.500000 ± 0.000000"
+    assert text.difference(-0.0000178, (-0.0416, 0.0416), "loss") == "0.000 (−0.042 to +0.042)"
     assert text.score(12.3456, 0.1, "loss") == "12.35 ± 0.10"
 
 
 def test_losses_that_have_run_away_take_no_more_digits() -> None:
     assert text.score(1.2345e19, 1e18, "loss") == "1.234e+19 ± 1.000e+18"
     assert text.difference(-2e6, None, "loss") == "−2.000e+06"
-    assert text.score(999999.0, None, "loss") == "999999"
+    assert text.score(99999.0, None, "loss") == "99999"
 
 
 def test_seeds_are_ranges() -> None:
@@ -50,7 +55,9 @@ def test_times_are_as_people_say_them() -> None:
 
 
 def test_differences_have_a_sign() -> None:
-    assert text.difference(0.314, 0.1, "accuracy") == "+0.31 ± 0.10"
+    assert text.difference(0.314, (-0.1, 0.4), "accuracy") == "+0.31 (−0.10 to +0.40)"
+    assert text.difference(-0.001, None, "accuracy") == "0.00"
+    assert text.score_between(67.3, (18.0, 100.0), "accuracy") == "67.30 (18.00 to 100.00)"
     assert text.difference(-0.314, None, "accuracy") == "−0.31"
 
 

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 _NOTE = (
     "Test accuracy in percent, or test loss: means over seeds; a trial without a result counts as "
     "the worst score of its comparison, untrained networks included. Difference: {first} minus "
-    "{second}, paired by seed, with its 95 % confidence interval. p: exact two-sided sign-flip "
-    "test. Visible gap: what these seeds would show in four of five cases."
+    "{second}, paired by seed, with the differences that the test would not reject at 5 %. p: "
+    "exact two-sided sign-flip test. Visible gap: what these seeds would show in four of five "
+    "cases."
 )
 _UNTESTED = " Not testable: below {least} paired seeds no difference can be significant at 5 %."
 _HOLM = " In brackets: p after Holm's correction for the {tests} comparisons tested."
@@ -146,8 +147,8 @@ def _cells(pairing: "Pairing") -> Iterator[str]:
     if found is None:
         yield from ("–", "–", "–")
         return
-    margin = (found.interval.high - found.interval.low) / 2 if found.interval else None
-    yield text.difference(found.mean, margin, metric)
+    ends = (found.interval.low, found.interval.high) if found.interval else None
+    yield text.difference(found.mean, ends, metric)
     yield _p(pairing)
     visible = pairing.visible
     yield "–" if visible is None else text.score(visible, None, metric)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas_bench.commands.announcement import announced, seeds_to_rank
+from nas_bench.commands.announcement import announced
 from nas_bench.commands.parameters import (
     NOTHING,
     OK,
@@ -180,6 +180,8 @@ def _wall(running: Sequence[_Planned], seconds: float, at_a_time: int) -> float:
 
 
 def _values(planned: Sequence[_Planned], at_a_time: int) -> dict[str, Any]:
+    from nas_bench.report.statistics import TESTABLE
+
     running = [trial for trial in planned if trial.state == "to run"]
     estimates = [trial.estimate for trial in running if trial.estimate]
     seconds = _total(e.seconds for e in estimates)
@@ -197,7 +199,7 @@ def _values(planned: Sequence[_Planned], at_a_time: int) -> dict[str, Any]:
         ],
         "to_run": len(running),
         "seeds": sorted({trial.config.seed for trial in planned}),
-        "seeds_to_rank": seeds_to_rank([trial.config for trial in planned])[1],
+        "testable_from": TESTABLE,
         "flops": _total(e.flops for e in estimates),
         "seconds": seconds,
         "at_a_time": at_a_time,

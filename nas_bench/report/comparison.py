@@ -117,6 +117,23 @@ class Row:
         """Whether trials ran beside each other on one device, so that seconds mislead."""
         return any(run.environment.get("shared_device") for run in self.runs if run.result)
 
+    @property
+    def growth_share(self) -> float:
+        """Growth as a fraction of training plus growth, of the means; NaN without a result."""
+        spent = sum(map(training_flops, self.results))
+        growth = sum(record.growth_flops for record in self.results)
+        return growth / spent if spent else 0.0 if self.results else math.nan
+
+    @property
+    def own_neurons(self) -> float | None:
+        """The method's own fraction of the neurons added, the rest being the harness's.
+
+        None where none were added.
+        """
+        events = [event for run in self.runs if run.status == "ok" for event in run.growth]
+        own, filled = (sum(getattr(e, name) for e in events) for name in ("added", "filled"))
+        return own / (own + filled) if own + filled else None
+
     def estimate(self, measure: Measure) -> Estimate:
         """Mean and sd of a measure of the results."""
         return estimate([measure(record) for record in self.results])
@@ -251,11 +268,6 @@ def is_control(method: str) -> bool:
 def training_flops(record: Record) -> float:
     """Training plus growth."""
     return record.train_flops + record.growth_flops
-
-
-def growth_share(record: Record) -> float:
-    """Growth as a fraction of training plus growth."""
-    return record.growth_flops / training_flops(record) if record.growth_flops else 0.0
 
 
 def seconds(record: Record) -> float:

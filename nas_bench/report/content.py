@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nas_bench.report import cells
 from nas_bench.report.comparison import (
     Comparison,
     Measure,
@@ -23,7 +24,7 @@ from nas_bench.report.standing import (
     Contrast,
     Standing,
     costs,
-    smallest_possible,
+    settings_apart,
     standing,
     twin_of,
 )
@@ -31,7 +32,6 @@ from nas_bench.report.statistics import (
     TESTABLE,
     critical_difference,
     mean_ranks,
-    seeds_needed,
 )
 from nas_bench.report.theme import looks
 from nas_bench.report.trial_content import EVENT, STATUSES, Environments, trial
@@ -41,7 +41,7 @@ from nas_bench.results.staleness import is_stale, newest_data
 from nas_bench.results.verified import read_verified
 from nas_bench.tuning.history import settings
 
-SCHEMA = 1
+SCHEMA = 2
 _AXES: dict[str, Measure] = {
     "steps": lambda record: record.step,
     "flops": training_flops,
@@ -107,21 +107,17 @@ def _comparison(
         "lacking": list(found.lacking),
         "differing": list(comparison.differing),
         "detectable_gap": number(found.detectable),
-        "smallest_p": smallest_possible(found.pairs),
-        "seeds_to_rank": seeds_needed(len(found.ranks)),
+        "best": found.best,
         "rows": [
             _row(found, row, environments, data)
             | {"colour": looked[row.name].colour, "marker": looked[row.name].marker}
             for row in comparison.rows
         ],
         "refused": [{"name": row.name, "reason": row.refusal} for row in comparison.refused],
-        "pairs": _contrasts(found.pairs),
-        "growing": [
-            described
-            for question in dict.fromkeys(contrast.question for contrast in found.growing)
-            for described in _contrasts([c for c in found.growing if c.question == question])
-        ],
-        "attribution": _contrasts(found.attribution),
+        **{
+            family: [_contrast(found, contrast) for contrast in getattr(found, family)]
+            for family in ("pairs", "growing", "against", "attribution")
+        },
         "published": published_points(comparison),
     }
 
@@ -142,12 +138,15 @@ def _row(
             if row.role in ("method", "control") and (twin := twin_of(comparison, row, match))
         },
         "settings": row.runs[0].settings_id,
-        "rank": found.ranks.get(row.name),
+        "rank": [rank.best, rank.worst] if (rank := found.ranks.get(row.name)) else None,
+        "is_ranked": row.name in found.ranks,
+        "leads": found.leads(row),
         "score": {
             "mean": number(score.estimate.mean),
             "sd": number(score.estimate.sd),
             "interval": interval(score.interval),
             "mean_of_results": number(of_results.mean),
+            "text": list(cells.score_parts(score, comparison.metric)),
         },
         "seeds_ok": len(row.results),
         "seeds": len(row.asked),
@@ -158,6 +157,8 @@ def _row(
             name: {"mean": number(value.mean), "sd": number(value.sd)}
             for name, value in ((name, row.estimate(m)) for name, m in costs(row).items())
         },
+        "growth_share": number(row.growth_share),
+        "own_neurons": number(row.own_neurons),
         "front": {name: found.front[name].get(row.name) for name in costs(row)},
         **_tuning(row),
         "spent": _spent(row),
@@ -213,7 +214,7 @@ def _spent(row: Row) -> dict[str, dict[str, float | None]]:
     }
 
 
-def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[float | None]] | None:
+def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[Any]] | None:
     """Mean and sd of the validation score over the seeds with a result, by what is spent."""
     runs = [run for run in row.runs if run.status == "ok" and len(run.curve) > 1]
     tables = [table for run in runs if len(table := _table(run, comparison))]
@@ -224,7 +225,7 @@ def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[float | None
         for column in range(1, 1 + len(_AXES))
     ]
     _, mean, sd = found[0]
-    axes = {name: numbers(x) for name, (x, _, _) in zip(_AXES, found, strict=True)}
+    axes = {name: numbers(x) for name, (x, *_) in zip(_AXES, found, strict=True)}
     return axes | {"mean": numbers(mean), "sd": numbers(sd)}
 
 
@@ -239,13 +240,7 @@ def _table(run: Run, comparison: Comparison) -> np.ndarray:
     return np.array(rows, dtype=float).reshape(-1, 2 + len(_AXES))
 
 
-def _contrasts(family: Sequence[Contrast]) -> list[dict[str, Any]]:
-    """The contrasts of a family, with the smallest p that Holm's correction leaves possible."""
-    smallest = smallest_possible(family)
-    return [_contrast(contrast) | {"smallest_p": number(smallest)} for contrast in family]
-
-
-def _contrast(contrast: Contrast) -> dict[str, Any]:
+def _contrast(found: Standing, contrast: Contrast) -> dict[str, Any]:
     difference = contrast.difference
     return {
         "question": contrast.question,
@@ -253,9 +248,12 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
         "second": contrast.second,
         "pairs": difference.pairs,
         "difference": number(difference.mean),
-        "interval": interval(difference.interval),
+        "interval": interval(contrast.interval),
         "p": number(difference.p),
         "adjusted": number(contrast.adjusted),
+        "detectable": number(contrast.detectable),
+        "settings_apart": list(settings_apart(found.comparison, contrast)),
+        "text": list(cells.difference_parts(contrast, found.comparison.metric)),
     }
 
 
@@ -271,7 +269,7 @@ def _groups(standings: Iterable[Standing]) -> list[list[Standing]]:
 def _across(group: Sequence[Standing]) -> dict[str, Any]:
     """Mean ranks over tasks, of the rows that every task has."""
     first = group[0].comparison
-    ranked = [{row.name for row in s.comparison.rows if row.role != "twin"} for s in group]
+    ranked = [set(found.ranks) for found in group]
     shared = sorted(set.intersection(*ranked))
     higher = {s.comparison.task: s.comparison.higher for s in group}
     scores = {name: {s.comparison.task: s.scores[name].values for s in group} for name in shared}

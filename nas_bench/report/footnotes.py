@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nas_bench import text
+from nas_bench.report import cells
 from nas_bench.report.comparison import Row
-from nas_bench.report.standing import Contrast, Standing, smallest_possible
-from nas_bench.report.statistics import TESTABLE, Interval, seeds_needed
-from nas_bench.report.statistics.power import ALPHA
+from nas_bench.report.standing import Contrast, Standing, settings_apart
+from nas_bench.report.statistics import TESTABLE
 from nas_bench.results.reading import Run
 from nas_bench.trials.messages import raised_at
+from nas_bench.tuning.history import settings
 
 CAVEATS = {
     "north_preactivation": (
@@ -37,17 +38,14 @@ def remarks(found: Standing) -> tuple[Remark, ...]:
         *_caveats(found),
         *_redrawn(found),
         *_testable(found),
+        *_filled(found),
+        *_tuned(found),
         *_attribution(found),
         *_lacking(found),
         *_refused(found),
         *_failures(found),
         *_mixed(found),
     )
-
-
-def margin(interval: Interval | None) -> float | None:
-    """Half the width of an interval."""
-    return None if interval is None else (interval.high - interval.low) / 2
 
 
 def _caveats(found: Standing) -> Iterator[Remark]:
@@ -80,24 +78,16 @@ def _testable(found: Standing) -> Iterator[Remark]:
             + _REMEDY * bool({"data", "behaviour"} & set(differing))
         )
         return
-    pairs = [contrast.difference.pairs for contrast in found.pairs]
-    if not pairs:
-        return
-    seeds = f"{min(pairs)} paired seed{'s' * (min(pairs) != 1)}"
-    if max(pairs) < TESTABLE:
+    pairs = min((pair.difference.pairs for pair in found.pairs), default=0)
+    seeds = text.counted(pairs, "paired seed")
+    if found.pairs and pairs < TESTABLE:
         yield Remark(f"Differences are not testable below {TESTABLE} paired seeds; here: {seeds}.")
-    elif all(rank is None for rank in found.ranks.values()):
-        rows = len(found.ranks)
-        yield Remark(
-            f"No ranks: to tell {rows} rows apart takes {seeds_needed(rows)} paired seeds; here: "
-            f"{seeds}."
-        )
     if found.detectable is not None:
         gap = text.score(found.detectable, None, found.comparison.metric)
         unit = " points" if found.comparison.metric == "accuracy" else ""
         yield Remark(
-            f"A single pair of rows that differ by {gap}{unit} would be told apart with "
-            f"probability 0.8 by these seeds ({seeds}, t-test, before correction)."
+            f"The two best rows would be told apart with probability 0.8 if they differed by "
+            f"{gap}{unit} ({seeds}, t-test, asked alone)."
         )
 
 
@@ -105,19 +95,42 @@ def _attribution(found: Standing) -> Iterator[Remark]:
     lines = tuple(_contrast(found, contrast) for contrast in found.attribution)
     if lines:
         sign = "" if found.comparison.higher else "; of losses, negative is better"
-        least = smallest_possible(found.attribution) or 0.0
-        vain = f"; no p below {text.p_value(least)} is possible" if least > ALPHA else ""
-        about = f"paired difference ± 95 % CI{sign}{vain}"
+        about = f"paired difference and its interval{sign}"
         yield Remark(f"What TINY gains, taken apart ({about}):", lines)
 
 
 def _contrast(found: Standing, contrast: Contrast) -> str:
-    gap = contrast.difference
-    shown = text.difference(gap.mean, margin(gap.interval), found.comparison.metric)
+    shown = " ".join(filter(None, cells.difference_parts(contrast, found.comparison.metric)))
     p = contrast.adjusted
-    told = "not testable" if p is None else f"p = {text.p_value(p)}, Holm"
+    told = "not testable" if p is None else text.p_equals(p)
     asked = f"{contrast.question} ({contrast.first} − {contrast.second})"
-    return f"{text.one_line(asked)}: {shown} ({told})"
+    apart = ", ".join(settings_apart(found.comparison, contrast))
+    differ = f"; settings differ: {apart}" if apart else ""
+    return f"{text.one_line(asked)}: {shown} ({told}{differ})"
+
+
+def _filled(found: Standing) -> Iterator[Remark]:
+    """Rows most of whose neurons are not the method's."""
+    shares = ((row.name, row.own_neurons) for row in found.comparison.rows if row.role != "twin")
+    few = [
+        f"{text.one_line(n)} ({text.percent(s)})" for n, s in shares if s is not None and s < 0.5
+    ]
+    if few:
+        yield Remark(
+            "Less than half of the neurons added are the method's own, the others random, silent "
+            f"ones of the harness: {', '.join(few)}."
+        )
+
+
+def _tuned(found: Standing) -> Iterator[Remark]:
+    lines = tuple(_settings(row) for row in found.comparison.rows if row.tuning and row.config)
+    if lines:
+        yield Remark("Settings that tuning chose, of each row its own:", lines)
+
+
+def _settings(row: Row) -> str:
+    chosen = settings(row.config) if row.config else {}
+    return text.one_line(f"{row.name}: {', '.join(f'{k}={v}' for k, v in chosen.items())}")
 
 
 def _lacking(found: Standing) -> Iterator[Remark]:

@@ -18,7 +18,7 @@ _SCRIPTS = (
     "pareto", "anytime", "growth", "pairwise", "budget", "failures", "provenance", "main",
 )  # fmt: skip
 """Files of the page's script, in the order in which they become one."""
-_PACKED_FROM = 3_000_000
+_PACKED_FROM = 500_000
 """Characters of JSON from which the page holds it compressed, so that it can be sent by mail."""
 
 

@@ -1,4 +1,4 @@
-"""Numbers as JSON holds them: rounded, and nothing for what is not finite."""
+"""Numbers as JSON holds them: in full, and nothing for what is not finite."""
 
 import math
 from collections.abc import Iterable
@@ -12,13 +12,11 @@ def interval(ends: Interval | None) -> list[float | None] | None:
 
 
 def number(value: float | None) -> float | None:
-    """Five significant digits; nothing for what is not finite, which JSON cannot hold."""
+    """The number; nothing for what is not finite, which JSON cannot hold."""
     if value is None or not math.isfinite(value):
         return None
-    if isinstance(value, int):
-        return value
-    rounded = float(f"{value:.5g}")
-    return int(rounded) if rounded.is_integer() else rounded
+    whole = isinstance(value, int) or (value.is_integer() and abs(value) < 2**53)
+    return int(value) if whole else float(value)
 
 
 def numbers(values: Iterable[float]) -> list[float | None]:

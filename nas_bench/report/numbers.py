@@ -3,11 +3,18 @@
 import math
 from collections.abc import Iterable
 
-from nas_bench.report.comparison import Measure, Row, estimate, growth_share
+from nas_bench.report.comparison import Row, estimate
 from nas_bench.report.standing import COSTS, WITH_TUNING, Contrast, Standing, costs
 from nas_bench.report.statistics import Interval
 
 Value = str | float | None
+_DIFFERENCES = {
+    "grown_minus_scratch_steps": "equal steps",
+    "grown_minus_scratch_flops": "equal flops",
+    "minus_fixed": "against fixed",
+    "minus_random_growth": "against random_growth",
+}
+"""What differences are called, by the question that they answer."""
 
 
 def numbers(standings: Iterable[Standing]) -> list[dict[str, Value]]:
@@ -41,7 +48,7 @@ def _refused(found: Standing, row: Row) -> dict[str, Value]:
 
 
 def _numbers(found: Standing, row: Row) -> dict[str, Value]:
-    comparison, score = found.comparison, found.scores[row.name]
+    comparison, score, rank = found.comparison, found.scores[row.name], found.ranks.get(row.name)
     twin = row.config.twin if row.config else None
     values: dict[str, Value] = {
         "protocol": comparison.protocol,
@@ -53,7 +60,8 @@ def _numbers(found: Standing, row: Row) -> dict[str, Value]:
         "role": row.role,
         "twin": twin.match if twin else None,
         "settings_id": row.runs[0].settings_id,
-        "rank": found.ranks.get(row.name),
+        "rank_best": rank.best if rank else None,
+        "rank_worst": rank.worst if rank else None,
         "metric": comparison.metric,
         "test_score": _known(score.estimate.mean),
         "test_score_sd": _known(score.estimate.sd),
@@ -65,23 +73,22 @@ def _numbers(found: Standing, row: Row) -> dict[str, Value]:
         "shared_device": row.shared,
         "not_applicable": None,
     }
-    measures: dict[str, Measure] = {**costs(row), "growth_share": growth_share}
-    for name in (*COSTS, WITH_TUNING, "growth_share"):
+    measures = costs(row)
+    for name in (*COSTS, WITH_TUNING):
         value = row.estimate(measures[name]) if name in measures else estimate([])
         values |= {name: _known(value.mean), f"{name}_sd": _known(value.sd)}
-    for match in ("steps", "flops"):
-        asked = f"equal {match}", row.name
-        contrasts = (c for c in found.growing if (c.question, c.first) == asked)
-        values |= _growing(f"grown_minus_scratch_{match}", next(contrasts, None))
+    values |= {"growth_share": _known(row.growth_share), "own_neurons": row.own_neurons}
+    contrasts = {(c.question, c.first): c for c in (*found.growing, *found.against)}
+    for name, question in _DIFFERENCES.items():
+        values |= _contrast(name, contrasts.get((question, row.name)))
     return values
 
 
-def _growing(name: str, contrast: Contrast | None) -> dict[str, Value]:
-    gap = contrast.difference if contrast else None
+def _contrast(name: str, contrast: Contrast | None) -> dict[str, Value]:
     return {
-        name: _known(gap.mean) if gap else None,
-        **_ends(name, gap.interval if gap else None),
-        f"{name}_p_holm": contrast.adjusted if contrast else None,
+        name: _known(contrast.difference.mean) if contrast else None,
+        **_ends(name, contrast.interval if contrast else None),
+        f"{name}_p_adjusted": contrast.adjusted if contrast else None,
     }
 
 

@@ -1,41 +1,48 @@
 """The leaderboard of a comparison as text, before it becomes Markdown, LaTeX or a terminal's."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from nas_bench import text
-from nas_bench.report.comparison import Comparison, Row, growth_share, kind_name
-from nas_bench.report.footnotes import Remark, margin, remarks
-from nas_bench.report.standing import COSTS, Contrast, Standing, twin_of
-from nas_bench.report.statistics import t_interval
+from nas_bench.report import cells
+from nas_bench.report.comparison import Comparison, Row, kind_name
+from nas_bench.report.footnotes import Remark, remarks
+from nas_bench.report.standing import MATCHES, Standing, twin_of
 
 NOTE = (
     "Test accuracy or loss: mean ± half of the 95 % confidence interval (Student's t) over all "
     "seeds asked, or its ends where scores cannot be beyond one, at the end of the budget, never "
     "the best of the curve; † where seeds have no result and count as the worst score of the "
-    "table, untrained networks included. Rank: shared "
-    "by rows that cannot be told from the best of their group (paired sign-flip test, Holm's "
-    "correction, 5 %); – for controls, which only explain, and for all rows where nothing is "
-    "testable. Seeds: with a result / asked of any row of the table. Grown − scratch: paired "
-    "difference between the grown networks and the same ones trained from scratch, for as many "
-    "steps or as many training FLOPs; * where it is significant (5 %, Holm). One multiply-add is "
-    "one FLOP (fvcore). FLOPs: one sample at inference. Training FLOPs: training and growth "
-    "(growth's share). Seconds: training and growth, without evaluation; ‡ where trials shared a "
-    "device, so that they cannot be compared."
+    "table, untrained networks included. Ranks: those that a row may have, 1 + the rows that are "
+    "significantly better to the number of rows less those that are worse, among all pairs; – for "
+    "controls and seed networks, which only explain, and for all rows where nothing is testable. "
+    "Seeds: with a result / asked of any row of the table. Differences: paired by seed, with the "
+    "interval of those that their test would not reject; * where significant (5 %). All tests: "
+    "sign flips, max-T over the questions of a column. Grown − scratch: the grown networks and "
+    "the same ones trained from scratch, for as many steps or as many training FLOPs. Own "
+    "neurons: of those added, the method's; the others are random, silent ones of the harness. "
+    "One multiply-add is one FLOP (fvcore). FLOPs: one sample at inference. Training FLOPs: "
+    "training and growth (growth's share). Seconds: training and growth, without evaluation; ‡ "
+    "where trials shared a device, so that they cannot be compared."
 )
 """What the numbers of every leaderboard are."""
 SHORT_NOTE = (
-    "Test scores at the end of the budget, mean ± half of the 95 % interval over seeds; rows of "
-    "one rank are not told apart. --explain says what every column is."
+    "Test scores at the end of the budget, mean ± half of the 95 % interval over seeds; ranks are "
+    "those that a row may have. --explain says what every column is."
 )
 """The same on a terminal, unless more is asked for."""
 ACROSS_NOTE = (
-    "Mean rank: over tasks, of the rank by mean score within each, with its 95 % interval "
-    "(bootstrap over seeds, stratified by task)."
+    "Mean rank: over tasks, of the rank by mean score within each, and the range of 95 % of "
+    "bootstrap draws (over seeds, stratified by task)."
 )
-_MATCHES = {"steps": "equal steps", "flops": "equal FLOPs"}
+_QUESTIONS = {
+    "equal steps": ("grown − scratch, equal steps", 6),
+    "equal flops": ("grown − scratch, equal FLOPs", 3),
+    "against fixed": ("method − fixed", 5.5),
+    "against random_growth": ("method − random_growth", 4.5),
+}
+"""Titles of columns and what they are worth, by question."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class Table:
     Attributes:
         title: one line.
         columns: all of the same length.
-        best: by row, whether it leads or is tied with the leader.
+        best: by row, whether it is the best or tied with it, and complete.
         incomplete: by row, whether seeds lack.
         remarks: in order.
     """
@@ -91,17 +98,18 @@ def leaderboard(found: Standing) -> Table:
     table = Table(
         text.one_line(comparison.title),
         (
-            column("rank", lambda row: str(found.ranks.get(row.name) or "–")),
+            column("ranks", lambda row: str(found.ranks.get(row.name) or "–")),
             column("method", lambda row: text.one_line(row.name), float("inf"), True),
-            column(metric, lambda row: _score(found, row)),
+            column(metric, lambda row: cells.score(found, row)),
             column("seeds", lambda row: row.seeds),
-            column("parameters", lambda row: _cost(row, "parameters"), 5),
-            column("FLOPs", lambda row: _cost(row, "flops"), 2),
+            *_own_neurons(rows),
+            column("parameters", lambda row: cells.cost(row, "parameters"), 5),
+            column("FLOPs", lambda row: cells.cost(row, "flops"), 2),
             column("training FLOPs (growth)", _training, 4),
             column("seconds", _seconds, 1),
-            *_growing(found, rows),
+            *_differences(found, rows),
         ),
-        best=tuple(found.ranks.get(row.name) == 1 for row in rows),
+        best=tuple(found.leads(row) for row in rows),
         incomplete=tuple(not row.complete for row in rows),
         remarks=remarks(found),
     )
@@ -128,54 +136,41 @@ def across_tables(content: Mapping[str, Any]) -> list[Table]:
 
 def shown_rows(comparison: Comparison) -> list[Row]:
     """The rows that are no twins, and twins whose originals are not there."""
-    found = (twin_of(comparison, row, match) for row in comparison.rows for match in _MATCHES)
+    found = (twin_of(comparison, row, match) for row in comparison.rows for match in MATCHES)
     hidden = {twin.name for twin in found if twin and twin.role == "twin"}
     return [row for row in comparison.rows if row.name not in hidden]
 
 
-def _score(found: Standing, row: Row) -> str:
-    score, metric = found.scores[row.name], found.comparison.metric
-    known = [value for value in score.values.values() if math.isfinite(value)]
-    whole, possible = t_interval(known), score.interval
-    if possible is None or possible == whole:
-        shown = text.score(score.estimate.mean, margin(whole), metric)
-    else:
-        ends = score.estimate.mean, possible.low, possible.high
-        mean, low, high = (text.score(value, None, metric) for value in ends)
-        shown = f"{mean} ({low} to {high})"
-    return f"{shown} †" if score.missing and shown != "–" else shown
-
-
-def _cost(row: Row, name: str) -> str:
-    return text.human(row.estimate(COSTS[name]).mean)
+def _own_neurons(rows: Sequence[Row]) -> list[Column]:
+    shown = tuple(map(cells.own_neurons, rows))
+    return [Column("own neurons", shown, 3.5)] if any(shown) else []
 
 
 def _training(row: Row) -> str:
-    share = row.estimate(growth_share).mean
-    return _cost(row, "training_flops") + (f" ({text.percent(share)})" if row.results else "")
+    share = f" ({cells.growth_share(row)})" if row.results else ""
+    return cells.cost(row, "training_flops") + share
 
 
 def _seconds(row: Row) -> str:
-    return text.duration(row.estimate(COSTS["seconds"]).mean) + " ‡" * row.shared
+    return cells.cost(row, "seconds") + " ‡" * row.shared
 
 
-def _growing(found: Standing, rows: Sequence[Row]) -> list[Column]:
-    """For each way of matching that was run, the differences between grown and scratch."""
+def _differences(found: Standing, rows: Sequence[Row]) -> list[Column]:
+    """A column for each question that was asked of any row."""
     columns = []
-    for match, worth in (("steps", 6), ("flops", 3)):
-        contrasts = {c.first: c for c in found.growing if c.question == f"equal {match}"}
-        cells = (_difference(contrasts.get(row.name), found) for row in rows)
-        if contrasts:
-            columns.append(Column(f"grown − scratch, {_MATCHES[match]}", tuple(cells), worth))
+    for question, (title, worth) in _QUESTIONS.items():
+        asked = (*found.growing, *found.against)
+        contrasts = {c.first: c for c in asked if c.question == question}
+        shown = (cells.difference(contrasts.get(r.name), found.comparison.metric) for r in rows)
+        if contrasts and not _is_repeated(found, question):
+            columns.append(Column(title, tuple(shown), worth))
     return columns
 
 
-def _difference(contrast: Contrast | None, found: Standing) -> str:
-    if contrast is None:
-        return ""
-    gap = contrast.difference
-    shown = text.difference(gap.mean, margin(gap.interval), found.comparison.metric)
-    return f"{shown} *" if contrast.adjusted is not None and contrast.adjusted <= 0.05 else shown
+def _is_repeated(found: Standing, question: str) -> bool:
+    """Whether a column of grown − scratch says it: with the same target `fixed` is the twin."""
+    pairs = {(c.first, c.second) for c in found.against if c.question == question}
+    return bool(pairs) and pairs <= {(c.first, c.second) for c in found.growing}
 
 
 def _across(group: Mapping[str, Any]) -> Table:
@@ -189,9 +184,7 @@ def _across(group: Mapping[str, Any]) -> Table:
         (
             Column("mean rank", tuple(f"{rank['mean']:.2f}" for rank in ranks)),
             Column("method", tuple(text.one_line(rank["name"]) for rank in ranks), left=True),
-            Column(
-                "95 % interval", tuple("{:.2f} – {:.2f}".format(*r["interval"]) for r in ranks)
-            ),
+            Column("range", tuple("{:.2f} – {:.2f}".format(*r["interval"]) for r in ranks)),
         ),
         best=tuple(rank["mean"] == least for rank in ranks),
         incomplete=(False,) * len(ranks),

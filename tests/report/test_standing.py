@@ -40,9 +40,14 @@ def swept(folder: Path, means: dict[str, float], **fields: Any) -> Standing:
     return standing(comparison)
 
 
+def ranks(found: Standing) -> dict[str, str]:
+    return {name: str(rank) for name, rank in found.ranks.items()}
+
+
 def test_methods_that_differ_have_their_own_ranks_and_equal_ones_share(tmp_path: Path) -> None:
     found = swept(tmp_path, {"tiny": 95.0, "gradmax": 95.0, "random_growth": 90.0, "fixed": 97.0})
-    assert found.ranks == {"fixed": 1, "tiny": 2, "gradmax": 2, "random_growth": 4}
+    expected = {"fixed": "1", "tiny": "2–3", "gradmax": "2–3", "random_growth": "4"}
+    assert ranks(found) == expected
     assert found.told_apart("fixed", "tiny")
     assert not found.told_apart("tiny", "gradmax")
 
@@ -80,11 +85,11 @@ def test_a_seed_that_was_never_run_counts_as_the_worst_too(tmp_path: Path) -> No
 
 def test_losses_rank_the_other_way_round(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    for method in ("tiny", "fixed[size=seed]"):
+    for method in ("tiny", "random_growth", "fixed[size=seed]"):
         for seed in SEEDS:
             synthetic.run(ledger, trial(method, seed), regression=True)
     (comparison,) = comparisons(ledger.runs())
-    assert standing(comparison).ranks == {"tiny": 1, "fixed[size=seed]": 2}
+    assert ranks(standing(comparison)) == {"tiny": "1", "random_growth": "2"}
 
 
 def test_the_same_target_twin_at_equal_steps_is_the_fixed_network(tmp_path: Path) -> None:
@@ -168,6 +173,40 @@ def test_accuracies_have_intervals_within_what_is_possible(tmp_path: Path) -> No
     interval = standing(comparison).scores["net2net"].interval
     assert interval is not None
     assert (interval.low, interval.high) == (0.0, 100.0)
+
+
+def test_a_pair_has_one_answer_whatever_asks_for_it(tmp_path: Path) -> None:
+    means = {"tiny": 95.0, "tiny[update=false]": 94.9, "random_growth": 94.95, "fixed": 95.02}
+    found = swept(tmp_path, means)
+    answers: dict[tuple[str, str], set[Any]] = {}
+    for contrast in (*found.growing, *found.against, *found.attribution):
+        said = contrast.adjusted, contrast.interval
+        answers.setdefault((contrast.first, contrast.second), set()).add(said)
+    assert len(answers["tiny", "fixed"]) == len(answers["tiny", "random_growth"]) == 1
+    assert {c.question for c in found.against} == {"against fixed", "against random_growth"}
+    assert [c.first for c in found.against if c.second == "random_growth"] == ["tiny"]
+
+
+def test_a_star_and_an_interval_without_zero_go_together(tmp_path: Path) -> None:
+    found = swept(tmp_path, {"tiny": 95.0, "gradmax": 94.99, "net2net": 94.0, "fixed": 95.0})
+    tested = (*found.pairs, *found.growing, *found.against)
+    assert {contrast.is_significant for contrast in tested} == {True, False}
+    for contrast in tested:
+        assert contrast.interval
+        outside = contrast.interval.low > 0 or contrast.interval.high < 0
+        assert outside == contrast.is_significant
+
+
+def test_a_wild_row_is_not_tied_with_the_best_for_being_hard_to_tell(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in SEEDS:
+        run(ledger, trial("fixed", seed), 97.0 + 0.1 * math.sin(seed))
+        run(ledger, trial("tiny", seed), 97.0 + 0.1 * math.cos(seed))
+        run(ledger, trial("net2net", seed), 97.5 if seed % 3 else 20.0)
+    (comparison,) = comparisons(ledger.runs())
+    found = standing(comparison)
+    assert set(ranks(found).values()) == {"1–3"}
+    assert [row.name for row in comparison.rows if found.leads(row)] == ["fixed", "tiny"]
 
 
 @pytest.fixture(scope="module")

@@ -84,14 +84,14 @@ def test_twins_are_a_column_beside_what_they_are_twins_of(tmp_path: Path) -> Non
     assert differences["fixed"] == ""
     scores = standings.scores
     mean = scores["tiny"].estimate.mean - scores["tiny twin (steps)"].estimate.mean
-    assert differences["tiny"].startswith(f"+{mean:.2f} ± ")
+    assert differences["tiny"].startswith(f"+{mean:.2f} (")
 
 
 def test_with_the_same_target_fixed_is_the_twin_of_equal_steps_and_a_row(tmp_path: Path) -> None:
     standings = found(synthetic.sweep(tmp_path))
     differences = column(leaderboard(standings), "grown − scratch, equal steps")
     mean = standings.scores["tiny"].estimate.mean - standings.scores["fixed"].estimate.mean
-    assert differences["tiny"].startswith(f"{mean:.2f} ± ".replace("-", "−"))
+    assert differences["tiny"] == f"{mean:.2f}".replace("-", "−")  # no interval of three seeds
     assert differences["fixed"] == ""
 
 
@@ -111,20 +111,45 @@ def test_a_twin_whose_original_is_gone_has_a_row(tmp_path: Path) -> None:
 def test_three_seeds_are_not_testable_and_seven_tell_their_power(tmp_path: Path) -> None:
     three = leaderboard(found(grown(tmp_path / "3", 3)))
     assert "not testable below 6 paired seeds; here: 3 paired seeds." in sentences(three)
-    assert set(column(three, "rank").values()) == {"–"}
+    assert set(column(three, "ranks").values()) == {"–"}
     standings = found(grown(tmp_path / "7", 7))
-    assert f"differ by {standings.detectable:.2f} points" in sentences(leaderboard(standings))
+    assert f"differed by {standings.detectable:.2f} points" in sentences(leaderboard(standings))
 
 
-def test_too_few_seeds_for_so_many_rows_are_said(tmp_path: Path) -> None:
-    table = leaderboard(found(synthetic.sweep(tmp_path, seeds=7)))
-    assert "to tell 6 rows apart takes 10 paired seeds; here: 7 paired seeds" in sentences(table)
+def test_ranks_are_what_the_seeds_leave_open(tmp_path: Path) -> None:
+    ranks = column(leaderboard(found(synthetic.sweep(tmp_path, seeds=7))), "ranks")
+    assert ranks["gradmax"] == "1–5"  # one of its seeds is lost
+    assert ranks["north_preactivation"].startswith("3")
+    assert ranks["fixed[size=seed]"] == ranks["tiny[update=false]"] == "–"
+
+
+def test_only_what_is_best_complete_and_told_is_bold(tmp_path: Path) -> None:
+    standings = found(synthetic.sweep(tmp_path / "7", seeds=7))
+    table = leaderboard(standings)
+    bold = [row[1] for row, best in zip(table.rows, table.best, strict=True) if best]
+    assert bold == ["fixed", "tiny"]
+    lost = synthetic.sweep(tmp_path / "lost", seeds=7)
+    synthetic.fail(lost, trial("fixed", 7))
+    assert not any(leaderboard(found(lost)).best)
+
+
+def test_most_neurons_of_the_harness_are_a_remark_and_a_column(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for method, added in (("tiny", 3), ("gradmax", 7)):
+        synthetic.begin(ledger, trial(method))
+        for record in synthetic.records(trial(method)):
+            ledger.write(trial(method), synthetic.as_dict(record))
+        ledger.write(trial(method), synthetic.as_dict(synthetic.growth(30, added)))
+        ledger.finish(trial(method))
+    table = leaderboard(found(ledger))
+    assert column(table, "own neurons") == {"tiny": "43 %", "gradmax": "100 %"}
+    assert "silent ones of the harness: tiny (43 %)." in sentences(table)
 
 
 def test_what_tiny_gains_is_taken_apart_with_p_where_it_can_be_tested(tmp_path: Path) -> None:
     seven = sentences(leaderboard(found(synthetic.sweep(tmp_path / "7", seeds=7))))
     assert "its neurons, without δW* (tiny[update=false] − random_growth): +" in seven
-    assert "Holm)" in seven
+    assert "(p = " in seven
     three = sentences(leaderboard(found(synthetic.sweep(tmp_path / "3"))))
     assert three.count("(not testable)") == 5
 

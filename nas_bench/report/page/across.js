@@ -12,7 +12,7 @@ function across() {
     { label: "From", numeric: true, value: (rank) => rank.interval?.[0] },
     { label: "To", numeric: true, value: (rank) => rank.interval?.[1] },
   ];
-  const says = `Mean rank over ${listed(group.tasks.map((task) => shortened(task, 40)))}; 1 is best. Bars are 95 % intervals of a bootstrap over seeds.`;
+  const says = `Mean rank over ${listed(group.tasks.map((task) => shortened(task, 40)))}; 1 is best. Bars are the range of 95 % of draws of a bootstrap over seeds; controls and seed networks are not ranked.`;
   const about = { name: "mean-ranks", title, says, columns, rows: group.ranks };
   return [element("section", {}, figure(about, chartPlace((width) => rankChart(group, width)), ...acrossNotes(group)))];
 }

@@ -6,13 +6,15 @@ const ROLES = {
   twin: "a network that a method grew, trained from scratch",
 };
 
-const UNRANKED = { twin: "twins are not ranked", control: "controls explain a method and are not ranked" };
+const UNRANKED = {
+  twin: "twins are not ranked",
+  control: "controls explain a method and are not ranked",
+  baseline: "networks of the seed's size show where growing begins and are not ranked",
+};
 
 /** Why nothing is ranked. */
 const untestable = (found) =>
-  found.seeds_to_rank > content.testable_from
-    ? `not testable: to tell so many rows apart takes at least ${found.seeds_to_rank} paired seeds`
-    : `not testable below ${content.testable_from} paired seeds`;
+  found.differing.length ? `rows are of different ${listed(found.differing)}` : `not testable below ${content.testable_from} paired seeds`;
 
 const BADGES = {
   reproduced: ["good", "every result was run again and came out the same"],
@@ -46,34 +48,47 @@ const plain = (columns) => columns.flatMap((column) => column.parts ?? [column])
 
 function boardColumns(found, rows) {
   const place = whiskerScale(found, rows);
-  const questions = [...new Set(found.growing.map((pair) => pair.question))];
   return [
     rankColumn(found),
     { label: "Method", key: "method", head: true, value: (row) => row.name, cell: methodCell },
     scoreColumn(found, place),
-    ...questions.map((question) => paidColumn(found, question)),
+    ...askedOf(found).map((question) => paidColumn(found, question)),
     {
       label: "Seeds", key: "seeds", chosen: "seeds", numeric: true, falls: true,
       help: "seeds with a result, of those asked",
       value: (row) => row.seeds_ok,
       cell: (row) => opens([row], `${row.seeds_ok}/${row.seeds}`),
     },
+    ...(rows.some((row) => isNumber(row.own_neurons)) ? [ownColumn()] : []),
     ...knownCosts().map(([name, cost]) => costColumn(name, cost)),
   ];
 }
 
-function rankColumn(found) {
-  const why = (row) => UNRANKED[row.role] ?? untestable(found);
+function ownColumn() {
   return {
-    label: "Rank", key: "rank", numeric: true,
-    help: "Rows that cannot be told apart share a rank",
-    value: (row) => row.rank,
-    cell: (row) => (row.rank === null ? element("span", { className: "soft", title: why(row) }, "–") : opens(found.rows.filter((other) => other.rank === row.rank), String(row.rank))),
+    label: "Own neurons", key: "own", chosen: "own", numeric: true, falls: true,
+    help: "Of the neurons added, the method's own; the others are random, silent ones of the harness",
+    value: (row) => row.own_neurons,
+    cell: (row) => (isNumber(row.own_neurons) ? opens([row], element("span", { className: row.own_neurons < 0.5 ? "worse" : "" }, percent(row.own_neurons))) : element("span", { className: "soft" }, "–")),
+  };
+}
+
+function rankColumn(found) {
+  const why = (row) => (row.is_ranked ? untestable(found) : UNRANKED[row.role]) ?? "nothing is known of it";
+  return {
+    label: "Ranks", key: "rank", numeric: true,
+    help: "The ranks that a row may have: from 1 + the rows that are significantly better to the number of rows less those that are worse",
+    value: (row) => row.rank && row.rank[0] + row.rank[1] / 1000,
+    parts: ["best", "worst"].map((end, i) => ({ label: `rank_${end}`, value: (row) => row.rank?.[i] })),
+    cell: (row) => (row.rank === null ? element("span", { className: "soft", title: why(row) }, "–") : opens([row], [...new Set(row.rank)].join("–"))),
   };
 }
 
 /** What is said once because it is true of every row. */
 const commonBadges = (rows) => (rows.length > 1 ? rows[0].badges.filter((badge) => rows.every((row) => row.badges.includes(badge))) : []);
+
+/** What tuning chose for a row. */
+const tunedSettings = (row) => `tuned: ${Object.entries(row.tuning.settings).filter(([, value]) => value !== null).map(([name, value]) => `${name.replaceAll("_", " ")} ${oneLine(value)}`).join(", ")}`;
 
 function methodCell(row) {
   const role = ROLES[row.role];
@@ -86,6 +101,7 @@ function methodCell(row) {
     "div",
     { className: "method" },
     opens([row], rowLabel(row)),
+    row.tuning && element("small", {}, tunedSettings(row)),
     role && element("span", { className: "badge role", title: role }, row.role),
     ...badges,
   );
@@ -106,10 +122,9 @@ function scoreColumn(found, place) {
       { label: "seeds_counted_as_worst", value: (row) => row.counted_as_worst.join(" ") },
     ],
     cell: (row) => {
-      const mean = score(row.score.mean, found.metric);
-      const range = spread(row.score.mean, row.score.interval, found.metric);
+      const [mean, range] = row.score.text;
       const mark = missing(row) ? element("sup", { title: worstReason(found, row) }, "†") : null;
-      const text = opens([row], element("strong", {}, mean), range && element("span", { className: "soft" }, ` ${range}`), mark);
+      const text = opens([row], element(row.leads ? "strong" : "span", {}, mean), range && element("span", { className: "soft" }, ` ${range}`), mark);
       return element("div", { className: "score" }, text, whisker(row, place));
     },
   };
@@ -141,12 +156,28 @@ function whisker(row, place) {
   );
 }
 
+const QUESTIONS = {
+  "equal steps": ["Growing, at equal steps", "The grown network's score less that of the same network trained from scratch, with equal steps"],
+  "equal flops": ["Growing, at equal FLOPs", "The grown network's score less that of the same network trained from scratch, with equal FLOPs"],
+  "against fixed": ["Less fixed", "The score less that of fixed, seed by seed"],
+  "against random_growth": ["Less random growth", "The score less that of random_growth, seed by seed"],
+};
+
+/** The questions that have a column; with the same target the first says what fixed says. */
+function askedOf(found) {
+  const key = (pair) => `${pair.first}\n${pair.second}`;
+  const known = new Set(found.growing.map(key));
+  const against = d3.groups(found.against, (pair) => pair.question).filter(([, pairs]) => !pairs.every((pair) => known.has(key(pair))));
+  return [...new Set(found.growing.map((pair) => pair.question)), ...against.map(([question]) => question)];
+}
+
 function paidColumn(found, question) {
-  const pair = (row) => found.growing.find((each) => each.question === question && each.first === row.name);
+  const pair = (row) => [...found.growing, ...found.against].find((each) => each.question === question && each.first === row.name);
+  const [label, help] = QUESTIONS[question] ?? [question, question];
   return {
-    label: `Growing, at ${question.replace("flops", "FLOPs")}`,
-    key: `paid ${question}`, chosen: "paid", numeric: true, falls: found.higher,
-    help: `The grown network's score less that of the same network trained from scratch, with ${question}`,
+    label,
+    key: `paid ${question}`, chosen: question.startsWith("equal") ? "paid" : question, numeric: true, falls: found.higher,
+    help,
     value: (row) => pair(row)?.difference,
     parts: ["difference", "adjusted"].map((name) => ({ label: `${name} ${question}`, value: (row) => pair(row)?.[name] })),
     cell: (row) => {
@@ -157,7 +188,8 @@ function paidColumn(found, question) {
         "div",
         { className: "paid" },
         opens([row, twin], differenceText(against)),
-        element("small", {}, `${twin.role === "twin" ? "twin" : shortened(twin.name, 20)} ${score(twin.score.mean, found.metric)} · ${pValue(against.adjusted)}`),
+        element("small", {}, `${twin.role === "twin" ? "twin" : shortened(twin.name, 20)} ${twin.score.text[0]} · ${pValue(against.adjusted)}`),
+        apart(against) && element("small", {}, apart(against)),
       );
     },
   };
@@ -170,27 +202,23 @@ const isBetter = (pair) => pair.difference > 0 === comparison().higher;
 
 /** A difference with its interval; in colour and with an arrow only where it is significant. */
 function differenceText(pair) {
-  const metric = comparison().metric;
-  const half = pair.interval ? ` ± ${signed((pair.interval[1] - pair.interval[0]) / 2, metric).replace("+", "")}` : "";
   const verdict = isReal(pair) ? (isBetter(pair) ? "better" : "worse") : "open";
   const arrow = { better: "▲ ", worse: "▼ ", open: "" }[verdict];
-  return element("span", { className: verdict }, `${arrow}${signed(pair.difference, metric)}`, element("span", { className: "soft" }, half));
+  return element("span", { className: verdict }, `${arrow}${pair.text[0]}`, element("span", { className: "soft" }, pair.text[1] && ` ${pair.text[1]}`));
 }
 
+/** In which settings two tuned rows differ. */
+const apart = (pair) => (pair.settings_apart.length ? `settings differ: ${pair.settings_apart.join(", ").replaceAll("_", " ")}` : "");
+
 function costColumn(name, cost) {
-  const share = (row) => {
-    const { train, ...parts } = row.spent.flops;
-    const growth = d3.sum(Object.values(parts));
-    return growth ? growth / (growth + train) : 0;
-  };
-  const growth = (row) => name === "training_flops" && share(row) > 0 && element("small", {}, `growth ${percent(share(row))}`);
+  const growth = (row) => name === "training_flops" && row.growth_share > 0 && element("small", {}, `growth ${percent(row.growth_share)}`);
   return {
     label: cost.short, key: name, chosen: name, numeric: true,
     help: `mean over the seeds with a result: ${cost.label}`,
     value: (row) => row.costs[name]?.mean,
     parts: [
       { label: name, value: (row) => row.costs[name]?.mean },
-      ...(name === "training_flops" ? [{ label: "growth_share", value: share }] : []),
+      ...(name === "training_flops" ? [{ label: "growth_share", value: (row) => row.growth_share }] : []),
     ],
     cell: (row) => element("div", {}, opens([row], cost.text(row.costs[name]?.mean)), growth(row)),
   };
@@ -221,7 +249,8 @@ function boardNotes(found, rows) {
   const texts = [
     marks.length > 0 && `† Trials without a result count as ${score(found.worst, metric)}, the worst score of this comparison, untrained networks included, and are never left out: ${listed(marks)}.`,
     "Scores are means over all seeds with their 95 % confidence interval, drawn as a bar whose scale fits the best rows: those far from them stand at its edge. Costs are means over the seeds with a result. FLOPs are multiply-adds.",
-    found.growing.length > 0 && "Growing compares each grown network with the same network trained from scratch, seed by seed: ▲ growing gave a better network, ▼ a worse one, neither where the difference is not significant. p is corrected by Holm’s method.",
+    found.growing.length > 0 && "Growing compares each grown network with the same network trained from scratch, seed by seed: ▲ growing gave a better network, ▼ a worse one, neither where the difference is not significant. p is that of the max-T test over all rows of the column, the interval what that test would not reject.",
+    rows.some((row) => isNumber(row.own_neurons) && row.own_neurons < 0.5) && `Less than half of the neurons added are the method’s own, the others random, silent ones of the harness: ${listed(rows.filter((row) => isNumber(row.own_neurons) && row.own_neurons < 0.5).map((row) => `${shortened(row.name, 40)} (${percent(row.own_neurons)})`))}.`,
   ];
   return [
     element("div", { className: "notes" }, ...texts.filter(Boolean).map((text) => paragraph(text, "says"))),

@@ -43,11 +43,8 @@ function standing(found) {
 
 function cautions(found) {
   const most = d3.max(found.pairs, (pair) => pair.pairs) ?? 0;
-  const tooFew = most < content.testable_from || most < found.seeds_to_rank;
   return [
-    found.pairs.length > 0 && most < content.testable_from && `Not testable below ${content.testable_from} paired seeds, and there are ${most}: nothing is ranked, and no difference here should be called real.`,
-    most >= content.testable_from && most < found.seeds_to_rank && `Nothing is ranked: to tell so many rows apart takes at least ${found.seeds_to_rank} paired seeds, and there are ${most}.`,
-    !tooFew && isNumber(found.smallest_p) && found.smallest_p > 0.05 && `No difference between two ranked rows can be significant here: with ${plural(found.pairs.length, "pair")} and these seeds the smallest p after Holm’s correction is ${pNumber(found.smallest_p)}.`,
+    found.pairs.length > 0 && most < content.testable_from && `Not testable below ${content.testable_from} paired seeds; here: ${most}. Nothing is ranked, and no difference here should be called real.`,
     found.differing.length > 0 && `Not comparable, so not ranked: rows are of different ${found.differing.join(" and ")}.`,
     found.lacking.length > 0 && `Missing here, though the comparison needs ${found.lacking.length > 1 ? "them" : "it"}: ${listed(found.lacking.map(oneLine))}.`,
   ].filter(Boolean);
@@ -56,8 +53,8 @@ function cautions(found) {
 /** What these seeds can show. */
 function power(found) {
   if (!isNumber(found.detectable_gap)) return null;
-  const size = `${signed(found.detectable_gap, found.metric).replace("+", "")}${found.metric === "loss" ? "" : " points"}`;
-  return paragraph(`With these seeds a single difference of ${size} would be seen in four of five cases; smaller ones are likely to be missed.`, "says");
+  const size = `${score(found.detectable_gap, found.metric)}${found.metric === "loss" ? "" : " points"}`;
+  return paragraph(`Between the two best rows these seeds would show a difference of ${size} in four of five cases; Pairwise says it of the others.`, "says");
 }
 
 function tabs() {

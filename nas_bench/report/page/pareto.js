@@ -151,7 +151,7 @@ function paretoTip(cost, point) {
   const { metric } = comparison();
   return [
     shortened(point.row.name, 60),
-    `${score(point.score, metric)} ${spread(point.score, point.row.score.interval, metric)} (95 % CI)`,
+    `${point.row.score.text.join(" ")} (95 % CI)`,
     `${COSTS[cost].text(point.cost)} ${COSTS[cost].label}`,
     point.row.role === "twin" ? "a twin, not part of the front" : `on the front with probability ${percent(point.chance)}`,
     `${point.row.seeds_ok} of ${plural(point.row.seeds, "seed")}; click for the trials`,

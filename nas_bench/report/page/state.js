@@ -14,7 +14,7 @@ const DEFAULTS = {
   view: "leaderboard",
   compare: content.comparisons[0]?.id ?? "",
   theme: "",
-  columns: ["score", "paid", "seeds", "parameters", "flops", "training_flops", "seconds"],
+  columns: ["score", "paid", "against fixed", "against random_growth", "seeds", "own", "parameters", "flops", "training_flops", "seconds"],
   sort: "",
   twins: "no",
   hide: [],

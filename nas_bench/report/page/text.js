@@ -7,6 +7,17 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 const magnitude = (value) => (value ? Math.floor(Math.log10(Math.abs(value))) : 0);
 
+/** The value with so many decimals; halves go to the even digit, as in Python. */
+function fixed(value, digits) {
+  const rounded = value.toFixed(digits);
+  if (Math.abs(value) >= 1e21) return rounded;
+  const exact = value.toFixed(100);
+  const end = exact.length - 100 + digits;
+  const isHalf = /^50*$/.test(exact.slice(end));
+  const cut = exact.slice(0, end).replace(/\.$/, "");
+  return isHalf && Number(cut.at(-1)) % 2 === 0 ? cut : rounded;
+}
+
 /** Three significant digits with k, M, G, T: `1.23 M`. */
 function human(value) {
   if (!isNumber(value)) return "–";
@@ -15,9 +26,9 @@ function human(value) {
     value /= 1000;
     power += 1;
   }
-  value = Number(value.toPrecision(3));
-  const digits = power === 0 && Number.isInteger(value) ? 0 : Math.max(0, 2 - magnitude(value));
-  return minus(value.toFixed(digits)) + UNITS[power];
+  value = Math.abs(value) < 1000 ? Number(fixed(value, Math.min(100, Math.max(0, 2 - magnitude(value))))) : Number(value.toPrecision(3));
+  const digits = power === 0 && Number.isInteger(value) ? 0 : Math.min(100, Math.max(0, 2 - magnitude(value)));
+  return minus(fixed(value, digits)) + UNITS[power];
 }
 
 /** What an axis says: `1.5 M`, without zeros at the end. */
@@ -26,46 +37,50 @@ function tick(value) {
   return minus(String(Number(number))) + (unit && ` ${unit}`);
 }
 
-/** Two decimals for accuracies in percent, four significant digits for losses. */
-function score(value, metric) {
-  if (!isNumber(value)) return "–";
-  return minus(value.toFixed(scoreDigits(value, metric)));
+/** Two decimals for accuracies in percent; losses have two digits of the margin, or four. */
+function score(value, metric, margin = 0) {
+  return isNumber(value) ? minus(scoreForm(value, margin, metric)(value)) : "–";
 }
 
-function scoreDigits(value, metric) {
-  return metric === "accuracy" ? 2 : Math.min(8, Math.max(0, 3 - magnitude(value)));
+/** How a score and its margin are written. */
+function scoreForm(value, margin, metric) {
+  if (metric === "accuracy") return (each) => fixed(each, 2);
+  const largest = Math.max(Math.abs(value), margin);
+  if (largest >= 1e5 || (largest > 0 && largest < 1e-4)) return exponential;
+  const digits = margin ? 1 - magnitude(margin) : 3 - magnitude(value);
+  return (each) => fixed(each, Math.min(8, Math.max(0, Math.min(digits, 5 - magnitude(largest)))));
 }
 
-/** An interval: half of its width where the mean is in the middle, else both ends. */
-function spread(mean, interval, metric) {
-  if (!interval || !isNumber(mean)) return "";
-  const [low, high] = interval;
-  const digits = scoreDigits(mean, metric);
-  const even = Math.abs(high + low - 2 * mean) < 0.01 * (high - low) + 10 ** -digits;
-  return even ? `± ${((high - low) / 2).toFixed(digits)}` : `${low.toFixed(digits)} to ${high.toFixed(digits)}`;
-}
+/** `1.234e+19`, `1.000e-05`. */
+const exponential = (value) => value.toExponential(3).replace(/e([+-])(\d)$/, "e$10$2");
 
 /** A difference with its sign: `+0.42`. */
-function signed(value, metric) {
+function signed(value, metric, margin = 0) {
   if (!isNumber(value)) return "–";
-  const digits = metric === "accuracy" ? 2 : Math.min(8, Math.max(0, 2 - magnitude(value)));
-  const text = Math.abs(value).toFixed(digits);
+  const text = scoreForm(value, margin, metric)(Math.abs(value));
   return Number(text) === 0 ? text : (value < 0 ? MINUS : "+") + text;
 }
 
-const range = (interval, metric) =>
-  interval ? `${signed(interval[0], metric)} to ${signed(interval[1], metric)}` : "–";
+const half = (interval) => (interval ? (interval[1] - interval[0]) / 2 : 0);
+
+/** The ends of an interval of differences, as beside their mean. */
+const range = (mean, interval, metric) => {
+  if (!interval) return "–";
+  const form = scoreForm(mean, half(interval), metric);
+  const shown = (end) => (Number(form(end)) === 0 ? form(0) : (end < 0 ? MINUS : "+") + form(Math.abs(end)));
+  return `${shown(interval[0])} to ${shown(interval[1])}`;
+};
 
 /** A fraction in percent; what is not zero does not look like zero. */
 function percent(share) {
   if (!isNumber(share)) return "–";
-  return share > 0 && share < 0.005 ? "< 1 %" : `${Math.round(100 * share)} %`;
+  return share > 0 && share < 0.005 ? "< 1 %" : `${fixed(100 * share, 0)} %`;
 }
 
 /** Seconds with at most one decimal. */
 function duration(seconds) {
   if (!isNumber(seconds)) return "–";
-  return seconds.toFixed(seconds < 100 ? 1 : 0);
+  return fixed(seconds, seconds < 100 ? 1 : 0);
 }
 
 /** Two significant digits: `0.031`. */

@@ -53,7 +53,8 @@ function rowFacts(row) {
     row.counted_as_worst.length > 0 && `without a result, counted as the worst: seed ${seedList(row.counted_as_worst)}`,
     row.not_run.length > 0 && `not run: seed ${seedList(row.not_run)}`,
   ].filter(Boolean);
-  return element("p", { className: "says" }, rowLabel(row), ` · ${row.role} · settings `, element("code", {}, row.settings), missing.length ? `; ${missing.join("; ")}` : "");
+  const tuned = row.tuning ? ` · ${tunedSettings(row)}` : "";
+  return element("p", { className: "says" }, rowLabel(row), ` · ${row.role}${tuned} · settings `, element("code", {}, row.settings), missing.length ? `; ${missing.join("; ")}` : "");
 }
 
 function trialColumns(several) {

@@ -13,21 +13,24 @@ from nas_bench.report.statistics.differences import (
     holm,
     paired,
     sign_flip,
-    sign_flips,
     smallest_p,
 )
+from nas_bench.report.statistics.families import Answer, answers
 from nas_bench.report.statistics.fronts import front_probability
 from nas_bench.report.statistics.intervals import LEVEL, Interval, bca_interval, t_interval
-from nas_bench.report.statistics.power import detectable_gap, power, seeds_needed
-from nas_bench.report.statistics.ranks import MeanRank, mean_ranks, shared_ranks
+from nas_bench.report.statistics.power import detectable_gap, power
+from nas_bench.report.statistics.ranks import MeanRank, RankSet, mean_ranks, rank_sets
 
 __all__ = [
     "LEVEL",
     "TESTABLE",
+    "Answer",
     "CriticalDifference",
     "Difference",
     "Interval",
     "MeanRank",
+    "RankSet",
+    "answers",
     "bca_interval",
     "corrected",
     "critical_difference",
@@ -37,10 +40,8 @@ __all__ = [
     "mean_ranks",
     "paired",
     "power",
-    "seeds_needed",
-    "shared_ranks",
+    "rank_sets",
     "sign_flip",
-    "sign_flips",
     "smallest_p",
     "t_interval",
 ]

@@ -45,12 +45,3 @@ def detectable_gap(sd: float, pairs: int, chance: float = 0.8) -> float | None:
         high *= 2
     found = root_scalar(lambda gap: power(1.0, pairs, gap) - chance, bracket=(0.0, high))
     return sd * float(found.root)
-
-
-def seeds_needed(rows: int) -> int:
-    """The paired seeds from which on `shared_ranks` can tell this many rows apart.
-
-    With Holm's correction over the R = rows (rows - 1) / 2 pairs, p of 2/2ⁿ must be ≤ 0.05/R.
-    """
-    pairs = rows * (rows - 1) // 2
-    return math.ceil(math.log2(2 * pairs / ALPHA)) if pairs else 1

@@ -23,7 +23,7 @@ FLAGS = (
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 TIMEOUT = 30_000  # milliseconds: machines that run tests do other things too
-SEEDS = 9  # as many as it takes to rank the methods and baselines
+SEEDS = 9
 
 Open = Callable[..., Page]
 

@@ -9,7 +9,23 @@ from nas_bench import text
 
 pytestmark = pytest.mark.slow
 
-NUMBERS = (0, 1, 9.99, 12.345, 99.95, 999.4, 999.5, 1000, 1234, 96_500, 999_499, 999_500, 1e6)
+NUMBERS = (
+    1125,
+    0.125,
+    0,
+    1,
+    9.99,
+    12.345,
+    99.95,
+    999.4,
+    999.5,
+    1000,
+    1234,
+    96_500,
+    999_499,
+    999_500,
+    1e6,
+)
 SMALL = (0.1, 0.0123, 0.001, 0.5, 3.25e9, 7.5e17, 1e21)
 
 
@@ -34,9 +50,18 @@ def test_sizes_are_those_of_the_tables(called: Any) -> None:
 
 @pytest.mark.parametrize("metric", ["accuracy", "loss"])
 def test_scores_are_those_of_the_tables(called: Any, metric: str) -> None:
-    values = [97.314, 0.51234, 12.5, 0.00123, 100]
+    values = [97.314, 97.125, 97.375, 0.51234, 12.5, 0.00123, 100, 1e-14, 5.8601e8, 0]
     expected = [text.score(value, None, metric) for value in values]
     assert called("score", [[value, metric] for value in values]) == expected
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "loss"])
+def test_differences_are_those_of_the_tables(called: Any, metric: str) -> None:
+    values = [(0.314, -0.1, 0.4), (-1.78e-5, -0.0416, 0.0416), (-2e6, -3e6, 1e5), (0.5, 0.4, 9.0)]
+    shown = called("signed", [[mean, metric, (high - low) / 2] for mean, low, high in values])
+    ends = called("range", [[mean, [low, high], metric] for mean, low, high in values])
+    expected = [text.difference(mean, (low, high), metric) for mean, low, high in values]
+    assert [f"{mean} ({end})" for mean, end in zip(shown, ends, strict=True)] == expected
 
 
 def test_shares_and_seconds_are_those_of_the_tables(called: Any) -> None:

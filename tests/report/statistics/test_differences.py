@@ -9,13 +9,12 @@ from statsmodels.stats.multitest import multipletests
 
 from nas_bench.report.statistics import (
     TESTABLE,
+    answers,
     corrected,
     holm,
     paired,
     sign_flip,
-    sign_flips,
     smallest_p,
-    t_interval,
 )
 
 repeatable = settings(derandomize=True)
@@ -85,21 +84,13 @@ def test_twenty_differences_are_exact_and_more_are_drawn() -> None:
     assert sign_flip(np.ones(40)) == 1e-5
 
 
-def test_rows_of_all_lengths_are_tested_as_if_alone() -> None:
-    generator = np.random.default_rng(0)
-    rows = [generator.normal(0.5, 1.0, size) for size in (7, 22, 0, 10, 20, 3, 25)]
-    assert sign_flips(rows).tolist() == [sign_flip(row) for row in rows]
-    assert sign_flips([]).tolist() == []
-    many = generator.normal(0.5, 1.0, (600, 10))
-    assert sign_flips(many).tolist() == [sign_flip(row) for row in many]
-
-
 def test_no_differences_are_no_evidence() -> None:
     assert sign_flip([]) == sign_flip([0.0] * 8) == smallest_p(0) == smallest_p(1) == 1.0
 
 
 def test_sign_flip_is_right_about_its_level() -> None:
-    p = sign_flips(np.random.default_rng(0).standard_t(3, (4000, 8)))
+    rows = np.random.default_rng(0).standard_t(3, (4000, 8))
+    p = np.array([sign_flip(row) for row in rows])
     assert (p <= 0.05).mean() == pytest.approx(12 / 256, abs=0.011)
 
 
@@ -129,7 +120,7 @@ def test_what_cannot_be_tested_takes_no_part_in_the_correction() -> None:
     assert corrected([few, None]) == (None, None)
 
 
-def test_paired_is_the_paired_t_test_and_the_exact_test_over_common_seeds() -> None:
+def test_paired_is_the_exact_test_over_common_seeds() -> None:
     generator = np.random.default_rng(0)
     first = dict(enumerate(generator.normal(91, 1, 9)))
     second = {seed: float(generator.normal(90, 1)) for seed in (11, 7, 5, 4, 3, 2, 1, 0)}
@@ -137,12 +128,10 @@ def test_paired_is_the_paired_t_test_and_the_exact_test_over_common_seeds() -> N
     x, y = ([row[seed] for seed in common] for row in (first, second))
     difference = paired(first, second)
     expected = scipy.stats.ttest_rel(x, y)
-    ends = expected.confidence_interval()
     assert difference.pairs == 7
     assert difference.mean / (difference.sd / 7**0.5) == pytest.approx(expected.statistic)
-    assert difference.interval
-    assert (difference.interval.low, difference.interval.high) == pytest.approx((*ends,))
     assert difference.p == sign_flip(np.subtract(x, y))
+    assert difference.interval == answers([np.subtract(x, y)])[0].interval
 
 
 def test_few_pairs_have_no_p() -> None:
@@ -151,8 +140,7 @@ def test_few_pairs_have_no_p() -> None:
     assert paired(rows, zeros).p == smallest_p(TESTABLE - 1)  # the first difference is 0
     del rows[0]
     five = paired(rows, zeros)
-    assert (five.pairs, five.mean, five.p) == (5, 3.0, None)
-    assert five.interval == t_interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert (five.pairs, five.mean, five.p, five.interval) == (5, 3.0, None, None)
 
 
 def test_no_pair_has_no_mean() -> None:
