@@ -44,7 +44,7 @@ def cost_axis(
     margin = max(0.1 * (high - low), 0.04)
     limits = 10 ** (low - margin), 10 ** (high + margin)
     axes.set(**{f"{which}scale": "log", f"{which}lim": limits, f"{which}label": label})
-    _log_ticks(axes.xaxis if which == "x" else axes.yaxis, low - margin, high + margin)
+    _log_ticks(_axis(axes, which), low - margin, high + margin)
 
 
 def clock_axis(axes: Axes, label: str, end: float) -> None:
@@ -75,34 +75,41 @@ def score_axis(
     values: Sequence[float],
     split: Split = "test",
     linear: bool = False,
+    which: Literal["x", "y"] = "y",
 ) -> None:
-    """A y axis for scores; logarithmic in the error where that spans several sizes.
+    """An axis for scores; logarithmic in the error where that spans several sizes.
 
     Args:
-        axes: whose y axis it is.
+        axes: whose axis it is.
         metric: of the scores.
         values: that have to fit.
         split: that the scores are of.
         linear: whether it is never logarithmic.
+        which: of the two axes.
     """
     low, high = min(values), max(values)
     margin = 0.12 * (high - low) or 0.01 * abs(high) or 1.0
     name = "training" if split == "train" else split
-    axes.set_ylabel(f"{name} loss" if metric == "loss" else f"{name} accuracy (%)")
+    label = f"{name} loss" if metric == "loss" else f"{name} accuracy (%)"
     if metric == "loss" and low > 0 and high / low > 10 and not linear:
-        _loss_scale(axes, math.log10(low), math.log10(high))
+        _loss_scale(axes, math.log10(low), math.log10(high), which)
     elif metric == "accuracy" and (100.3 - low) / (100.3 - high) > 4 and not linear:
-        axes.set_ylabel(f"{name} accuracy (%), log error")
-        _error_scale(axes, low, high)
+        label = f"{label}, log error"
+        _error_scale(axes, low, high, which)
     else:
-        axes.set_ylim(low - margin, high + margin)
+        axes.set(**{f"{which}lim": (low - margin, high + margin)})
+    axes.set(**{f"{which}label": label})
 
 
-def _loss_scale(axes: Axes, low: float, high: float) -> None:
+def _loss_scale(axes: Axes, low: float, high: float, which: Literal["x", "y"]) -> None:
     margin = 0.06 * (high - low)
-    axes.set_yscale("log")
-    axes.set_ylim(10 ** (low - margin), 10 ** (high + margin))
-    _log_ticks(axes.yaxis, low - margin, high + margin)
+    limits = 10 ** (low - margin), 10 ** (high + margin)
+    axes.set(**{f"{which}scale": "log", f"{which}lim": limits})
+    _log_ticks(_axis(axes, which), low - margin, high + margin)
+
+
+def _axis(axes: Axes, which: Literal["x", "y"]) -> Axis:
+    return axes.xaxis if which == "x" else axes.yaxis
 
 
 def _tick(value: float) -> str:
@@ -112,23 +119,27 @@ def _tick(value: float) -> str:
     return f"{float(number):g} {unit}".strip()
 
 
-def _error_scale(axes: Axes, low: float, high: float) -> None:
+def _error_scale(axes: Axes, low: float, high: float, which: Literal["x", "y"]) -> None:
     """Accuracies in percent, the distance to 100.3 % logarithmic: 90, 99 and 100 apart."""
-    axes.set_yscale("function", functions=(_depth, _accuracy))
+    set_scale = axes.set_xscale if which == "x" else axes.set_yscale
+    set_scale("function", functions=(_depth, _accuracy))
     bottom, top = _depth(np.array([low, high]))
     margin = 0.06 * (top - bottom)
-    axes.set_ylim(*_accuracy(np.array([bottom - margin, top + margin])))
-    axes.yaxis.set_major_locator(FixedLocator(_error_ticks(bottom - margin, top + margin)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set(**{f"{which}lim": _accuracy(np.array([bottom - margin, top + margin]))})
+    axis = _axis(axes, which)
+    axis.set_major_locator(
+        FixedLocator(_error_ticks(bottom - margin, top + margin, 0.16 if which == "x" else 0.07))
+    )
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _error_ticks(bottom: float, top: float) -> list[float]:
-    """Round accuracies that are far enough apart, the roundest first."""
+def _error_ticks(bottom: float, top: float, least: float) -> list[float]:
+    """Round accuracies that are at least this share of the axis apart, the roundest first."""
     ticks: list[float] = []
     for tick in _TICKS:
         place = _depth(tick)
-        apart = all(abs(place - _depth(other)) > 0.07 * (top - bottom) for other in ticks)
+        apart = all(abs(place - _depth(other)) > least * (top - bottom) for other in ticks)
         if bottom <= place <= top and apart:
             ticks.append(tick)
     return sorted(ticks)

@@ -26,6 +26,7 @@ from nas_bench.report.standing import (
     costs,
     settings_apart,
     standing,
+    telling_cost,
     twin_of,
 )
 from nas_bench.report.statistics import (
@@ -36,6 +37,7 @@ from nas_bench.report.statistics import (
 from nas_bench.report.theme import looks
 from nas_bench.report.trial_content import EVENT, STATUSES, Environments, trial
 from nas_bench.results.grown_sites import site_names
+from nas_bench.results.layout import path_part
 from nas_bench.results.reading import Run
 from nas_bench.results.staleness import is_stale, newest_data
 from nas_bench.results.verified import read_verified
@@ -74,13 +76,20 @@ def content(
         "event_statuses": list(STATUSES),
         "testable_from": TESTABLE,
         "comparisons": [
-            _comparison(f"c{place}", found, environments, data)
-            for place, found in enumerate(standings)
+            _comparison(identity, found, environments, data)
+            for identity, found in zip(slugs(standings), standings, strict=True)
         ],
         "across": [_across(group) for group in _groups(standings)],
         "environments": environments.found,
         "problems": _problems(runs) if problems is None else list(problems),
     }
+
+
+def slugs(standings: Sequence[Standing]) -> list[str]:
+    """What links call comparisons, whatever others there are: `lite.v1.free.mnist.9-epochs`."""
+    compared = (found.comparison for found in standings)
+    parts = ((c.protocol, f"v{c.version}", c.kind, c.task, str(c.budget)) for c in compared)
+    return [".".join(path_part(part.replace(" ", "-")) for part in place) for place in parts]
 
 
 def _problems(runs: Iterable[Run]) -> list[str]:
@@ -108,6 +117,7 @@ def _comparison(
         "differing": list(comparison.differing),
         "detectable_gap": number(found.detectable),
         "best": found.best,
+        "cost": telling_cost(comparison),
         "rows": [
             _row(found, row, environments, data)
             | {"colour": looked[row.name].colour, "marker": looked[row.name].marker}
@@ -215,7 +225,10 @@ def _spent(row: Row) -> dict[str, dict[str, float | None]]:
 
 
 def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[Any]] | None:
-    """Mean and sd of the validation score over the seeds with a result, by what is spent."""
+    """Mean and sd of the validation score over the seeds with a result, by what is spent.
+
+    `gap` says of each point whether nothing was measured for long before it.
+    """
     runs = [run for run in row.runs if run.status == "ok" and len(run.curve) > 1]
     tables = [table for run in runs if len(table := _table(run, comparison))]
     if not tables:
@@ -224,9 +237,9 @@ def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[Any]] | None
         thinned(*mean_curve([(table[:, 0], table[:, column], table[:, -1]) for table in tables]))
         for column in range(1, 1 + len(_AXES))
     ]
-    _, mean, sd = found[0]
+    _, mean, sd, gaps = found[0]
     axes = {name: numbers(x) for name, (x, *_) in zip(_AXES, found, strict=True)}
-    return axes | {"mean": numbers(mean), "sd": numbers(sd)}
+    return axes | {"mean": numbers(mean), "sd": numbers(sd), "gap": gaps.tolist()}
 
 
 def _table(run: Run, comparison: Comparison) -> np.ndarray:

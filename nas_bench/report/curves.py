@@ -28,6 +28,11 @@ from nas_bench.trials.messages import Record
 Line = tuple[np.ndarray, np.ndarray, np.ndarray]
 _CUT: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9, "marker": "x", "markersize": 4}
 _OPACITY = 0.08  # of mean ± sd: the bands of many methods lie on each other
+_GAP = 0.1  # of the training, without an evaluation
+_UNSEEN: dict[str, Any] = {"linestyle": (0, (1, 2.5)), "linewidth": 0.7}
+_EVALUATION: dict[str, Any] = {"linestyle": "none", "marker": ".", "markersize": 2}
+_SAYS = "mean ± sd over seeds; a dot is an evaluation, between rare ones the line is thin"
+_DOTS = 200  # evaluations that can be told from each other
 _POINTS = 4000
 """Of a line in a figure."""
 _MARKER_DISTANCE = 0.16  # of the axes' diagonal, along a curve
@@ -42,6 +47,7 @@ class View:
         metric: what y is, "accuracy" if it ends at 100 %.
         records: those of a run that are shown.
         holds: whether y stays what it is until the next record.
+        measured: whether y is known at the records alone, so that gaps between them are shown.
     """
 
     x: Measure
@@ -49,6 +55,7 @@ class View:
     metric: str
     records: Callable[[Run], Sequence[Record]] = attrgetter("curve")
     holds: bool = False
+    measured: bool = True
 
     def points(self, rows: Iterable[Row]) -> list[tuple[float, float]]:
         """Where the records of all runs are, of those that have a y."""
@@ -72,7 +79,10 @@ def anytime_figure(comparison: Comparison) -> Figure | None:
         return None
     looked = looks(row.name for row in comparison.rows)
     figure, (against_flops, against_steps) = sheet(
-        comparison.title, Grid(2), legend(rows, looked), "mean ± sd over seeds"
+        comparison.title,
+        Grid(2),
+        legend(rows, looked),
+        _SAYS,
     )
     cost_axis(against_flops, cost_label(comparison, "training_flops"), costs)
     score_axis(against_flops, comparison.metric, scores, "validation")
@@ -103,11 +113,14 @@ def draw_curves(axes: Axes, rows: Sequence[Row], view: View, looked: Mapping[str
         _draw(axes, row, view, looked[row.name], _MARKER_DISTANCE * index / len(rows))
 
 
-def mean_curve(lines: Sequence[Line]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean position, mean score and its sd, where all curves have come equally far.
+def mean_curve(
+    lines: Sequence[Line],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean position, mean score and its sd, where all curves have come equally far, and gaps.
 
     A line is progress, position and score; progress is 1 at the end, so that the mean ends at
-    the mean of the ends. Between its own records a curve is straight. The sd of one curve is 0.
+    the mean of the ends. Between its own records a curve is straight; a gap is where some curve
+    has no record for more than a tenth of its training before the point. The sd of one curve is 0.
     """
     low, high = max(line[0][0] for line in lines), min(line[0][-1] for line in lines)
     progress = np.unique(np.concatenate([line[0] for line in lines]))
@@ -115,7 +128,15 @@ def mean_curve(lines: Sequence[Line]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     positions = np.array([np.interp(progress, line[0], line[1]) for line in lines])
     scores = np.array([np.interp(progress, line[0], line[2]) for line in lines])
     sd = scores.std(axis=0, ddof=1) if len(lines) > 1 else np.zeros(len(progress))
-    return positions.mean(axis=0), scores.mean(axis=0), sd
+    return positions.mean(axis=0), scores.mean(axis=0), sd, _gaps(lines, progress)
+
+
+def _gaps(lines: Sequence[Line], progress: np.ndarray) -> np.ndarray:
+    """Whether nothing was measured for long between each point and the one before it."""
+    middles = (progress[1:] + progress[:-1]) / 2
+    after = [np.searchsorted(line[0], middles) for line in lines]
+    apart = [line[0][at] - line[0][at - 1] for line, at in zip(lines, after, strict=True)]
+    return np.append(False, np.max(apart, axis=0) > _GAP) if len(progress) else np.zeros(0, bool)
 
 
 def thinned(*values: np.ndarray) -> list[np.ndarray]:
@@ -131,16 +152,31 @@ def _draw(axes: Axes, row: Row, view: View, look: Look, offset: float) -> None:
     cut = [lines[run.seed] for run in row.runs if run.status != "ok" and run.seed in lines]
     held: dict[str, Any] = {"drawstyle": "steps-post"} if view.holds else {}
     if ok and all(len(line[0]) for line in ok):
-        x, mean, sd = _shown(axes, *thinned(*mean_curve(ok)))
+        x, mean, sd, gaps = _shown(axes, *thinned(*mean_curve(ok)))
         low, high = spread(mean, sd, view.metric)
         band = {"color": look.colour, "alpha": _OPACITY, "linewidth": 0}
         axes.fill_between(x, low, high, step="post" if view.holds else None, **band)
         every = (offset, _MARKER_DISTANCE) if len(x) > 8 else 1
-        axes.plot(x, mean, markevery=every, **_style(look), **held)
+        has_gaps = bool(gaps.any()) and view.measured
+        line: dict[str, Any] = {"linestyle": "none"} if has_gaps else held
+        axes.plot(x, mean, markevery=every, **(_style(look) | line))
+        if has_gaps:
+            _draw_parts(axes, x, mean, gaps, look)
+        if view.measured and len(x) <= _DOTS:
+            axes.plot(x, mean, color=look.colour, **_EVALUATION)
         axes.plot(x[-1:], mean[-1:], zorder=3, **_style(look, size=5.5))
     for _, *line in cut:
         x, y = _shown(axes, *thinned(*line))
         axes.plot(x, y, color=look.colour, markevery=[-1] if len(x) else None, **_CUT, **held)
+
+
+def _draw_parts(axes: Axes, x: np.ndarray, y: np.ndarray, gaps: np.ndarray, look: Look) -> None:
+    """A line between the gaps; these thin and dotted."""
+    ends = np.flatnonzero(gaps[1:]) + 1
+    for part in np.split(np.arange(len(x)), ends):
+        axes.plot(x[part], y[part], color=look.colour, linestyle=look.dash)
+    for end in ends:
+        axes.plot(x[end - 1 : end + 1], y[end - 1 : end + 1], color=look.colour, **_UNSEEN)
 
 
 def _shown(axes: Axes, x: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:

@@ -104,7 +104,7 @@ def sheet(
 
 def _legend_columns(labels: Sequence[str], width: float) -> int:
     """The most columns, filled one after the other, in which the labels fit into the width."""
-    widths = [_HANDLE + _BETWEEN + _inches(label) for label in labels]
+    widths = [_HANDLE + _BETWEEN + inches(label) for label in labels]
     for columns in range(min(len(labels), 6), 1, -1):
         parts = np.array_split(widths, columns)  # as matplotlib fills them
         if sum(map(max, parts)) <= width - 0.1:
@@ -112,8 +112,8 @@ def _legend_columns(labels: Sequence[str], width: float) -> int:
     return 1
 
 
-def _inches(label: str) -> float:
-    """The width of a legend's label."""
+def inches(label: str) -> float:
+    """The width of a label, in the size that legends have."""
     font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
     font.set_size(rcParams["legend.fontsize"], 72)
     font.set_text(label)

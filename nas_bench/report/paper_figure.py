@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from operator import attrgetter
 from typing import Literal
 
 from matplotlib.axes import Axes
@@ -152,9 +151,11 @@ def _faint(look: Look) -> Look:
 
 def _view(comparison: Comparison, x: X, y: Y) -> View:
     if y == "flops":
-        return View(_X[x], COSTS[y], y, holds=True)
+        return View(_X[x], COSTS[y], y, holds=True, measured=False)
     score = partial(comparison.score, split=y)
-    return View(_X[x], score, comparison.metric, _ends if x == "trained" else attrgetter("curve"))
+    if x == "trained":
+        return View(_X[x], score, comparison.metric, _ends, measured=False)
+    return View(_X[x], score, comparison.metric)
 
 
 def _ends(run: Run) -> list[Record]:

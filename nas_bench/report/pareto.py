@@ -1,98 +1,32 @@
 """Test score against cost, with the methods that no other method dominates."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
-from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import ConnectionPatch
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from nas_bench.report.axes import cost_axis, score_axis
-from nas_bench.report.comparison import Comparison, Row
-from nas_bench.report.figure_layout import Grid, sheet
-from nas_bench.report.standing import Standing, costs, twin_of
-from nas_bench.report.theme import (
-    Look,
-    from_scratch,
-    legend_name,
-    looks,
-    neighbours,
-    pale,
-)
+from nas_bench.report.figure_layout import Grid, inches, sheet
+from nas_bench.report.pareto_points import Plot, Point, agreeing, are_equal, mark, plotted
+from nas_bench.report.standing import Standing, costs
+from nas_bench.report.strip import draw_strip, strip_height, strip_names
+from nas_bench.report.theme import DOTTED, Look, from_scratch, legend_name, looks, pale
+from nas_bench.text import human
 
-_EQUAL = 1.005  # costs whose ratio is below this are called equal
-_NEAR = 3.0  # costs and errors within this factor of the best method's are shown in detail
+_NEAR = 3.0  # errors within this factor of the best method's are shown in detail
+_SIZE = 5.5  # points that a marker is wide, and that equal costs lie apart at most
+_LANE = 4.0  # points from a row to its twin
 _FRONT: dict[str, Any] = {"color": "#999999", "linestyle": (0, (4, 2)), "linewidth": 1.0}
-_TWINS = {"steps": "-", "flops": (0, (1, 1))}
 _HOLLOW: dict[str, Any] = {
     "linestyle": "none", "marker": "o", "markersize": 4.5, "markerfacecolor": "none",
     "color": "#555555", "markeredgewidth": 0.9,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Point:
-    """One method.
-
-    Attributes:
-        row: with its runs.
-        cost: mean of the seeds with a result.
-        score: mean of the seeds asked.
-        low, high: ends of the score's 95 % confidence interval; the score for one seed.
-    """
-
-    row: Row
-    cost: float
-    score: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Plot:
-    """What a figure shows: the methods of a comparison against one cost.
-
-    Attributes:
-        found: the comparison with its scores.
-        cost: name of the cost.
-        label: of its axis.
-        points: the methods, in the order of the legend.
-        twins: by method and match, the same networks trained from scratch.
-        published: cost and score of what papers report.
-    """
-
-    found: Standing
-    cost: str
-    label: str
-    points: tuple[Point, ...]
-    twins: Mapping[tuple[str, str], Point]
-    published: tuple[tuple[float, float], ...]
-
-    @property
-    def comparison(self) -> Comparison:
-        """The comparison shown."""
-        return self.found.comparison
-
-    def costs(self, view: Sequence[Point]) -> list[float]:
-        """Costs of the view's seeds and of their twins."""
-        means = [point.cost for point in self.with_twins(view)]
-        return [costs(p.row)[self.cost](r) for p in view for r in p.row.results] + means
-
-    def scores(self, view: Sequence[Point], near: Sequence[Point]) -> list[float]:
-        """Scores of the view's seeds and ends of the near points' bars."""
-        logarithmic = self.comparison.metric == "loss"
-        ends = [end for p in near for end in (p.low, p.high) if end > 0 or not logarithmic]
-        means = [point.score for point in self.with_twins(view)]
-        return [self.comparison.score(r) for p in view for r in p.row.results] + means + ends
-
-    def with_twins(self, view: Sequence[Point]) -> list[Point]:
-        """The points and their twins."""
-        names = {point.row.name for point in view}
-        return [*view, *(twin for (name, _), twin in self.twins.items() if name in names)]
 
 
 def pareto_figure(
@@ -100,7 +34,8 @@ def pareto_figure(
 ) -> Figure | None:
     """Score against a cost: seeds faint, means with intervals, the front; None without results.
 
-    A second panel shows the surroundings of the best method where others are far from it.
+    Where all costs agree there is no cost axis but a line for each row. A second panel shows the
+    surroundings of the best method where others are far from it.
 
     Args:
         found: what the scores of a comparison say.
@@ -108,24 +43,26 @@ def pareto_figure(
         label: of its axis.
         published: what papers report; shown hollow where it says the cost.
     """
-    plot = _plot(found, cost, label, published)
+    plot = plotted(found, cost, label, published)
     if not plot.points:
         return None
     near = _near(plot.points, plot.comparison.metric)
-    has_detail = 1 < len(near) < len(plot.points)
+    views = [plot.points, near] if 1 < len(near) < len(plot.points) else [plot.points]
+    strips = [are_equal(view) and not (view is plot.points and plot.published) for view in views]
     looked = looks(row.name for row in found.comparison.rows)
-    figure, (overview, *detail) = sheet(
+    figure, panels = sheet(
         found.comparison.title,
-        Grid(1 + has_detail, across=0.5, titled=has_detail),
-        _entries(plot, looked),
-        "mean score with 95 % interval, seeds faint;"
-        + ("\n" if not has_detail else " ")
-        + "equal costs side by side",
+        _grid(plot, views, strips),
+        _entries(plot, looked, all(strips)),
+        _remark(plot, all(strips)),
     )
-    _panel(overview, plot, looked, plot.points, near, dodges=not has_detail)
-    for axes in detail:
-        _panel(axes, plot, looked, near, near, dodges=True)
-        _frame_detail(overview, axes)
+    for axes, view, is_strip in zip(panels, views, strips, strict=True):
+        if is_strip:
+            draw_strip(axes, plot, looked, view)
+        else:
+            _panel(axes, plot, looked, view, near)
+    if len(panels) > 1:
+        _frame_detail(panels[0], panels[1], plot.comparison.metric, near[0].cost, strips)
     return figure
 
 
@@ -139,77 +76,54 @@ def front(points: Sequence[Point], metric: str) -> list[Point]:
     return kept
 
 
-def _plot(found: Standing, cost: str, label: str, published: Sequence[Mapping[str, Any]]) -> Plot:
-    rows = [row for row in neighbours(found.comparison.rows) if row.role != "twin"]
-    points = tuple(point for row in rows if (point := _point(found, row, cost)))
-    twins = {
-        (p.row.name, match): point
-        for p in points
-        for match in _TWINS
-        if (point := _twin(found, p.row, match, cost))
-    }
-    known = tuple((p[cost], p["score"]) for p in published if p.get(cost))
-    return Plot(found, cost, label, points, twins, known)
+def _remark(plot: Plot, only_strips: bool) -> str:
+    says = "means with 95 % intervals, seeds faint"
+    if not only_strips:
+        return says
+    return f"all rows: {human(plot.points[0].cost)} {plot.label}\n{says}"
 
 
-def _point(found: Standing, row: Row, cost: str) -> Point | None:
-    """None where there is no result, no such cost, or nothing that a logarithmic axis can show."""
-    measure = costs(row).get(cost)
-    spent = [measure(record) for record in row.results] if measure else []
-    score = found.scores[row.name]
-    mean, interval = score.estimate.mean, score.interval
-    if not spent or min(spent) <= 0 or not math.isfinite(mean):
-        return None
-    low, high = (interval.low, interval.high) if interval else (mean, mean)
-    return Point(row, fmean(spent), mean, low, high)
+def _grid(plot: Plot, views: Sequence[Sequence[Point]], strips: Sequence[bool]) -> Grid:
+    """Room for the panels; names stand to the left of strips."""
+    room = [
+        0.2 + max(map(inches, strip_names(view))) if is_strip else 0.62
+        for view, is_strip in zip(views, strips, strict=True)
+    ]
+    heights = [strip_height(plot, v) if s else 2.2 for v, s in zip(views, strips, strict=True)]
+    two = len(views) > 1
+    return Grid(len(views), height=max(heights), left=room[0], across=room[-1], titled=two)
 
 
-def _twin(found: Standing, row: Row, match: str, cost: str) -> Point | None:
-    """Where the row's twin is; a baseline that serves as one is a point of its own."""
-    twin = twin_of(found.comparison, row, match)
-    return _point(found, twin, cost) if twin and twin.role == "twin" else None
-
-
-def _entries(plot: Plot, looked: Mapping[str, Look]) -> list[Line2D]:
-    """The legend: every method, then what the other signs mean."""
-    marks = [
-        Line2D([], [], label=legend_name(point.row), **_mark(looked[point.row.name]))
+def _entries(plot: Plot, looked: Mapping[str, Look], only_strips: bool) -> list[Line2D]:
+    """The legend: every method where no axis names it, then what the other signs mean."""
+    grey = {"color": "#777777", "linestyle": DOTTED, "linewidth": 0.9}
+    rows = [
+        Line2D([], [], label=legend_name(point.row), **mark(looked[point.row.name]))
         for point in plot.points
     ]
-    marks.append(Line2D([], [], label="not dominated", **_FRONT))
-    for match, dash in _TWINS.items():
-        if any(key[1] == match for key in plot.twins):
-            line = {"color": "#777777", "linestyle": dash, "linewidth": 0.9}
-            marks.append(Line2D([], [], label=from_scratch(match), **line))
+    twins = [
+        Line2D([], [], label=from_scratch(match), **grey)
+        for match in dict.fromkeys(match for _, match in plot.twins)
+    ]
+    if only_strips:
+        seeds = {"linestyle": "none", "marker": "o", "color": "#777777", "markersize": 3}
+        return [*twins, Line2D([], [], label="single seeds", alpha=0.4, **seeds)]
+    label = "front, twins left out" if twins else "not dominated"
+    marks = [*rows, Line2D([], [], label=label, **_FRONT), *twins]
     if plot.published:
         marks.append(Line2D([], [], label="published, other protocols", **_HOLLOW))
     return marks
 
 
-def _mark(look: Look, size: float = 5.5) -> dict[str, Any]:
-    return {
-        "linestyle": "none",
-        "marker": look.marker,
-        "color": look.colour,
-        "markeredgecolor": "white",
-        "markeredgewidth": 0.5,
-        "markersize": size * look.size,
-    }
-
-
 def _near(points: Sequence[Point], metric: str) -> tuple[Point, ...]:
-    """The best point and those whose cost and error, with its interval, are similar to its own."""
+    """The best point and those whose error, with its interval, is similar to its own."""
     errors = [p.score if metric == "loss" else 100.3 - p.score for p in points]
     least = min(errors)
-    best = points[errors.index(least)]
-
-    def is_near(point: Point, error: float) -> bool:
-        ratio = max(point.cost, best.cost) / min(point.cost, best.cost)
-        half = (point.high - point.low) / 2
-        return ratio < _NEAR and error + half <= _NEAR * least
-
-    paired = zip(points, errors, strict=True)
-    return tuple(point for point, error in paired if point is best or is_near(point, error))
+    return tuple(
+        point
+        for point, error in zip(points, errors, strict=True)
+        if error == least or error + (point.high - point.low) / 2 <= _NEAR * least
+    )
 
 
 def _panel(
@@ -218,82 +132,81 @@ def _panel(
     looked: Mapping[str, Look],
     view: Sequence[Point],
     near: Sequence[Point],
-    dodges: bool,
 ) -> None:
-    """Draws the points inside axes that fit all of the view.
+    """Draws all points inside axes that fit the scores of the view, and the costs of these points.
 
     The axes show every seed of the view and the error bars of the near points. A bar that is
     much longer, such as that of a method with a dead seed, ends at the edge.
     """
     apart = plot.published if view is plot.points else ()
-    cost_axis(axes, plot.label, plot.costs(view) + [cost for cost, _ in apart])
     scores = plot.scores(view, near) + [score for _, score in apart]
     score_axis(axes, plot.comparison.metric, scores)
+    inside = [point for point in plot.points if _inside(axes, point)]
+    cost_axis(axes, plot.label, plot.costs(inside) + [cost for cost, _ in apart])
     axes.autoscale(enable=False)
-    shown = [point for point in plot.points if _inside(axes, point)]
-    shifts = _shifts(axes, shown) if dodges else {}
-    _draw_front(axes, plot, shifts)
-    for point in shown:
-        name = point.row.name
-        _draw(axes, plot, point, looked[name], shifts.get(name, 1.0))
+    _draw_front(axes, plot)
+    for point in inside:
+        _draw(axes, plot, point, looked[point.row.name])
     for cost, score in plot.published:
         axes.plot(cost, score, **_HOLLOW)
 
 
 def _inside(axes: Axes, point: Point) -> bool:
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    return left <= point.cost <= right and bottom <= point.score <= top
+    bottom, top = axes.get_ylim()
+    return bottom <= point.score <= top
 
 
-def _frame_detail(overview: Axes, detail: Axes) -> None:
-    (left, right), (bottom, top) = detail.get_xlim(), detail.get_ylim()
-    detail.set_ylabel("")
-    detail.set_title("the shaded part", fontsize=7.5, color="#555555", pad=3)
-    overview.fill_between([left, right], bottom, top, color="#f0f0f0", zorder=0, linewidth=0)
+def _frame_detail(
+    overview: Axes, detail: Axes, metric: str, cost: float, strips: Sequence[bool]
+) -> None:
+    """Shades the scores of the overview that the detail shows."""
+    scores = detail.get_xlim() if strips[1] else detail.get_ylim()
+    axes_span = overview.axvspan if strips[0] else overview.axhspan
+    axes_span(*scores, color="#f0f0f0", zorder=0, linewidth=0)
     detail.set_facecolor("#f7f7f7")
+    shared = f", all at {human(cost)}" if strips == [False, True] else ""
+    title = f"the shaded {'losses' if metric == 'loss' else 'scores'}{shared}"
+    detail.set_title(title, fontsize=7.5, color="#555555", pad=3)
+    if not strips[1]:
+        detail.set_ylabel("")
 
 
-def _shifts(axes: Axes, points: Sequence[Point]) -> dict[str, float]:
-    """Factors that put methods of equal cost side by side, by name and not by score.
-
-    None moves more than half the way to another cost.
-    """
-    low, high = axes.get_xlim()
-    shifts = {}
-    for point in points:
-        ratios = {p.row.name: p.cost / point.cost for p in points}
-        equal = sorted(name for name, r in ratios.items() if 1 / _EQUAL < r < _EQUAL)
-        apart = (abs(math.log(r)) for name, r in ratios.items() if name not in equal)
-        width = min(
-            min(0.7, 0.05 * len(equal)) * math.log(high / low), min(apart, default=math.inf)
-        )
-        place = (equal.index(point.row.name) + 0.5) / len(equal) - 0.5
-        shifts[point.row.name] = math.exp(width * place)
-    return shifts
+def _aside(axes: Axes, points: float) -> Transform:
+    """The axes' places, moved to the right by so many points."""
+    figure = axes.get_figure()
+    assert figure
+    return axes.transData + ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
 
 
-def _draw(axes: Axes, plot: Plot, point: Point, look: Look, shift: float) -> None:
+def _draw(axes: Axes, plot: Plot, point: Point, look: Look) -> None:
+    """A row with its seeds, interval and twins; equal costs at most a marker's width apart."""
+    equal = agreeing(plot.points, point)
+    shift = _SIZE * ((equal.index(point) + 0.5) / len(equal) - 0.5)
+    own = _aside(axes, shift)
     results, score = point.row.results, plot.comparison.score
-    seeds = {**_mark(look, 3.0), "markeredgewidth": 0, "alpha": 0.3}
+    seeds = {**mark(look, 3.0), "markeredgewidth": 0, "alpha": 0.3, "transform": own}
     measure = costs(point.row)[plot.cost]
-    axes.plot([measure(r) * shift for r in results], [score(r) for r in results], **seeds)
-    for match, dash in _TWINS.items():
-        if twin := plot.twins.get((point.row.name, match)):
-            ends = [point.cost * shift, twin.cost * shift], [point.score, twin.score]
-            axes.plot(*ends, color=look.colour, linestyle=dash, linewidth=0.9, zorder=2)
-            mark = _mark(replace(look, colour=pale(look.colour)), 4.0)
-            mark["markeredgecolor"] = look.colour
-            axes.plot(ends[0][1], ends[1][1], zorder=2.5, **mark)
-    x = point.cost * shift
-    axes.plot([x, x], [point.low, point.high], color=look.colour, linewidth=1.0, zorder=3)
-    axes.plot(x, point.score, zorder=4, **_mark(look))
+    axes.plot([measure(r) for r in results], [score(r) for r in results], **seeds)
+    twins = [twin for (name, _), twin in plot.twins.items() if name == point.row.name]
+    for place, twin in enumerate(twins, start=1):
+        lane = _aside(axes, shift + place * _LANE)
+        ends = (point.cost, point.score), (twin.cost, twin.score)
+        dots = {"linestyle": DOTTED, "color": look.colour, "linewidth": 0.9}
+        axes.add_artist(ConnectionPatch(*ends, own, lane, clip_on=True, zorder=2, **dots))
+        bar = [twin.low, twin.high]
+        axes.plot([twin.cost] * 2, bar, zorder=2, transform=lane, **dots)
+        faint = mark(replace(look, colour=pale(look.colour)), 4.0)
+        faint["markeredgecolor"] = look.colour
+        axes.plot(twin.cost, twin.score, zorder=2.5, transform=lane, **faint)
+    bar = {"color": look.colour, "linewidth": 1.0, "zorder": 3, "transform": own}
+    axes.plot([point.cost] * 2, [point.low, point.high], **bar)
+    axes.plot(point.cost, point.score, zorder=4, transform=own, **mark(look))
 
 
-def _draw_front(axes: Axes, plot: Plot, shifts: Mapping[str, float]) -> None:
-    """A staircase through the front, from marker to marker, that ends at the right edge."""
+def _draw_front(axes: Axes, plot: Plot) -> None:
+    """A staircase through the front that ends at the right edge."""
     best = front(plot.points, plot.comparison.metric)
-    placed = [point.cost * shifts.get(point.row.name, 1.0) for point in best]
-    costs = list(accumulate(placed, max))
+    costs = list(accumulate((point.cost for point in best), max))
     scores = [point.score for point in best]
     right = max(axes.get_xlim()[1], *costs)
     axes.step([*costs, right], [*scores, scores[-1]], where="post", zorder=2, **_FRONT)

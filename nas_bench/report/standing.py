@@ -194,7 +194,7 @@ def standing(comparison: Comparison) -> Standing:
 
 
 def _is_ranked(row: Row) -> bool:
-    return row.role != "control" and row.method != _SEED_SIZE
+    return row.config is not None and row.role != "control" and row.method != _SEED_SIZE
 
 
 def _ranks(
@@ -292,9 +292,8 @@ def _answered(
 
 def _comparable(comparison: Comparison, names: Sequence[str], scores: Mapping[str, Score]) -> bool:
     rows = {row.name: row for row in comparison.rows}
-    return all(name in scores and _known(scores[name]) for name in names) and not (
-        comparison.differing and differing(rows[name] for name in names)
-    )
+    readable = all(name in scores and _known(scores[name]) and rows[name].config for name in names)
+    return readable and not (comparison.differing and differing(rows[name] for name in names))
 
 
 def _contrasts(

@@ -49,10 +49,32 @@ _METHODS = {
     "random_growth": ("#E69F00", "D"),
     "fixed": ("#4D4D4D", "v"),
     "net2net": ("#CC79A7", "p"),
+    "update_only": ("#56B4E9", "P"),
+    "variance_transfer": ("#882255", "h"),
+    "north_select": ("#999933", "<"),
+    "north_weight": ("#332288", ">"),
+    "nest": ("#AA4499", "d"),
 }
+_VARIANTS = {
+    "tiny[update=false]": "X",
+    "tiny[significance=false]": "P",
+    "tiny[projection=false]": "d",
+    "tiny[exact=true]": "h",
+    "tiny[fisher=true]": "p",
+    "random_growth[update=true]": "<",
+    "random_growth[zero_fan_out=true]": ">",
+    "fixed[size=seed]": "*",
+    "net2net[shares=equal]": "s",
+    "net2net[shares=lemon]": "D",
+}
+"""Markers of documented variants: the same in every figure."""
 _OTHER_COLOURS = ("#56B4E9", "#882255", "#999933", "#332288")
 _MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "*", "P", "X", "d", "h")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
+
+
+DOTTED = (0, (1, 1.4))
+"""The lines of twins."""
 
 
 def style() -> AbstractContextManager[None]:
@@ -79,8 +101,9 @@ class Look:
 def looks(names: Iterable[str]) -> dict[str, Look]:
     """A look for each row's name: the colour follows the method, marker and line the variant.
 
-    No marker serves twice while there are unused ones. The methods named here look the same in
-    every figure; variants (options, settings) and other methods take what is left, twins last.
+    The methods and variants named here look the same in every figure. Others have the look that
+    their name has by itself, but for a marker that would serve twice: they take the next one
+    that is free, twins last.
     """
     found: dict[str, Look] = {}
     for name in sorted(set(names), key=lambda name: (*_place(name), name)):
@@ -91,18 +114,26 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 
 def _look(name: str, family: Sequence[Look], others: Sequence[Look]) -> Look:
     base = _base(name)
-    code = crc32(base.encode(errors="replace"))
-    hashed = _OTHER_COLOURS[code % len(_OTHER_COLOURS)], _MARKERS[code % len(_MARKERS)]
+    code = _code(base)
+    hashed = _OTHER_COLOURS[code % len(_OTHER_COLOURS)], _MARKERS[_code(name) % len(_MARKERS)]
     colour, marker = _METHODS.get(base, hashed)
+    if name != base:
+        marker = _VARIANTS.get(name, hashed[1])
     if family:
         colour = family[0].colour
     elif base not in _METHODS:
         colour = _unused(_OTHER_COLOURS, colour, {look.colour for look in others})
-    used = {look.marker for look in others}
-    if len(used) == len(_MARKERS):
-        used = {look.marker for look in others if look.colour == colour}
+    if name not in _METHODS and name not in _VARIANTS:
+        used = {look.marker for look in others}
+        if len(used) == len(_MARKERS):
+            used = {look.marker for look in others if look.colour == colour}
+        marker = _unused(_MARKERS, marker, used)
     dash = _DASHES[0 if name == base else 1 + len(family) % 3]
-    return Look(colour, _unused(_MARKERS, marker, used), dash)
+    return Look(colour, marker, dash)
+
+
+def _code(name: str) -> int:
+    return crc32(name.encode(errors="replace"))
 
 
 def pale(colour: str) -> str:
@@ -131,9 +162,9 @@ def _base(name: str) -> str:
 
 
 def _place(name: str) -> tuple[bool, bool, bool]:
-    """Sorts methods before variants before twins, and those named here before others."""
-    base = _base(name)
-    return " twin (" in name, name != base, base not in _METHODS
+    """Sorts twins last, and methods before variants; those named here before others."""
+    base, is_known = _base(name), name in _METHODS or name in _VARIANTS
+    return " twin (" in name, not is_known, name != base
 
 
 def _unused(options: Sequence[str], preferred: str, used: Set[str]) -> str:

@@ -6,18 +6,19 @@ import pytest
 import synthetic
 from drawn import assert_tidy, entries, lines
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import ConnectionPatch
 from synthetic import trial
 
 from nas_bench.report.comparison import Comparison, Row, comparisons, training_flops
 from nas_bench.report.content import content
 from nas_bench.report.curves import anytime_figure, mean_curve
 from nas_bench.report.growth_figure import growth_figure, mean_widths
-from nas_bench.report.pareto import Point, _shifts, front, pareto_figure
+from nas_bench.report.pareto import front, pareto_figure
+from nas_bench.report.pareto_points import Point
 from nas_bench.report.ranks_figure import Scale, ranks_figure
 from nas_bench.report.standing import Standing, standing
-from nas_bench.report.theme import caption, legend_name, looks, neighbours, spread, style
+from nas_bench.report.theme import DOTTED, caption, legend_name, looks, neighbours, spread, style
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.reading import Run
 from nas_bench.results.sources import Folder
@@ -55,6 +56,13 @@ def test_a_method_looks_the_same_and_its_variants_keep_its_colour() -> None:
     assert together["tiny"] == alone["tiny"]
     colours = {look.colour for name, look in together.items() if name.startswith("tiny")}
     assert colours == {alone["tiny[k=3]"].colour}
+
+
+def test_documented_variants_look_the_same_whatever_else_is_there() -> None:
+    variants = ["tiny[update=false]", "tiny[significance=false]", "fixed[size=seed]"]
+    alone = {name: looks([name])[name].marker for name in variants}
+    together = looks([*variants, *synthetic.SETTINGS, *(f"other_{i}" for i in range(9))])
+    assert {name: together[name].marker for name in variants} == alone
 
 
 def test_no_marker_serves_two_methods_while_there_are_others() -> None:
@@ -95,10 +103,29 @@ def test_no_two_methods_of_a_figure_look_the_same() -> None:
 def test_mean_curves_end_at_the_mean_of_the_ends() -> None:
     first = np.array([0.0, 0.5, 1.0]), np.array([0.0, 10.0, 20.0]), np.array([0.0, 1.0, 2.0])
     second = np.array([0.0, 1.0]), np.array([0.0, 40.0]), np.array([2.0, 4.0])
-    positions, mean, sd = mean_curve([first, second])
+    positions, mean, sd, gaps = mean_curve([first, second])
     assert positions.tolist() == [0.0, 15.0, 30.0]
     assert mean.tolist() == [1.0, 2.0, 3.0]
     assert sd == pytest.approx([2**0.5] * 3)
+    assert gaps.tolist() == [False, True, True]
+
+
+def test_a_line_is_dotted_where_nothing_was_measured(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.run(ledger, trial("fixed"), points=4)
+    synthetic.run(ledger, trial("tiny"), points=12)
+    (comparison,) = comparisons(ledger.runs())
+    with style():
+        figure = anytime_figure(comparison)
+    assert figure
+    colours = {name: look.colour for name, look in looks(["fixed", "tiny"]).items()}
+    dotted = {
+        name: [line for line in lines(figure.axes[1])[colour] if line.get_linewidth() == 0.7]
+        for name, colour in colours.items()
+    }
+    assert {name: len(found) for name, found in dotted.items()} == {"fixed": 4, "tiny": 0}
+    dots = [line for line in figure.axes[1].get_lines() if line.get_marker() == "."]
+    assert sorted(len(np.atleast_1d(line.get_xdata())) for line in dots) == [5, 13]
 
 
 def test_every_curve_ends_at_the_mean_of_its_results(tmp_path: Path) -> None:
@@ -164,19 +191,43 @@ def test_the_detail_shows_whole_bars_and_no_method_from_outside(tmp_path: Path) 
     assert all(bottom <= y <= top for line in bars for y in np.atleast_1d(line.get_ydata()))
 
 
-def test_equal_costs_lie_side_by_side_but_never_past_another_cost() -> None:
+def test_equal_costs_have_no_cost_axis_but_a_line_for_each_row(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    methods = ("tiny", "random_growth", "gradmax")
+    for method in methods:
+        for seed in range(3):
+            synthetic.run(ledger, trial(method, seed))
+    standings = found(ledger)
     with style():
-        axes = Figure().add_subplot()
-        axes.set(xscale="log", xlim=(1, 100))
-        near = [
-            Point(Row(name, ()), cost, 1, 1, 1)
-            for name, cost in zip("abc", (10, 10, 11), strict=True)
-        ]
-        placed = {
-            p.row.name: p.cost * shift
-            for p, shift in zip(near, _shifts(axes, near).values(), strict=True)
-        }
-    assert placed["a"] < 10 < placed["b"] < placed["c"]
+        figure = pareto_figure(standings, "parameters", "parameters")
+        other = pareto_figure(standings, "training_flops", "training FLOPs")
+    assert figure
+    assert other
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        row.name for row in standings.comparison.rows
+    ]
+    assert axes.get_xlabel() == "test accuracy (%)"
+    means = [standings.scores[row.name].estimate.mean for row in standings.comparison.rows]
+    assert {(mean, place) for place, mean in enumerate(means)} <= marked(axes).keys()
+    assert other.axes[0].get_xlabel() == "training FLOPs"
+
+
+def test_some_equal_costs_lie_within_a_marker(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for method in ("tiny", "random_growth", "fixed[size=seed]"):
+        synthetic.run(ledger, trial(method), spread=0.0)
+    with style():
+        figure = pareto_figure(found(ledger), "parameters", "parameters")
+        assert figure
+        figure.canvas.draw()
+        axes = figure.axes[0]
+        own = [line for line in axes.get_lines() if line.get_markersize() > 5]
+        shown = [line.get_transform().transform(line.get_xydata())[0, 0] for line in own]
+    apart = {line.get_xdata()[0]: place for line, place in zip(own, shown, strict=True)}
+    assert len(apart) == 2  # where they are is their cost
+    first, second, *_ = sorted(shown, reverse=True)
+    assert 0 < (first - second) * 72 / figure.dpi <= 5.5
 
 
 def test_points_are_where_the_table_says(tmp_path: Path) -> None:
@@ -204,13 +255,14 @@ def test_twins_are_joined_to_what_they_are_twins_of_and_not_on_the_front(tmp_pat
     assert figure
     labels = entries(figure)
     assert labels == [
-        "tiny", "fixed[size=seed]", "not dominated", "the same from scratch, equal steps",
+        "tiny", "fixed[size=seed]", "front, twins left out", "the same from scratch, equal steps",
     ]  # fmt: skip
     (record,) = [r for r in synthetic.records(trial("tiny", kind="free")) if r.final]
     (scratch,) = [r for r in synthetic.records(trial("fixed", kind="free")) if r.final]
-    paths = [np.asarray(line.get_xydata()).tolist() for line in figure.axes[0].get_lines()]
-    places = [[r.parameters, 100 * (r.test_accuracy or 0)] for r in (record, scratch)]
-    assert any(path == pytest.approx(np.array(places)) for path in paths)
+    places = [(r.parameters, 100 * (r.test_accuracy or 0)) for r in (record, scratch)]
+    (joined,) = [p for p in figure.axes[0].patches if isinstance(p, ConnectionPatch)]
+    assert np.array([joined.xy1, joined.xy2]) == pytest.approx(np.array(places))
+    assert joined.get_linestyle() == DOTTED
     assert "#999999" in lines(figure.axes[0])
     (front_line,) = lines(figure.axes[0])["#999999"]
     assert 100 * (scratch.test_accuracy or 0) not in np.asarray(front_line.get_ydata())

@@ -177,7 +177,7 @@ def test_twins_of_equal_steps_are_drawn_in_the_pale_colour_of_their_method(
     colour = looks(["tiny"])["tiny"].colour
     for axes in figure.axes:
         assert set(lines(axes)) == {colour, pale(colour)}
-        twin, _ = lines(axes)[pale(colour)]
+        twin, *_ = lines(axes)[pale(colour)]
         assert len(np.asarray(twin.get_xdata())) == 7
     assert entries(figure) == ["tiny", "the same from scratch, equal steps"]
 

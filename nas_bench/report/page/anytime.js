@@ -19,8 +19,8 @@ function anytime() {
 
 /** The points of a row's mean curve; a single seed has no spread. */
 function curvePoints(row, along) {
-  const { mean, sd } = row.curve;
-  return row.curve[along].map((x, i) => ({ row, x, mean: mean[i], sd: sd[i] })).filter((point) => isNumber(point.mean) && isNumber(point.x));
+  const { mean, sd, gap } = row.curve;
+  return row.curve[along].map((x, i) => ({ row, x, mean: mean[i], sd: sd[i], gap: gap[i] })).filter((point) => isNumber(point.mean) && isNumber(point.x));
 }
 
 function band(point) {
@@ -40,7 +40,7 @@ function anytimeFigure(along, rows, singles) {
   const about = {
     name: "anytime",
     title: `Validation ${metric} while training`,
-    says: "Lines are means over the seeds with a result, bands ± one standard deviation. What the tables report is the test score at the end.",
+    says: "Lines are means over the seeds with a result, bands ± one standard deviation. Every dot is an evaluation; where a tenth of training has none the line is thin and dotted, for nothing is known there. × marks rows that lack seeds: their lines are of the others. What the tables report is the test score at the end.",
     columns,
     rows: points,
   };
@@ -53,11 +53,21 @@ function everyFew(points) {
   return points.filter((_, i) => i > 0 && (points.length - 1 - i) % step === 0);
 }
 
+/** The points with breaks where nothing was measured for long. */
+const broken = (points) => points.flatMap((point) => (point.gap ? [{ ...point, mean: NaN }, point] : [point]));
+
+/** The two ends of each gap. */
+const gapsOf = (points) => points.flatMap((point, i) => (point.gap && i ? [{ row: point.row, from: points[i - 1], to: point }] : []));
+
+const DOTS = 200; // evaluations of a row that can be told from each other
+
 function anytimeChart(along, rows, points, singles, width) {
   const height = Math.round(Math.max(320, Math.min(500, width * 0.56)));
   const { metric } = comparison();
   const seeds = singles ? rows.flatMap((row) => row.trials.flatMap((trial) => trial.curve.step.map((x, i) => ({ row, trial, x, score: trial.curve.score[i] })))) : [];
-  const marks = rows.flatMap((row) => everyFew(curvePoints(row, along)));
+  const curves = rows.map((row) => curvePoints(row, along));
+  const marks = curves.flatMap(everyFew);
+  const ends = curves.filter((curve) => curve.length && curve[0].row.seeds_ok < curve[0].row.seeds).map((curve) => curve.at(-1));
   const chart = plot({
     width,
     height,
@@ -69,8 +79,11 @@ function anytimeChart(along, rows, points, singles, width) {
     marks: [
       singles ? null : Plot.areaY(points, { x: "x", y1: (p) => band(p)[0], y2: (p) => band(p)[1], z: (p) => p.row.name, fill: (p) => rowColour(p.row), fillOpacity: 0.12, clip: true }),
       Plot.line(seeds, { x: "x", y: "score", z: (p) => p.trial.id, stroke: (p) => rowColour(p.row), strokeOpacity: 0.4, strokeWidth: 0.8, clip: true }),
-      Plot.line(points, { x: "x", y: "mean", z: (p) => p.row.name, stroke: (p) => rowColour(p.row), strokeWidth: 1.8, strokeDasharray: undefined, clip: true }),
+      Plot.line(curves.flatMap(broken), { x: "x", y: "mean", z: (p) => p.row.name, stroke: (p) => rowColour(p.row), strokeWidth: 1.8, clip: true }),
+      Plot.link(curves.flatMap(gapsOf), { x1: (g) => g.from.x, x2: (g) => g.to.x, y1: (g) => g.from.mean, y2: (g) => g.to.mean, stroke: (g) => rowColour(g.row), strokeWidth: 1, strokeDasharray: "1.5 4", clip: true }),
+      Plot.dot(curves.filter((curve) => curve.length <= DOTS).flat(), { x: "x", y: "mean", fill: (p) => rowColour(p.row), r: 2, clip: true }),
       Plot.dot(marks, { x: "x", y: "mean", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", r: 4.2 }),
+      Plot.text(ends, { x: "x", y: "mean", text: (p) => `× ${p.row.seeds_ok}/${p.row.seeds}`, dy: -10, textAnchor: "end", fill: (p) => rowColour(p.row), stroke: "var(--paper)", strokeWidth: 3 }),
       Plot.tip(points, Plot.pointer({ x: "x", y: "mean", title: (p) => `${shortened(p.row.name, 60)}\n${score(p.mean, metric)}${isNumber(p.sd) ? ` ± ${score(p.sd, metric)} (sd)` : ""}\n${along === "seconds" ? `${duration(p.x)} s` : `${human(p.x)} ${ALONG[along]}`}`, ...TIP })),
     ],
   });

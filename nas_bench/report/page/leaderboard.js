@@ -187,8 +187,8 @@ function paidColumn(found, question) {
       return element(
         "div",
         { className: "paid" },
-        opens([row, twin], differenceText(against)),
-        element("small", {}, `${twin.role === "twin" ? "twin" : shortened(twin.name, 20)} ${twin.score.text[0]} · ${pValue(against.adjusted)}`),
+        opens([row, twin], element("span", { title: `${shortened(twin.name, 60)}: ${twin.score.text[0]}` }, differenceText(against))),
+        element("small", {}, against.text[1] && `${against.text[1]} · `, pValue(against.adjusted)),
         apart(against) && element("small", {}, apart(against)),
       );
     },
@@ -200,11 +200,11 @@ const isReal = (pair) => isNumber(pair.adjusted) && pair.adjusted <= 0.05;
 /** Whether the first of a pair is the better one. */
 const isBetter = (pair) => pair.difference > 0 === comparison().higher;
 
-/** A difference with its interval; in colour and with an arrow only where it is significant. */
+/** A difference, in colour and with an arrow only where it is significant. */
 function differenceText(pair) {
   const verdict = isReal(pair) ? (isBetter(pair) ? "better" : "worse") : "open";
   const arrow = { better: "▲ ", worse: "▼ ", open: "" }[verdict];
-  return element("span", { className: verdict }, `${arrow}${pair.text[0]}`, element("span", { className: "soft" }, pair.text[1] && ` ${pair.text[1]}`));
+  return element("span", { className: verdict }, `${arrow}${pair.text[0]}`);
 }
 
 /** In which settings two tuned rows differ. */

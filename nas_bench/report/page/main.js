@@ -44,7 +44,9 @@ function standing(found) {
 function cautions(found) {
   const most = d3.max(found.pairs, (pair) => pair.pairs) ?? 0;
   return [
+    state.missing !== "" && `The link asks for ${shortened(state.missing, 60)}, which this report does not have; shown is another comparison.`,
     found.pairs.length > 0 && most < content.testable_from && `Not testable below ${content.testable_from} paired seeds; here: ${most}. Nothing is ranked, and no difference here should be called real.`,
+    content.problems.length > 0 && `The ledger has ${plural(content.problems.length, "problem")}: trials may be missing. Failures lists ${content.problems.length === 1 ? "it" : "them"}.`,
     found.differing.length > 0 && `Not comparable, so not ranked: rows are of different ${found.differing.join(" and ")}.`,
     found.lacking.length > 0 && `Missing here, though the comparison needs ${found.lacking.length > 1 ? "them" : "it"}: ${listed(found.lacking.map(oneLine))}.`,
   ].filter(Boolean);
@@ -58,7 +60,7 @@ function power(found) {
 }
 
 function tabs() {
-  const troubles = comparison().rows.flatMap((row) => row.trials).filter((trial) => trial.status !== "ok").length;
+  const troubles = comparison().rows.flatMap((row) => row.trials).filter((trial) => trial.status !== "ok").length + content.problems.length;
   const links = Object.entries(VIEWS).map(([key, [label]]) =>
     element(
       "a",
@@ -72,7 +74,7 @@ function tabs() {
 
 function view() {
   if (!comparison()) return [note("There is nothing to show: the ledger has no trial that can be read."), ...problemsOnly()];
-  const [, make] = VIEWS[state.view] ?? VIEWS.leaderboard;
+  const [, make] = VIEWS[state.view];
   return make().filter(Boolean);
 }
 

@@ -1,12 +1,12 @@
 // Score against cost: seeds faint, means with intervals, the front.
 
 function pareto() {
-  const cost = knownCosts().some(([name]) => name === state.cost) ? state.cost : "flops";
+  const cost = costShown();
   const points = paretoPoints(cost);
   const papers = cost === "parameters" ? comparison().published.filter((paper) => isNumber(paper.parameters)) : [];
   return [
     controls(
-      choice("Cost", "cost", knownCosts().map(([key, { short }]) => [key, short])),
+      choice("Cost", "cost", knownCosts().map(([key, { short }]) => [key, short]), cost),
       choice("Cost scale", "costs", [["log", "log"], ["linear", "linear"]]),
       scoreChoice(),
       comparison().rows.some((row) => row.role === "twin") && toggle("Twins", "twins"),
@@ -16,6 +16,9 @@ function pareto() {
     ...(state.published === "yes" ? published(cost, papers) : []),
   ];
 }
+
+/** The cost that is chosen, else the first in which rows differ. */
+const costShown = () => (knownCosts().some(([name]) => name === state.cost) ? state.cost : comparison().cost);
 
 const emptyChart = () =>
   element("div", {}, note("There is nothing to draw: no row that is shown has a result. Rows are chosen here."), legend(candidates()));
@@ -63,31 +66,67 @@ function paretoFigure(cost, points, papers) {
   const about = {
     name: "pareto",
     title: `${metric === "loss" ? "Test loss" : "Test accuracy"} against ${COSTS[cost].label}`,
-    says: "Large marks are means, bars 95 % confidence intervals, small marks single seeds. The ring is as strong as the probability of being on the front; the dashed line joins the means that no other beats. Equal costs stand side by side. Twins are never part of the front.",
+    says: `Large marks are means, bars 95 % confidence intervals, small marks single seeds. ${isStrip(points, papers) ? `All rows: ${COSTS[cost].text(points[0].cost)} ${COSTS[cost].label}.` : "The ring is as strong as the probability of being on the front; the dashed line joins the means that no other beats. Equal costs stand at most a marker apart."} Twins are dotted and never part of the front.`,
     columns,
     rows: d3.sort(points, (p) => p.cost),
   };
   return figure(about, paretoPanels(cost, points, papers), legend(candidates()));
 }
 
+/** Whether an axis of costs would say nothing. */
+const isStrip = (points, papers) => !papers.length && areEqual(...d3.extent(points, (p) => p.cost));
+
 /** One panel, or two where some rows are far from the best: everything, and its surroundings. */
 function paretoPanels(cost, points, papers) {
-  const near = nearPoints(points);
-  if (near.length < 2 || near.length === points.length) return chartPlace((width) => paretoChart({ cost, points, view: points, papers, dodges: true }, width));
-  const frame = paretoFrame({ cost, view: near, papers: [] });
+  const near = nearBest(points, (p) => p.score);
+  const whole = (frame) => (width) => (isStrip(points, papers) ? stripChart({ cost, view: points, frame }, width) : paretoChart({ cost, points, view: points, papers, frame, short: Boolean(frame) }, width));
+  if (near.length < 2 || near.length === points.length) return chartPlace(whole());
+  const scores = paretoFrame({ cost, view: near, papers: [] }).scores;
+  const [bottom, top] = d3.extent(scores);
+  const inside = points.filter((point) => bottom <= point.score && point.score <= top);
+  const close = (width) => (isStrip(inside, []) ? stripChart({ cost, view: inside }, width) : paretoChart({ cost, points, view: inside, papers: [], short: true }, width));
   const panel = (title, made) => element("div", { className: "small" }, element("h3", {}, title), chartPlace(made));
+  const equal = isStrip(inside, []) && !isStrip(points, papers) ? `, all at ${COSTS[cost].text(inside[0].cost)}` : "";
   return element(
     "div",
     { className: "panels" },
-    panel("The best, and what is near", (width) => paretoChart({ cost, points, view: near, papers: [], dodges: true, short: true }, width)),
-    panel("Everything; the frame is what the other chart shows", (width) => paretoChart({ cost, points, view: points, papers, frame, short: true }, width)),
+    panel(`The best, and what is near${equal}`, close),
+    panel("Everything; the other chart shows the shaded scores", whole({ bottom, top })),
   );
 }
 
-/** The points whose cost and error are similar to those of the best. */
-function nearPoints(points) {
-  const best = points[d3.scan(points, (a, b) => (comparison().higher ? b.score - a.score : a.score - b.score))];
-  return nearBest(points, (p) => p.score).filter((p) => Math.max(p.cost, best.cost) / Math.min(p.cost, best.cost) < NEAR);
+/** Rows whose costs agree: a line for each, the best first, twins below their own. */
+function stripChart({ cost, view, frame }, width) {
+  const narrow = width < 480;
+  const seeds = seedPoints(view, cost);
+  const scores = [...view, ...seeds].map((p) => p.score);
+  const { metric, higher } = comparison();
+  const best = d3.sort(view, (p) => (higher ? -p.score : p.score));
+  const owner = (point) => best.find((p) => Object.values(p.row.twins).includes(point.row.name));
+  const own = best.filter((p) => p.row.role !== "twin" || !owner(p));
+  const ordered = own.flatMap((point) => [point, ...best.filter((p) => p.row.role === "twin" && owner(p) === point)]);
+  const name = (p) => p.row.name;
+  const bar = { y: name, x1: "low", x2: "high", stroke: (p) => rowColour(p.row), strokeWidth: 1.5, clip: true };
+  const isTwin = (p) => p.row.role === "twin";
+  const chart = plot({
+    width,
+    height: 60 + 24 * ordered.length,
+    marginLeft: narrow ? 116 : 220,
+    marginRight: 16,
+    marginTop: 8,
+    ariaLabel: "Score of each row; the table below has the numbers",
+    x: { ...scoreScale(scores, width * 0.6), labelAnchor: "center" },
+    y: { type: "point", domain: ordered.map(name), label: null, tickSize: 0, tickFormat: (each) => shortened(each, narrow ? 15 : 28), padding: 0.6 },
+    marks: [
+      frame ? Plot.rectX([frame], { x1: "bottom", x2: "top", fill: "currentColor", fillOpacity: 0.07 }) : null,
+      Plot.dot(seeds, { x: "score", y: name, symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), fillOpacity: 0.5, r: 3, clip: true }),
+      Plot.ruleY(ordered.filter((p) => !isTwin(p)), bar),
+      Plot.ruleY(ordered.filter(isTwin), { ...bar, strokeDasharray: "2 3" }),
+      Plot.dot(ordered, { x: "score", y: name, symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", strokeWidth: 1, r: 6 }),
+      Plot.tip(ordered, Plot.pointer({ x: "score", y: name, title: (p) => paretoTip(cost, p), ...TIP })),
+    ],
+  });
+  return clickable(chart);
 }
 
 const areEqual = (a, b) => Math.abs(b / a - 1) < 0.005;
@@ -101,28 +140,28 @@ function paretoFrame({ cost, view, papers }) {
   return { seeds, scores, only: areEqual(low, high) ? low : null, domain: padded(areEqual(low, high) ? [0.9 * low, 1.1 * high] : [low, high], state.costs) };
 }
 
-/** Factors that put points of equal cost beside each other, by name, and past no other cost. */
-function dodged(points, { domain: [low, high], only }) {
+/** Factors that put points of equal cost beside each other, by name: all within a marker's width. */
+function dodged(points, { domain: [low, high] }, width) {
   const place = state.costs === "log" ? (cost) => Math.log(cost / low) / Math.log(high / low) : (cost) => (cost - low) / (high - low);
   return (point) => {
     const equal = d3.sort(points.filter((p) => areEqual(p.cost, point.cost)), (p) => p.row.name);
     const free = d3.min(points.filter((p) => !equal.includes(p)), (p) => Math.abs(place(p.cost) - place(point.cost))) ?? 1;
-    const across = only ? Math.min(0.8, 0.07 * equal.length) : Math.min(0.13, 0.03 * equal.length, free);
+    const across = Math.min(12 / width, free);
     const share = across * ((equal.findIndex((p) => p.row === point.row) + 0.5) / equal.length - 0.5);
     return state.costs === "log" ? (high / low) ** share : 1 + ((high - low) * share) / point.cost;
   };
 }
 
-function paretoChart({ cost, points, view, papers, dodges = false, short = false, frame }, width) {
+function paretoChart({ cost, points, view, papers, short = false, frame }, width) {
   const shown = paretoFrame({ cost, view, papers });
   const { seeds, scores, only, domain } = shown;
-  const shift = dodges ? dodged(view, shown) : () => 1;
+  const shift = dodged(view, shown, width - 64);
   const placed = view.map((point) => ({ ...point, at: point.cost * shift(point) }));
   const shifts = new Map(placed.map((point) => [point.row, point.at / point.cost]));
   const front = frontLine(points.filter((point) => point.row.role !== "twin")).map((p) => ({ score: p.score, cost: p.cost * (shifts.get(p.row) ?? 1) }));
   const line = front.length ? [...front, { ...front.at(-1), cost: domain[1] }] : [];
   const height = Math.round(Math.max(300, Math.min(480, width * (short ? 0.72 : 0.5))));
-  const [bottom, top] = frame ? d3.extent(frame.scores) : [];
+  const bar = { x: "at", y1: "low", y2: "high", stroke: (p) => rowColour(p.row), strokeWidth: 1.5, clip: true };
   const chart = plot({
     width,
     height,
@@ -132,10 +171,11 @@ function paretoChart({ cost, points, view, papers, dodges = false, short = false
     x: { ...costScale(cost, domain, width), ...(only && { ticks: [state.costs === "log" ? Math.log10(only) : only], tickFormat: () => COSTS[cost].text(only) }) },
     y: scoreScale(scores, height),
     marks: [
-      frame ? Plot.rect([frame], { x1: frame.domain[0], x2: frame.domain[1], y1: bottom, y2: top, fill: "currentColor", fillOpacity: 0.07, stroke: "currentColor", strokeOpacity: 0.35, inset: -3 }) : null,
+      frame ? Plot.rectY([frame], { y1: "bottom", y2: "top", fill: "currentColor", fillOpacity: 0.07 }) : null,
       Plot.line(line, { x: "cost", y: "score", curve: "step-after", stroke: "currentColor", strokeOpacity: 0.5, strokeDasharray: "5 4", clip: true }),
       Plot.dot(seeds, { x: (p) => p.cost * shifts.get(p.row), y: "score", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), fillOpacity: 0.5, r: 3, clip: true }),
-      Plot.ruleX(placed, { x: "at", y1: "low", y2: "high", stroke: (p) => rowColour(p.row), strokeWidth: 1.5, clip: true }),
+      Plot.ruleX(placed.filter((p) => p.row.role !== "twin"), bar),
+      Plot.ruleX(placed.filter((p) => p.row.role === "twin"), { ...bar, strokeDasharray: "2 3" }),
       Plot.dot(placed, { x: "at", y: "score", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", strokeWidth: 1, r: 6 }),
       Plot.dot(placed.filter((p) => p.chance > 0), { x: "at", y: "score", r: 10, fill: "none", stroke: "currentColor", strokeOpacity: (p) => p.chance, strokeWidth: 1.3 }),
       Plot.dot(papers, { x: "parameters", y: "score", r: 6, fill: "none", stroke: "currentColor", strokeWidth: 1.4, strokeDasharray: "2 1.5" }),

@@ -18,7 +18,7 @@ const DEFAULTS = {
   sort: "",
   twins: "no",
   hide: [],
-  cost: "flops",
+  cost: "",
   costs: "log",
   scores: "fit",
   published: "no",
@@ -31,6 +31,7 @@ const DEFAULTS = {
   rows: [],
   trial: "",
 };
+const KNOWN_VIEWS = ["leaderboard", "pareto", "anytime", "growth", "pairwise", "budget", "failures", "provenance"];
 const OF_DIALOG = ["rows", "trial"];
 
 let state = read(location.hash);
@@ -43,9 +44,12 @@ function read(hash) {
     const values = given.getAll(key);
     found[key] = Array.isArray(DEFAULTS[key]) ? values.filter((value) => value !== "") : values[0];
   }
+  found.missing = "";
   if (!content.comparisons.some((comparison) => comparison.id === found.compare)) {
+    found.missing = found.compare;
     found.compare = DEFAULTS.compare;
   }
+  if (!KNOWN_VIEWS.includes(found.view)) found.view = DEFAULTS.view;
   return found;
 }
 

@@ -69,7 +69,7 @@ def test_growing_is_compared_with_its_twin(opened: Any, shown: dict[str, Any]) -
     tab = opened(f"compare={found['id']}")
     pair = next(p for p in found["growing"] if p["first"] == "tiny" and "flops" in p["question"])
     line = tab.locator(".board tbody tr").filter(has_text="tiny").first.inner_text()
-    assert " ".join(pair["text"]) in line
+    assert all(part in line for part in pair["text"])
     tab.goto(tab.url + "&view=pairwise")
     expect(tab.get_by_role("region", name="Did growing pay?")).to_contain_text("tiny twin (flops)")
 
@@ -126,6 +126,24 @@ def test_mean_ranks_are_those_of_the_content(opened: Any, shown: dict[str, Any])
         assert rank["name"] in labels
         assert f"{rank['mean']:.2f}" in labels
     expect(tab.locator("main")).to_contain_text("Critical differences need at least 5 tasks")
+
+
+def test_equal_costs_are_a_line_for_each_row(opened: Any, shown: dict[str, Any]) -> None:
+    found = next(c for c in shown["comparisons"] if c["metric"] == "loss")
+    made = json.loads(json.dumps(shown))
+    for row in next(c for c in made["comparisons"] if c["id"] == found["id"])["rows"]:
+        row["costs"]["flops"]["mean"] = 92_360
+    tab = opened(f"compare={found['id']}&view=pareto&cost=flops", made)
+    labels = tab.locator("main .chart svg text").all_text_contents()
+    assert {row["name"] for row in found["rows"]} <= set(labels)
+    assert not any("FLOPs" in label for label in labels)
+    expect(tab.locator("figcaption").first).to_contain_text("All rows: 92.4 k FLOPs per sample")
+
+
+def test_a_link_to_what_is_gone_says_so(opened: Any) -> None:
+    tab = opened("compare=lite.v9.free.mnist.9-steps&view=constructor")
+    expect(tab.locator(".standing")).to_contain_text("The link asks for lite.v9.free.mnist")
+    expect(tab.locator("nav [aria-current]")).to_have_text("Leaderboard")
 
 
 def test_published_numbers_are_hollow_and_only_where_they_have_a_place(
