@@ -200,7 +200,7 @@ def test_damage_is_named_and_no_reason_not_to_compare(ledger, capsys):
     (ledger.trial_folder(trial("tiny", 1)) / "run.json").write_text("{")
     assert status(["compare", "tiny", "fixed"]) == 0
     out, err = capsys.readouterr()
-    assert "tiny, seed 1: not run" in out
+    assert "tiny, seed 1: damaged: run.json is damaged" in " ".join(out.split())
     assert "s1: run.json is damaged" in err
 
 

@@ -99,7 +99,7 @@ def _cannot_be_read(name: str, runs: "Sequence[Run]", found: "Sequence[Compariso
     from nas_bench.commands.pairing import label
     from nas_bench.results.layout import path_part
 
-    rows = [row for comparison in found for row in comparison.rows]
+    rows = [row for comparison in found for row in comparison.rows if row.config]
     unknown = {run.label for run in runs if run.config is None}
     return path_part(name) in unknown and name not in {*map(label, rows), *(r.name for r in rows)}
 

@@ -4,12 +4,13 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from nas_bench.results.environment import device_class
+from nas_bench.results.layout import path_part
 from nas_bench.results.reading import Run
 from nas_bench.results.staleness import outdated
 from nas_bench.specs import InputError, parse, short_names
@@ -19,6 +20,7 @@ from nas_bench.trials.planning import CONTROLS
 from nas_bench.tuning.history import Tuning, is_search, search_of, tunings
 
 Measure = Callable[[Record], float]
+Key = tuple[str, int, str, str, Budget]
 Split = Literal["train", "validation", "test"]
 Role = Literal["method", "control", "baseline", "twin"]
 _KINDS = {"same_target": "same target", "free": "free growth"}
@@ -58,8 +60,11 @@ class Row:
 
     @property
     def config(self) -> TrialConfig | None:
-        """That of its first trial; its seeds differ in nothing else."""
-        return self.runs[0].config if self.runs else None
+        """That of its first trial that has one; its seeds differ in nothing else.
+
+        None where the files of all trials are damaged.
+        """
+        return next((run.config for run in self.runs if run.config), None)
 
     @property
     def method(self) -> str:
@@ -276,8 +281,11 @@ def seconds(record: Record) -> float:
 
 
 def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:
-    """The runs that can be read, sorted into comparisons; trials of a search belong to none."""
-    groups: dict[tuple[str, int, str, str, Budget], list[Run]] = defaultdict(list)
+    """The runs, sorted into comparisons; trials of a search belong to none.
+
+    Those whose `run.json` cannot be read are where their folders say that they belong.
+    """
+    groups: dict[Key, list[Run]] = defaultdict(list)
     runs = list(runs)
     searched = tunings(runs)
     for run in runs:
@@ -285,11 +293,32 @@ def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:
         if config and not is_search(run):
             key = config.protocol, config.version, config.kind, config.task, config.budget
             groups[key].append(run)
+    for key, run in _lost(runs, groups):
+        groups[key].append(run)
     names = short_names(key[3] for key in groups)
     return tuple(
         _comparison(Comparison(*key, _metric(group), tuple(_rows(group, searched)), names[key[3]]))
         for key, group in sorted(groups.items(), key=lambda item: (*item[0][:4], str(item[0][4])))
     )
+
+
+def _lost(runs: Iterable[Run], groups: Mapping[Key, Sequence[Run]]) -> Iterator[tuple[Key, Run]]:
+    """Runs that say nothing but where they lie, without their curves, and whose they are.
+
+    They belong to the comparison of their settings, else to the only one of their protocol and
+    task.
+    """
+    labels = {path_part(run.label): run.label for group in groups.values() for run in group}
+    for run in runs:
+        if run.config is None and run.seed >= 0:
+            keys = [
+                k for k in groups if (path_part(k[0]), path_part(k[3])) == (run.protocol, run.task)
+            ]
+            own = [k for k in keys if any(run.settings_id == r.settings_id for r in groups[k])]
+            if len(own or keys) == 1:
+                label = labels.get(run.label, run.label)
+                bare = replace(run, id=run.place, label=label, curve=(), growth=())
+                yield (own or keys)[0], bare
 
 
 def _comparison(found: Comparison) -> Comparison:
@@ -319,10 +348,13 @@ def _rows(runs: Sequence[Run], searched: Mapping[str, Tuning]) -> list[Row]:
     """
     groups: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     origins: dict[str, Tuning | None] = {}
-    for run in runs:
-        origin = search_of(run.config, searched) if run.config else None
-        groups[_label(run, origin)][run.settings_id].append(run)
-        origins[run.settings_id] = origin
+    labels: dict[str, str] = {}
+    for run in sorted(runs, key=lambda run: run.config is None):
+        if run.settings_id not in labels:
+            origin = search_of(run.config, searched) if run.config else None
+            origins[run.settings_id] = origin
+            labels[run.settings_id] = _label(run, origin)
+        groups[labels[run.settings_id]][run.settings_id].append(run)
     asked = frozenset(run.seed for run in runs)
     return [
         Row(label + suffix, tuple(sorted(group, key=_seed)), asked, origins[identity])
@@ -346,11 +378,16 @@ def _suffixes(settings: dict[str, list[Run]]) -> list[str]:
 
     What is not set, and so is the task's or the protocol's, is left out.
     """
-    configs = [_flat(runs[0].config) for runs in settings.values() if runs[0].config]
-    names = sorted({name for config in configs for name in config})
-    differ = [name for name in names if len({config.get(name) for config in configs}) > 1]
-    shown = [[f"{name}={c[name]}" for name in differ if name in c] for c in configs]
-    return [f" {{{', '.join(items)}}}" if items else "" for items in shown]
+    known = {i: next((r.config for r in runs if r.config), None) for i, runs in settings.items()}
+    configs = {identity: _flat(config) for identity, config in known.items() if config}
+    names = sorted({name for config in configs.values() for name in config})
+    differ = [n for n in names if len({config.get(n) for config in configs.values()}) > 1]
+    found = {
+        i: [f"{n}={config[n]}" for n in differ if n in config] for i, config in configs.items()
+    }
+    if len(settings) > 1:
+        found |= {identity: [identity] for identity in settings if identity not in configs}
+    return [f" {{{', '.join(items)}}}" if (items := found.get(i)) else "" for i in settings]
 
 
 def _flat(config: TrialConfig) -> dict[str, str]:

@@ -7,6 +7,8 @@ import synthetic
 from synthetic import trial
 
 from nas_bench.report.comparison import Comparison, comparisons
+from nas_bench.report.content import content
+from nas_bench.report.standing import standing
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import Budget, Twin
 
@@ -183,3 +185,56 @@ def test_trials_of_a_search_are_told_by_what_they_say(
     ledger = Ledger(tmp_path, typed)
     synthetic.run(ledger, trial(method, protocol=protocol))
     assert len(comparisons(ledger.runs())) == shown
+
+
+def damage(ledger: Ledger, method: str, *seeds: int) -> None:
+    for seed in seeds:
+        (ledger.trial_folder(trial(method, seed)) / "run.json").write_text("{")
+
+
+def test_a_method_whose_files_are_all_damaged_keeps_its_row(tmp_path: Path) -> None:
+    ledger = synthetic.sweep(tmp_path, seeds=6)
+    damage(ledger, "random_growth[update=true]", *range(6))
+    damage(ledger, "north_preactivation", 0)
+    (comparison,) = compared(ledger)
+    rows = {row.name.partition("~")[0]: row for row in comparison.rows}
+    assert len(rows) == len(synthetic.SETTINGS)
+    assert rows["random_growth-update=true"].seeds == "0/6"
+    assert rows["north_preactivation"].seeds == "5/6"
+    states = [(run.seed, run.state) for run in rows["north_preactivation"].runs]
+    assert states[0] == (0, "damaged")
+    found = standing(comparison)
+    assert rows["random_growth-update=true"].name not in found.ranks
+    asked = (*found.growing, *found.against, *found.attribution, *found.pairs)
+    assert not any("~" in contrast.first + contrast.second for contrast in asked)
+    shown = content(ledger.runs(), "")["comparisons"][0]["rows"]
+    trials = [t for row in shown for t in row["trials"] if t["status"] == "damaged"]
+    assert all("run.json is damaged" in t["reason"] and t["id"] for t in trials)
+    assert len(trials) == 7
+
+
+def test_what_is_damaged_among_several_budgets_belongs_to_its_settings_or_to_none(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(2):
+        synthetic.run(ledger, trial("tiny", seed))
+        synthetic.run(ledger, trial("fixed", seed))
+    synthetic.run(ledger, trial("tiny", budget=Budget(steps=9)))
+    damage(ledger, "tiny", 0)
+    damage(ledger, "fixed", 0, 1)
+    epochs, steps = compared(ledger)
+    assert {row.name: row.seeds for row in epochs.rows} == {"tiny": "1/2"}
+    assert {row.name: row.seeds for row in steps.rows} == {"tiny": "1/1"}
+
+
+def test_links_to_comparisons_stay_whatever_others_there_are(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.run(ledger, trial("tiny", protocol="smoke"))
+    (only,) = content(ledger.runs(), "")["comparisons"]
+    assert only["id"] == "smoke.v1.same_target.digits.12-epochs"
+    synthetic.run(ledger, trial("tiny", protocol="a"))
+    synthetic.run(ledger, trial("tiny", task='image_arrays[path="/a b"]'))
+    found = [comparison["id"] for comparison in content(ledger.runs(), "")["comparisons"]]
+    assert only["id"] in found
+    assert len(set(found)) == 3
