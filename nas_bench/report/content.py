@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nas_bench.report import cells
+from nas_bench.report.answer import answer
 from nas_bench.report.comparison import (
     Comparison,
     Measure,
@@ -34,6 +35,7 @@ from nas_bench.report.statistics import (
     critical_difference,
     mean_ranks,
 )
+from nas_bench.report.targets import reached, targets
 from nas_bench.report.theme import looks
 from nas_bench.report.trial_content import EVENT, STATUSES, Environments, trial
 from nas_bench.results.grown_sites import site_names
@@ -108,6 +110,7 @@ def _comparison(
         "version": comparison.version,
         "kind": comparison.kind,
         "task": comparison.task,
+        "task_name": comparison.task_name or comparison.task,
         "budget": str(comparison.budget),
         "metric": comparison.metric,
         "higher": comparison.higher,
@@ -116,8 +119,10 @@ def _comparison(
         "lacking": list(found.lacking),
         "differing": list(comparison.differing),
         "detectable_gap": number(found.detectable),
+        "answer": answer(found),
         "best": found.best,
         "cost": telling_cost(comparison),
+        "targets": list(targets(comparison)),
         "rows": [
             _row(found, row, environments, data)
             | {"colour": looked[row.name].colour, "marker": looked[row.name].marker}
@@ -173,6 +178,7 @@ def _row(
         **_tuning(row),
         "spent": _spent(row),
         "curve": _mean_curve(comparison, row),
+        "reached": [vars(reached(comparison, row, target)) for target in targets(comparison)],
         "site_names": site_names(row.runs),
         "trials": [trial(comparison, run, environments) for run in row.runs],
     }

@@ -158,8 +158,8 @@ def _draw(axes: Axes, row: Row, view: View, look: Look, offset: float) -> None:
         axes.fill_between(x, low, high, step="post" if view.holds else None, **band)
         every = (offset, _MARKER_DISTANCE) if len(x) > 8 else 1
         has_gaps = bool(gaps.any()) and view.measured
-        line: dict[str, Any] = {"linestyle": "none"} if has_gaps else held
-        axes.plot(x, mean, markevery=every, **(_style(look) | line))
+        joined: dict[str, Any] = {"linestyle": "none"} if has_gaps else held
+        axes.plot(x, mean, markevery=every, **(_style(look) | joined))
         if has_gaps:
             _draw_parts(axes, x, mean, gaps, look)
         if view.measured and len(x) <= _DOTS:

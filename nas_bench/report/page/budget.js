@@ -48,7 +48,7 @@ function budgetFigure(rows) {
   ];
   const key = element("ul", { className: "key" }, ...parts.map((part) => element("li", {}, element("i", { style: { background: partColour(part) } }), partName(part))));
   const says = unit === "seconds" ? "Mean seconds over the seeds with a result. Evaluation is not part of a method’s cost." : "Mean multiply-adds over the seeds with a result. Evaluation is not counted.";
-  return figure({ name: `budget-${unit}`, title: unit === "seconds" ? "Where the time went" : "Where the FLOPs went", says, columns, rows }, key, chartPlace((width) => budgetChart(rows, values, parts, unit, width)), legend(candidates().filter((row) => row.seeds_ok)));
+  return figure({ name: `budget-${unit}`, title: unit === "seconds" ? "Where the time went" : "Where the FLOPs went", says, columns, rows }, key, chartPlace((width) => budgetChart(rows, values, parts, unit, width)), legend(candidates().filter((row) => row.seeds_ok), (row) => element("span", { className: "row-label" }, element("span", { title: row.name }, ...breakable(shortened(row.name, 48))))));
 }
 
 function budgetChart(rows, values, parts, unit, width) {

@@ -5,10 +5,12 @@ const observer = new ResizeObserver((entries) => {
   for (const { target } of entries) draw(target);
 });
 
+const LEAST = 240; // pixels: below that margins leave no room, as while the page is laid out
+
 /** Draws a chart into its place if the width has changed since. */
 function draw(place) {
   const width = Math.floor(place.clientWidth);
-  if (!width || place.dataset.width === String(width)) return;
+  if (width < LEAST || place.dataset.width === String(width)) return;
   place.dataset.width = String(width);
   place.replaceChildren(redraws.get(place)(width));
 }

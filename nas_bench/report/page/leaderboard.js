@@ -47,11 +47,11 @@ function leaderboard() {
 const plain = (columns) => columns.flatMap((column) => column.parts ?? [column]);
 
 function boardColumns(found, rows) {
-  const place = whiskerScale(found, rows);
+  const ends = whiskerEnds(found, rows);
   return [
     rankColumn(found),
     { label: "Method", key: "method", head: true, value: (row) => row.name, cell: methodCell },
-    scoreColumn(found, place),
+    scoreColumn(found, ends),
     ...askedOf(found).map((question) => paidColumn(found, question)),
     {
       label: "Seeds", key: "seeds", chosen: "seeds", numeric: true, falls: true,
@@ -88,7 +88,7 @@ function rankColumn(found) {
 const commonBadges = (rows) => (rows.length > 1 ? rows[0].badges.filter((badge) => rows.every((row) => row.badges.includes(badge))) : []);
 
 /** What tuning chose for a row. */
-const tunedSettings = (row) => `tuned: ${Object.entries(row.tuning.settings).filter(([, value]) => value !== null).map(([name, value]) => `${name.replaceAll("_", " ")} ${oneLine(value)}`).join(", ")}`;
+const tunedSettings = (row) => `tuned: ${Object.entries(row.tuning.settings).filter(([name, value]) => value !== null && !(name === "method" && value === row.name)).map(([name, value]) => `${name.replaceAll("_", " ")} ${oneLine(value)}`).join(", ")}`;
 
 function methodCell(row) {
   const role = ROLES[row.role];
@@ -107,12 +107,14 @@ function methodCell(row) {
   );
 }
 
-function scoreColumn(found, place) {
+function scoreColumn(found, ends) {
+  const place = whiskerScale(ends);
   const missing = (row) => row.counted_as_worst.length > 0;
   return {
     label: found.metric === "loss" ? "Test loss" : "Test accuracy, %",
     key: "score", chosen: "score", numeric: true, falls: found.higher,
     help: "Mean over all seeds ± half of its 95 % confidence interval",
+    under: ends.every(isNumber) && element("span", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => element("span", {}, score(end, found.metric)))),
     value: (row) => row.score.mean,
     parts: [
       { label: "score", value: (row) => row.score.mean },
@@ -125,7 +127,7 @@ function scoreColumn(found, place) {
       const [mean, range] = row.score.text;
       const mark = missing(row) ? element("sup", { title: worstReason(found, row) }, "†") : null;
       const text = opens([row], element(row.leads ? "strong" : "span", {}, mean), range && element("span", { className: "soft" }, ` ${range}`), mark);
-      return element("div", { className: "score" }, text, whisker(row, place));
+      return element("div", { className: "score" }, text, whisker(found, row, place));
     },
   };
 }
@@ -133,26 +135,38 @@ function scoreColumn(found, place) {
 const worstReason = (found, row) =>
   `no result for seed ${seedList(row.counted_as_worst)}: counts as ${score(found.worst, found.metric)}, the worst of this comparison`;
 
-/** From a score to its place between 0 and 1 in the small bars; rows far away are at the edge. */
-function whiskerScale(found, rows) {
+/** The scores that the small bars reach from and to, worse first: of all rows but the far worse. */
+function whiskerEnds(found, rows) {
   const known = rows.filter((row) => isNumber(row.score.mean));
-  const near = nearBest(known, (row) => row.score.mean, 2);
-  const ends = near.flatMap((row) => [row.score.mean, ...(row.score.interval ?? [])]);
-  const widest = 4 * (d3.max(near, (row) => row.score.mean) - d3.min(near, (row) => row.score.mean));
-  const middle = d3.mean(near, (row) => row.score.mean);
-  const [low, high] = d3.extent(ends.filter((end) => !widest || Math.abs(end - middle) <= widest));
-  return (value) => Math.min(1, Math.max(0, high > low ? 0.02 + (0.96 * (value - low)) / (high - low) : 0.5));
+  const means = known.map((row) => row.score.mean);
+  const [q1, q3] = [0.25, 0.75].map((share) => d3.quantile(means, share));
+  const far = 1.5 * (q3 - q1) || Math.abs(0.01 * q3) || 1;
+  const near = means.filter((mean) => (found.higher ? q1 - far <= mean : mean <= q3 + far));
+  const [least, most] = d3.extent(near);
+  const ends = known.filter((row) => near.includes(row.score.mean)).flatMap((row) => clipped(row.score.interval, row.score.mean));
+  const shown = ends.filter((end) => least - far <= end && end <= most + far);
+  const [low, high] = d3.extent([...near, ...shown]);
+  return found.higher ? [low, high] : [high, low];
 }
 
-function whisker(row, place) {
+/** From a score to its place between 0, worse, and 1; rows beyond are at the edge. */
+function whiskerScale([worse, better]) {
+  return (value) => Math.min(1, Math.max(0, better !== worse ? 0.02 + (0.96 * (value - worse)) / (better - worse) : 0.5));
+}
+
+function whisker(found, row, place) {
   if (!isNumber(row.score.mean)) return null;
-  const [low, high] = clipped(row.score.interval, row.score.mean).map(place);
+  const ends = clipped(row.score.interval, row.score.mean).map(place);
+  const [low, high] = d3.extent(ends);
+  const mean = place(row.score.mean);
   const colour = rowColour(row);
+  const fixedRow = found.rows.find((each) => each.name === "fixed");
   return element(
     "span",
     { className: "whisker", "aria-hidden": "true" },
+    fixedRow && isNumber(fixedRow.score.mean) && element("i", { className: "reference", style: { left: `${100 * place(fixedRow.score.mean)}%` } }),
     element("i", { className: "range", style: { left: `${100 * low}%`, width: `${100 * (high - low)}%`, background: colour } }),
-    element("i", { className: "mean", style: { left: `${100 * place(row.score.mean)}%`, background: colour } }),
+    mean > 0 ? element("i", { className: "mean", style: { left: `${100 * mean}%`, background: colour } }) : element("i", { className: "cut" }, "‹"),
   );
 }
 
@@ -247,8 +261,8 @@ function boardNotes(found, rows) {
   const { metric } = found;
   const marks = marked.map((row) => `${shortened(row.name, 40)} (seed ${seedList(row.counted_as_worst)})`);
   const texts = [
-    marks.length > 0 && `† Trials without a result count as ${score(found.worst, metric)}, the worst score of this comparison, untrained networks included, and are never left out: ${listed(marks)}.`,
-    "Scores are means over all seeds with their 95 % confidence interval, drawn as a bar whose scale fits the best rows: those far from them stand at its edge. Costs are means over the seeds with a result. FLOPs are multiply-adds.",
+    marks.length > 0 && `† Trials without a result ${isNumber(found.worst) ? `count as ${score(found.worst, metric)}, the worst score of this comparison, untrained networks included, and ` : ""}are never left out: ${listed(marks)}.`,
+    "Scores are means over all seeds with their 95 % confidence interval, drawn as a bar whose scale stands above the column, better to the right: ‹ are rows that are far worse, the thin line is fixed. Costs are means over the seeds with a result. FLOPs are multiply-adds.",
     found.growing.length > 0 && "Growing compares each grown network with the same network trained from scratch, seed by seed: ▲ growing gave a better network, ▼ a worse one, neither where the difference is not significant. p is that of the max-T test over all rows of the column, the interval what that test would not reject.",
     rows.some((row) => isNumber(row.own_neurons) && row.own_neurons < 0.5) && `Less than half of the neurons added are the method’s own, the others random, silent ones of the harness: ${listed(rows.filter((row) => isNumber(row.own_neurons) && row.own_neurons < 0.5).map((row) => `${shortened(row.name, 40)} (${percent(row.own_neurons)})`))}.`,
   ];

@@ -28,17 +28,23 @@ function head() {
 function comparisonPicker() {
   const pick = element("select", { id: "compare", dataset: { key: "compare" }, change: (event) => go({ compare: event.target.value, hide: [], grown: "", seed: "mean", sort: "", rows: [], trial: "" }) });
   for (const found of content.comparisons) {
-    pick.append(element("option", { value: found.id, selected: found.id === state.compare }, shortened(found.title, 90)));
+    pick.append(element("option", { value: found.id, selected: found.id === state.compare }, optionText(found)));
   }
   return element("div", { className: "compare" }, element("label", { htmlFor: "compare" }, "Comparison"), pick);
+}
+
+/** A comparison's title; of a long one the task is shortened. */
+function optionText({ title, task_name: task }) {
+  const where = title.slice(task.length);
+  return shortened(task, Math.max(20, 90 - where.length)) + oneLine(where).replace(/^·/, " ·");
 }
 
 /** What to know before reading any number. */
 function standing(found) {
   const grown = found.rows.filter((row) => row.role !== "twin").length;
   const twins = found.rows.length - grown;
-  const facts = [plural(grown, "row"), twins > 0 && plural(twins, "twin"), `seeds ${seedList(found.seeds)}`, `${found.metric === "loss" ? "test loss, lower" : "test accuracy, higher"} is better`].filter(Boolean).join(" · ");
-  return element("div", { className: "standing" }, paragraph(facts), ...cautions(found).map((text) => note(text)), power(found));
+  const facts = [plural(grown, "row"), twins > 0 && plural(twins, "twin"), `${found.seeds.length === 1 ? "seed" : "seeds"} ${seedList(found.seeds)}`, `${found.metric === "loss" ? "test loss, lower" : "test accuracy, higher"} is better`].filter(Boolean).join(" · ");
+  return element("div", { className: "standing" }, paragraph(facts), found.answer && paragraph(oneLine(found.answer), "answer"), ...cautions(found).map((text) => note(text)), power(found));
 }
 
 function cautions(found) {

@@ -223,7 +223,7 @@ function published(cost, papers) {
     { label: "Notes", value: (p) => p.notes, text: (p) => oneLine(p.notes), className: "prose" },
   ];
   const where = cost === "parameters"
-    ? `${papers.length} of them say how many parameters the network has and are in the chart, hollow.`
+    ? `${papers.length} of them ${papers.length === 1 ? "says" : "say"} how many parameters the network has and are in the chart, hollow.`
     : "Papers say how many parameters a network has, not what it costs here: choose Parameters to see them in the chart.";
   return [
     section("Published numbers", paragraph(`What papers report on the same data set. Protocols differ, so these numbers cannot be compared with the rows above: they are never ranked and in no statistics. ${where}`, "says"), table(columns, all, "Published numbers")),

@@ -30,7 +30,7 @@ function environmentTable(used, trials) {
   const ordered = d3.sort(rows, (row) => !row.className);
   const differing = rows.filter((row) => row.className).length;
   const columns = [
-    { label: "", head: true, value: (row) => row.name, cell: (row) => element("span", {}, oneLine(row.name), row.className && element("span", { className: "badge bad" }, "differs")) },
+    { label: "Entry", head: true, value: (row) => row.name, cell: (row) => element("span", {}, oneLine(row.name), row.className && element("span", { className: "badge bad" }, "differs")) },
     ...known.map(({ index }, i) => ({
       label: `Environment ${index + 1} (${plural(trials.filter(({ trial }) => trial.environment === index).length, "trial")})`,
       value: (row) => row.values[i], text: (row) => oneLine(row.values[i]), className: "code",

@@ -44,7 +44,7 @@ function heading(column, sort) {
     arrow,
   );
   const order = holds ? (falls ? "descending" : "ascending") : "none";
-  return element("th", { scope: "col", className: kind, "aria-sort": order }, button);
+  return element("th", { scope: "col", className: kind, "aria-sort": order }, button, column.under);
 }
 
 /** The better end first, then the other, then the order as given. */

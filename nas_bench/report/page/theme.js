@@ -95,7 +95,7 @@ const rowLabel = (row, length = 60) =>
   element("span", { className: "row-label" }, swatch(row), element("span", { title: row.name }, ...breakable(shortened(row.name, length))));
 
 /** Names of rows that can be pressed to hide and show them. */
-function legend(rows) {
+function legend(rows, label = (row) => rowLabel(row, 48)) {
   const items = rows.map((row) => {
     const hidden = state.hide.includes(row.name);
     const hide = hidden ? state.hide.filter((name) => name !== row.name) : [...state.hide, row.name];
@@ -106,7 +106,7 @@ function legend(rows) {
       dataset: { key: `legend:${row.name}` },
       click: () => go({ hide }),
     };
-    return element("li", {}, element("button", press, rowLabel(row, 48)));
+    return element("li", {}, element("button", press, label(row)));
   });
   const all = element(
     "button",

@@ -140,6 +140,33 @@ def test_equal_costs_are_a_line_for_each_row(opened: Any, shown: dict[str, Any])
     expect(tab.locator("figcaption").first).to_contain_text("All rows: 92.4 k FLOPs per sample")
 
 
+def test_a_score_is_reached_between_two_evaluations(opened: Any, shown: dict[str, Any]) -> None:
+    found = shown["comparisons"][0]
+    tab = opened("view=anytime")
+    table = tab.get_by_role("region", name="When a score is reached")
+    rows = [row for row in found["rows"] if row["role"] != "twin"]
+    for row, line in zip(rows, table.locator("tbody tr").all(), strict=True):
+        shares = {
+            (f"{r['seeds']}/{r['of']} seeds") for r in row["reached"] if r["seeds"] < r["of"]
+        }
+        text = line.inner_text()
+        assert row["name"] in text.replace("\n", "")
+        assert all(share in text or "never" in text for share in shares)
+        assert all((r["by"] is None) or ("–" in text or "≤" in text) for r in row["reached"])
+
+
+def test_small_bars_are_better_to_the_right(opened: Any, shown: dict[str, Any]) -> None:
+    for metric in ("accuracy", "loss"):
+        found = next(c for c in shown["comparisons"] if c["metric"] == metric)
+        tab = opened(f"compare={found['id']}")
+        bars = tab.locator(".whisker .mean").all()
+        places = [
+            float(bar.get_attribute("style").split("left: ")[1].split("%")[0]) for bar in bars
+        ]
+        assert len(places) > 1
+        assert places == sorted(places, reverse=True), metric  # the best row is the first
+
+
 def test_a_link_to_what_is_gone_says_so(opened: Any) -> None:
     tab = opened("compare=lite.v9.free.mnist.9-steps&view=constructor")
     expect(tab.locator(".standing")).to_contain_text("The link asks for lite.v9.free.mnist")

@@ -1,0 +1,94 @@
+"""What a comparison says, in a few sentences made from its statistics."""
+
+from collections.abc import Iterator, Sequence
+
+from nas_bench import text
+from nas_bench.report import cells
+from nas_bench.report.comparison import Row
+from nas_bench.report.standing import COSTS, MATCHES, Contrast, Standing
+from nas_bench.report.statistics import TESTABLE
+
+
+def answer(found: Standing) -> str:
+    """Which method is best, whether growing paid, and at what cost; empty without a result."""
+    if found.best is None or not found.comparison.rows[0].results:
+        return ""
+    return " ".join((_best(found), *_growing(found), *_cost(found)))
+
+
+def _best(found: Standing) -> str:
+    comparison, best = found.comparison, _row(found, found.best or "")
+    seeds = text.counted(len(best.asked), "seed")
+    where = f"On {comparison.task_name} ({comparison.protocol}, {comparison.budget}, {seeds})"
+    score = f"{text.one_line(best.name)} {cells.score(found, best)}"
+    leaders = [text.one_line(row.name) for row in comparison.rows if found.leads(row)]
+    if comparison.differing:
+        return f"{where} rows are of different {_listed(comparison.differing)} and not ranked."
+    if found.ranks[best.name] is None:
+        untested = len(found.ranks) > 1 and len(best.asked) < TESTABLE
+        few = f"; {seeds} cannot tell whether that is chance" if untested else ""
+        return f"{where} the best mean is that of {score}{few}."
+    if len(leaders) < 2:
+        return f"{where} the best is {score}."
+    return f"{where} the best is {score}, and {_listed(leaders[1:])} cannot be told from it."
+
+
+def _growing(found: Standing) -> Iterator[str]:
+    """Whether growing paid, of the methods; controls only explain."""
+    methods = {row.name for row in found.comparison.rows if row.role == "method"}
+    for match in MATCHES:
+        asked = [c for c in found.growing if c.question == f"equal {match}" and c.first in methods]
+        tested = [contrast for contrast in asked if contrast.adjusted is not None]
+        if tested:
+            name = "FLOPs" if match == "flops" else match
+            yield f"Growing {_verdicts(found, tested)}, at equal {name}."
+
+
+def _verdicts(found: Standing, tested: Sequence[Contrast]) -> str:
+    """`lost with 3 of 4 methods (−2.01 to −1.10) and is open with 1 (+0.02)`."""
+    higher = found.comparison.higher
+    parts = {
+        "paid with": [c for c in tested if c.is_significant and (c.difference.mean > 0) == higher],
+        "lost with": [c for c in tested if c.is_significant and (c.difference.mean > 0) != higher],
+        "is open with": [c for c in tested if not c.is_significant],
+    }
+    said = [
+        f"{verb} {len(those)} of {text.counted(len(tested), 'method')} ({_range(found, those)})"
+        for verb, those in parts.items()
+        if those
+    ]
+    return _listed(said)
+
+
+def _range(found: Standing, contrasts: Sequence[Contrast]) -> str:
+    means = sorted({contrast.difference.mean for contrast in contrasts})
+    ends = [text.difference(mean, None, found.comparison.metric) for mean in (means[0], means[-1])]
+    return " to ".join(dict.fromkeys(ends))
+
+
+def _cost(found: Standing) -> Iterator[str]:
+    """The best method that grows, where it is not the best row, and what it costs."""
+    rows = found.comparison.rows
+    grower = next((row for row in rows if row.role == "method" and row.results), None)
+    if grower is None:
+        return
+    fixed = found.comparison.row_like(grower, "fixed")
+    is_named = grower.name == found.best and not found.comparison.differing
+    shown = "It" if is_named else f"The best that grows, {_scored(found, grower)},"
+    spent = [r.estimate(COSTS["training_flops"]).mean for r in (grower, fixed) if r and r.results]
+    if len(spent) == 2 and spent[1]:
+        yield f"{shown} took {spent[0] / spent[1]:.2g} × the training FLOPs of fixed."
+    elif not is_named:
+        yield f"The best that grows is {_scored(found, grower)}."
+
+
+def _scored(found: Standing, row: Row) -> str:
+    return f"{text.one_line(row.name)} {cells.score(found, row)}"
+
+
+def _row(found: Standing, name: str) -> Row:
+    return next(row for row in found.comparison.rows if row.name == name)
+
+
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -1,0 +1,81 @@
+"""When curves reach a score: between two evaluations, for nothing is known in between."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median_high
+
+from nas_bench.report.comparison import Comparison, Row, training_flops
+from nas_bench.results.reading import Run
+
+_ACCURACIES = (20.0, 50.0, 80.0, 90.0, 95.0, 97.0, 98.0, 99.0, 99.5)
+_MOST = 3
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What training, growth included, had cost when a row's seeds were first seen at a score.
+
+    Attributes:
+        seeds: with a curve that gets there, of `of` asked.
+        after: FLOPs of the evaluation before, the median over seeds; None where the first
+            evaluation is there already, or half of the seeds never are.
+        by: FLOPs of the evaluation that shows it, the median over seeds; None where half of the
+            seeds never are.
+    """
+
+    seeds: int
+    of: int
+    after: float | None
+    by: float | None
+
+
+def targets(comparison: Comparison) -> tuple[float, ...]:
+    """At most three round validation scores, the last one that the best row ends with."""
+    validation = partial(comparison.score, split="validation")
+    means = (row.estimate(validation).mean for row in comparison.rows if row.role != "twin")
+    if not (ends := [mean for mean in means if math.isfinite(mean)]):
+        return ()
+    if comparison.higher:
+        return tuple(score for score in _ACCURACIES if score <= max(ends))[-_MOST:]
+    return _losses(min(ends)) if min(ends) > 0 else ()
+
+
+def reached(comparison: Comparison, row: Row, target: float) -> Reached:
+    """When a row reaches a validation score; seeds without a curve never do."""
+    found = [_between(comparison, run, target) for run in row.runs if run.curve]
+    missing = len(row.asked) - len(found)
+    never = [(math.inf, math.inf)] * missing
+    lows, highs = zip(*(*found, *never), strict=True)
+    after, by = median_high(lows), median_high(highs)
+    seeds = sum(math.isfinite(high) for high in highs)
+    known = math.isfinite(by)
+    return Reached(
+        seeds, len(row.asked), after if known and after >= 0 else None, by if known else None
+    )
+
+
+def _losses(best: float) -> tuple[float, ...]:
+    """Losses of 1, 2 or 5 times a power of ten, from above the best on."""
+    power = math.floor(math.log10(best))
+    steps = [m * 10.0**p for p in range(power, power + 2) for m in (1, 2, 5)]
+    return tuple(sorted((loss for loss in steps if loss >= best), reverse=True)[-_MOST:])
+
+
+def _between(comparison: Comparison, run: Run, target: float) -> tuple[float, float]:
+    """FLOPs of the last evaluation before the score and of the first at it.
+
+    -1 where there is none before, infinite where it is never seen.
+    """
+    known: Sequence[tuple[float, float]] = [
+        (training_flops(record), score)
+        for record in run.curve
+        if math.isfinite(score := comparison.score(record, "validation"))
+    ]
+    before = -1.0
+    for spent, score in known:
+        if score >= target if comparison.higher else score <= target:
+            return before, spent
+        before = spent
+    return math.inf, math.inf

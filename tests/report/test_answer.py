@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import synthetic
+from synthetic import trial
+
+from nas_bench.report.answer import answer
+from nas_bench.report.comparison import comparisons
+from nas_bench.report.standing import Standing, standing
+from nas_bench.results.ledger import Ledger
+
+
+def found(ledger: Ledger) -> Standing:
+    (comparison,) = comparisons(ledger.runs())
+    return standing(comparison)
+
+
+def test_the_answer_is_which_is_best_whether_growing_paid_and_its_cost(tmp_path: Path) -> None:
+    shown = found(synthetic.sweep(tmp_path, seeds=7))
+    said = answer(shown)
+    assert said.startswith("On digits (smoke, 12 epochs, 7 seeds) the best is fixed 94.84 ± 0.24")
+    assert "and tiny cannot be told from it." in said
+    growing = [c for c in shown.growing if "[" not in c.first]  # controls only explain
+    lost = [c.difference.mean for c in growing if c.is_significant]
+    assert len(growing) == 4
+    ends = f"−{-min(lost):.2f} to −{-max(lost):.2f}"
+    assert f"Growing lost with {len(lost)} of 4 methods ({ends}) and is open with" in said
+    assert said.endswith(
+        "The best that grows, tiny 94.47 ± 0.38, took 1.2 × the training FLOPs of fixed."
+    )
+
+
+def test_three_seeds_answer_nothing(tmp_path: Path) -> None:
+    said = answer(found(synthetic.sweep(tmp_path)))
+    assert "the best mean is that of fixed" in said
+    assert "; 3 seeds cannot tell whether that is chance." in said
+    assert "Growing" not in said
+
+
+def test_a_method_that_is_best_is_named_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(6):
+        synthetic.run(ledger, trial("tiny", seed))
+        synthetic.run(ledger, trial("random_growth", seed))
+    assert answer(found(ledger)).endswith("seeds) the best is tiny 94.55 ± 0.40.")
+
+
+def test_nothing_is_said_where_all_failed(tmp_path: Path) -> None:
+    synthetic.fail(Ledger(tmp_path), trial())
+    assert answer(found(Ledger(tmp_path))) == ""
