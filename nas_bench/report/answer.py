@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from nas_bench import text
 from nas_bench.report import cells
 from nas_bench.report.comparison import Row
-from nas_bench.report.standing import COSTS, MATCHES, Contrast, Standing
+from nas_bench.report.contrasts import Contrast
+from nas_bench.report.questions import MATCHES
+from nas_bench.report.standing import COSTS, Standing
 from nas_bench.report.statistics import TESTABLE
 
 

@@ -2,7 +2,8 @@
 
 from nas_bench import text
 from nas_bench.report.comparison import Row
-from nas_bench.report.standing import COSTS, Contrast, Score, Standing
+from nas_bench.report.contrasts import Contrast
+from nas_bench.report.standing import COSTS, Score, Standing
 from nas_bench.report.statistics import Interval
 
 

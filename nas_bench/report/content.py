@@ -17,18 +17,17 @@ from nas_bench.report.comparison import (
     estimate,
     training_flops,
 )
+from nas_bench.report.contrasts import Contrast, settings_apart
 from nas_bench.report.curves import mean_curve, thinned
 from nas_bench.report.json_values import interval, number, numbers
 from nas_bench.report.published import published_points
+from nas_bench.report.questions import twin_of
 from nas_bench.report.standing import (
     COSTS,
-    Contrast,
     Standing,
     costs,
-    settings_apart,
     standing,
     telling_cost,
-    twin_of,
 )
 from nas_bench.report.statistics import (
     TESTABLE,

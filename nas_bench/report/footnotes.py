@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from nas_bench import text
 from nas_bench.report import cells
 from nas_bench.report.comparison import Row
-from nas_bench.report.standing import Contrast, Standing, settings_apart
+from nas_bench.report.contrasts import Contrast, settings_apart
+from nas_bench.report.standing import Standing
 from nas_bench.report.statistics import TESTABLE
 from nas_bench.results.reading import Run
 from nas_bench.trials.messages import raised_at

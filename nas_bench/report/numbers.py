@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable
 
 from nas_bench.report.comparison import Row, estimate
-from nas_bench.report.standing import COSTS, WITH_TUNING, Contrast, Standing, costs
+from nas_bench.report.contrasts import Contrast
+from nas_bench.report.standing import COSTS, WITH_TUNING, Standing, costs
 from nas_bench.report.statistics import Interval
 
 Value = str | float | None

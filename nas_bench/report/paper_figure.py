@@ -14,7 +14,8 @@ from nas_bench.report.axes import AXES, clock_axis, cost_axis, cost_label, score
 from nas_bench.report.comparison import Comparison, Measure, Row
 from nas_bench.report.curves import View, curve_rows, draw_curves, legend
 from nas_bench.report.figure_layout import Grid, sheet
-from nas_bench.report.standing import COSTS, twin_of
+from nas_bench.report.questions import twin_of
+from nas_bench.report.standing import COSTS
 from nas_bench.report.theme import Look, from_scratch, looks, pale
 from nas_bench.results.reading import Run
 from nas_bench.trials.messages import Record

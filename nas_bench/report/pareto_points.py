@@ -7,7 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from nas_bench.report.comparison import Comparison, Row
-from nas_bench.report.standing import MATCHES, Standing, costs, twin_of
+from nas_bench.report.questions import MATCHES, twin_of
+from nas_bench.report.standing import Standing, costs
 from nas_bench.report.theme import Look, neighbours
 
 _EQUAL = 1.005  # costs whose ratio is below this are called equal

@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from nas_bench.report.comparison import (
@@ -11,27 +11,19 @@ from nas_bench.report.comparison import (
     Estimate,
     Measure,
     Row,
-    differing,
     estimate,
     seconds,
     training_flops,
 )
+from nas_bench.report.contrasts import Contrast, answered
+from nas_bench.report.questions import BASELINES, RANDOM, SEED_SIZE, families
 from nas_bench.report.statistics import (
-    TESTABLE,
-    Difference,
     Interval,
     RankSet,
-    answers,
-    detectable_gap,
     front_probability,
-    paired,
     rank_sets,
     t_interval,
 )
-from nas_bench.report.statistics.differences import differences
-from nas_bench.report.statistics.power import ALPHA
-from nas_bench.specs import InputError, Spec, parse
-from nas_bench.tuning.history import settings
 
 COSTS: dict[str, Measure] = {
     "flops": lambda record: record.flops,
@@ -42,13 +34,6 @@ COSTS: dict[str, Measure] = {
 """What accuracy is bought with."""
 WITH_TUNING = "with_tuning"
 """The cost of rows that were tuned: training FLOPs and those of the whole search."""
-_SEED_SIZE = "fixed[size=seed]"
-BASELINES = ("fixed", _SEED_SIZE)
-_RANDOM = "random_growth"
-RIVALS = (BASELINES[0], _RANDOM)
-"""What each method is compared with."""
-MATCHES = ("steps", "flops")
-"""How twins are matched with what they are twins of."""
 
 
 @dataclass(frozen=True)
@@ -68,39 +53,6 @@ class Score:
     estimate: Estimate
     interval: Interval | None
     is_cut: bool
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A paired difference between two rows, as part of a family of questions.
-
-    Attributes:
-        question: what it answers.
-        first, second: names of the rows; the difference is first minus second.
-        difference: paired by seed.
-        adjusted: its p among the questions of the family (max-T), None if not testable.
-        interval: the differences that the same test would not reject; None if not testable.
-    """
-
-    question: str
-    first: str
-    second: str
-    difference: Difference
-    adjusted: float | None = None
-    interval: Interval | None = None
-
-    @property
-    def is_significant(self) -> bool:
-        """Whether it is told from 0, at 5 % for the whole family."""
-        return self.adjusted is not None and self.adjusted <= ALPHA
-
-    @property
-    def detectable(self) -> float | None:
-        """The difference that these seeds would show in four of five cases, asked alone."""
-        if self.difference.pairs < TESTABLE or not self.difference.sd > 0:
-            return None
-        sd = self.difference.sd / math.sqrt(2)  # of one row's scores
-        return detectable_gap(sd, self.difference.pairs)
 
 
 @dataclass(frozen=True)
@@ -175,26 +127,24 @@ def standing(comparison: Comparison) -> Standing:
     own = [row for row in comparison.rows if row.role != "twin"]
     ranked = [row.name for row in own if _is_ranked(row) and _known(scores[row.name])]
     asked = [("", first, second) for first, second in itertools.combinations(ranked, 2)]
-    (pairs,) = _answered(comparison, [asked], scores)
-    grown = [list(_growing(comparison, match)) for match in MATCHES]
-    others = [list(_against(comparison, spec)) for spec in RIVALS]
-    families = [*grown, *others, list(_attribution(comparison))]
-    *parts, attribution = _answered(comparison, families, scores)
+    values = {name: score.values for name, score in scores.items() if _known(score)}
+    (pairs,) = answered(comparison, [asked], values)
+    declared = families(comparison)
+    found = iter(answered(comparison, itertools.chain(*declared.values()), values))
+    parts = {about: [next(found) for _ in those] for about, those in declared.items()}
     return Standing(
         comparison=comparison,
         scores=scores,
         ranks=_ranks(comparison, ranked, pairs),
         pairs=pairs,
-        growing=tuple(itertools.chain(*parts[: len(grown)])),
-        against=tuple(itertools.chain(*parts[len(grown) :])),
-        attribution=attribution,
+        **{about: tuple(itertools.chain(*those)) for about, those in parts.items()},
         front={name: _front(comparison, own, scores, name) for name in (*COSTS, WITH_TUNING)},
         lacking=tuple(_lacking(comparison)),
     )
 
 
 def _is_ranked(row: Row) -> bool:
-    return row.config is not None and row.role != "control" and row.method != _SEED_SIZE
+    return row.config is not None and row.role != "control" and row.method != SEED_SIZE
 
 
 def _ranks(
@@ -217,24 +167,12 @@ def telling_cost(comparison: Comparison) -> str:
     networks, training = ["parameters", "flops"], ["training_flops"]
     free = comparison.kind == "free"
     names = [*networks, *training] if free else [*training, *networks]
-    own = [r for r in comparison.rows if r.role != "twin" and r.method != _SEED_SIZE and r.results]
+    own = [r for r in comparison.rows if r.role != "twin" and r.method != SEED_SIZE and r.results]
     for name in names:
         means = [row.estimate(COSTS[name]).mean for row in own]
         if means and max(means) > 1.005 * min(means):
             return name
     return names[0]
-
-
-def settings_apart(comparison: Comparison, contrast: Contrast) -> tuple[str, ...]:
-    """The settings in which two tuned rows differ; rows that were not tuned are alike."""
-    rows = {row.name: row for row in comparison.rows}
-    both = [rows[name] for name in (contrast.first, contrast.second)]
-    first, second = (settings(r.config) if r.tuning and r.config else {} for r in both)
-    if not first or not second:
-        return ()
-    names = [name for name in first if name != "method" and first[name] != second.get(name)]
-    changed = any(settings(r.config)["method"] != r.method for r in both if r.config)
-    return (*(["options"] if changed else []), *names)
 
 
 def costs(row: Row) -> dict[str, Measure]:
@@ -271,120 +209,6 @@ def _possible(comparison: Comparison, interval: Interval | None) -> Interval | N
     return Interval(max(interval.low, 0.0), high)
 
 
-def _answered(
-    comparison: Comparison,
-    families: Iterable[Sequence[tuple[str, str, str]]],
-    scores: Mapping[str, Score],
-) -> list[tuple[Contrast, ...]]:
-    """The answers of each family, of pairs of rows that have scores and are comparable.
-
-    What an earlier family has answered is no part of a later one's test.
-    """
-    known: dict[tuple[str, str], Contrast] = {}
-    found = []
-    for family in families:
-        asked = [(q, pair) for q, *pair in family if _comparable(comparison, pair, scores)]
-        new = dict.fromkeys((a, b) for _, (a, b) in asked if (a, b) not in known)
-        known |= {(c.first, c.second): c for c in _contrasts(list(new), scores)}
-        found.append(tuple(replace(known[a, b], question=q) for q, (a, b) in asked))
-    return found
-
-
-def _comparable(comparison: Comparison, names: Sequence[str], scores: Mapping[str, Score]) -> bool:
-    rows = {row.name: row for row in comparison.rows}
-    readable = all(name in scores and _known(scores[name]) and rows[name].config for name in names)
-    return readable and not (comparison.differing and differing(rows[name] for name in names))
-
-
-def _contrasts(
-    pairs: Sequence[tuple[str, str]], scores: Mapping[str, Score]
-) -> Iterator[Contrast]:
-    """The answers of one family; all rows have the same seeds."""
-    values = [(scores[first].values, scores[second].values) for first, second in pairs]
-    found = [paired(*both) for both in values]
-    if not found or found[0].pairs < TESTABLE:
-        yield from (Contrast("", *names, gap) for names, gap in zip(pairs, found, strict=True))
-        return
-    tested = answers([differences(*both) for both in values])
-    for names, gap, answer in zip(pairs, found, tested, strict=True):
-        yield Contrast("", *names, gap, answer.p, answer.interval)
-
-
-def _growing(comparison: Comparison, match: str) -> Iterator[tuple[str, str, str]]:
-    """Each grown row and what it is to be compared with, from scratch."""
-    for row in comparison.rows:
-        if row.role in ("method", "control"):
-            twin = twin_of(comparison, row, match)
-            if twin is not None:
-                yield f"equal {match}", row.name, twin.name
-
-
-def _against(comparison: Comparison, spec: str) -> Iterator[tuple[str, str, str]]:
-    """Each method and a rival that is configured alike."""
-    for row in comparison.rows:
-        rival = comparison.row_like(row, spec) if row.role == "method" else None
-        if rival is not None and rival is not row:
-            yield f"against {spec}", row.name, rival.name
-
-
-def twin_of(comparison: Comparison, row: Row, match: str) -> Row | None:
-    """The networks that a row grew, trained from scratch.
-
-    With the same target that is `fixed`, where the budget makes it equal.
-    """
-    originals = {run.id for run in row.runs}
-    for other in comparison.rows:
-        twin = other.config.twin if other.config else None
-        if twin and twin.match == match and twin.of in originals:
-            return other
-    equal = {"flops": "flops", "seconds": None}.get(comparison.budget.unit, "steps")
-    if comparison.kind != "same_target" or match != equal:
-        return None
-    return comparison.row_like(row, BASELINES[0])
-
-
-def _attribution(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
-    """What each variant of TINY gains over random neurons, by its neurons and by δW*."""
-    updated = f"{_RANDOM}[update=true]"
-    for row in comparison.rows:
-        neurons = _without_update(row.method) if row.role != "twin" else None
-        if neurons is not None:
-            like = {spec: comparison.row_like(row, spec) for spec in (_RANDOM, updated, neurons)}
-            yield from _named(
-                (f"{row.name} against random neurons", row, like[_RANDOM]),
-                ("its neurons, with δW*", row, like[updated]),
-                ("its neurons, without δW*", like[neurons], like[_RANDOM]),
-                ("δW*, with its neurons", row, like[neurons]),
-            )
-    for row in comparison.rows:
-        if row.method == _RANDOM and row.role != "twin":
-            with_update = comparison.row_like(row, updated)
-            yield from _named(("δW*, with random neurons", with_update, row))
-
-
-def _named(
-    *questions: tuple[str, Row | None, Row | None],
-) -> Iterator[tuple[str, str, str]]:
-    """The questions of which both rows are there, with the rows' names."""
-    for question, first, second in questions:
-        if first and second:
-            yield question, first.name, second.name
-
-
-def _without_update(name: str) -> str | None:
-    """The control that adds the same neurons of TINY without δW*; None if there is no δW*."""
-    try:
-        spec = parse(name)
-    except InputError:  # whatever else a row is called
-        return None
-    if spec.name != "tiny" or False in (
-        spec.options.get("update"),
-        spec.options.get("projection"),
-    ):
-        return None
-    return str(Spec("tiny", {**spec.options, "update": False}))
-
-
 def _front(
     comparison: Comparison, rows: Sequence[Row], scores: Mapping[str, Score], cost: str
 ) -> dict[str, float]:
@@ -414,6 +238,6 @@ def _lacking(comparison: Comparison) -> Iterator[str]:
         ):
             yield f"{BASELINES[0]} configured as {row.name}"
     for row in own:
-        if row.method == "tiny" and comparison.row_like(row, _RANDOM):
-            wanted = (f"{_RANDOM}[update=true]", "tiny[update=false]")
+        if row.method == "tiny" and comparison.row_like(row, RANDOM):
+            wanted = (f"{RANDOM}[update=true]", "tiny[update=false]")
             yield from (spec for spec in wanted if not comparison.row_like(row, spec))

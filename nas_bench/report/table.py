@@ -8,7 +8,8 @@ from nas_bench import text
 from nas_bench.report import cells
 from nas_bench.report.comparison import Comparison, Row, kind_name
 from nas_bench.report.footnotes import Remark, remarks
-from nas_bench.report.standing import MATCHES, Standing, twin_of
+from nas_bench.report.questions import MATCHES, twin_of
+from nas_bench.report.standing import Standing
 
 NOTE = (
     "Test accuracy or loss: mean ± half of the 95 % confidence interval (Student's t) over all "
