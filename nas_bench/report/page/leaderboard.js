@@ -36,6 +36,7 @@ function leaderboard() {
   board.classList.add("board");
   return [
     controls(twins && toggle("Show twins", "twins"), columnChooser(all), csvButton(plain(columns), rows, "leaderboard")),
+    forest(found),
     common.length > 0 && paragraph(`Of every row: ${common.map((badge) => `${badge} – ${BADGES[badge]?.[1] ?? badge}`).join("; ")}.`, "says"),
     board,
     ...boardNotes(found, rows),

@@ -155,6 +155,21 @@ def test_a_score_is_reached_between_two_evaluations(opened: Any, shown: dict[str
         assert all((r["by"] is None) or ("–" in text or "≤" in text) for r in row["reached"])
 
 
+def test_the_first_screen_says_what_is_best_and_whether_growing_paid(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    found = shown["comparisons"][0]
+    tab = opened(viewport={"width": 1440, "height": 900})
+    said = tab.locator(".answer")
+    expect(said).to_have_text(found["answer"])
+    assert said.bounding_box()["y"] < 300
+    charts = tab.locator("main figure").first
+    expect(charts).to_contain_text("Growing, at equal steps")
+    labels = charts.locator("svg text").all_text_contents()
+    methods = {row["name"] for row in found["rows"] if row["role"] == "method"}
+    assert methods <= set(labels)
+
+
 def test_small_bars_are_better_to_the_right(opened: Any, shown: dict[str, Any]) -> None:
     for metric in ("accuracy", "loss"):
         found = next(c for c in shown["comparisons"] if c["metric"] == metric)
