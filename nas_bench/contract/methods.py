@@ -58,7 +58,7 @@ def _has_the_right_shapes(method: GrowthMethod) -> None:
 
 def _proposes_something(method: GrowthMethod) -> None:
     proposals = [stage.proposal(method, 3) for stage in _stages(method)]
-    some = [len(found) > 0 or found.weight_update is not None for found in proposals]
+    some = [len(found) > 0 or found.updates for found in proposals]
     if method.grows:
         require(any(some), "it proposed neither neurons nor an update on any of the networks")
     else:
@@ -170,6 +170,7 @@ def _check_shapes(neurons: NewNeurons, statistics: SiteStatistics, where: str, k
         "fan_out": (n, taps, d),
         "gains": (n,),
         "weight_update": tuple(statistics.next_weight.shape),
+        "grown_update": tuple(statistics.grown_weight.shape),
         "copied": (n,),
     }
     for name, tensor in _tensors(neurons).items():

@@ -1,7 +1,7 @@
 """Sign, scale and amplitude of a growth step, searched on one fixed minibatch.
 
-Algorithm 2 of *Growing Tiny Networks* (arXiv 2405.19816), with ε = 0, once for the update δW* of
-the existing weights and once for the new neurons.
+Algorithm 2 of *Growing Tiny Networks* (arXiv 2405.19816), with ε = 0, once for the updates of the
+existing weights (δW*, and those of the grown layer's rows) and once for the new neurons.
 """
 
 import math
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from nas_bench.growth.batches import Batch
 from nas_bench.growth.bracketing import bracketed, exponents_up_to
 from nas_bench.growth.capture import Captured, capture, mean_loss
-from nas_bench.growth.layers import Layer, applied, columns, layer, with_weight
+from nas_bench.growth.layers import Layer, applied, columns, layer, matrix, split, with_weight
 from nas_bench.growth.losses import Loss
 from nas_bench.growth.method import NewNeurons
-from nas_bench.growth.paths import follow, follow_linear, follow_linearised
+from nas_bench.growth.paths import follow, follow_linear, follow_linearised, tangent
 from nas_bench.growth.rerun import Rerun
 from nas_bench.growth.sites import Site
 
@@ -28,26 +28,42 @@ Path = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Existing neurons whose rows change, on the minibatch, shape (n, …, width) or of maps.
+
+    Attributes:
+        at: their pre-activities as they are.
+        by: what the change adds.
+    """
+
+    at: Tensor
+    by: Tensor
+
+
+@dataclass(frozen=True)
 class Part:
     """A part of a step, and what of it is linear in its weights, on the minibatch.
 
     Attributes:
-        neurons: new ones, or a weight update alone, or both.
+        neurons: new ones, or updates alone, or both.
         pre_activity: αᵀb₂ of the new neurons, shape (n, …, k) or (n, k, H, W); None of none.
         update: δW* b₁, shape of the next layer's output, or None.
+        moved: the grown layer's neurons, where the step changes their rows.
     """
 
     neurons: NewNeurons
     pre_activity: Tensor | None
     update: Tensor | None
+    moved: Moved | None = None
 
     def scaled(self, factor: float) -> "Part":
         """As if the weights were those of `with_amplitude`."""
-        z, update = self.pre_activity, self.update
+        z, update, moved = self.pre_activity, self.update, self.moved
         return Part(
             neurons=with_amplitude(self.neurons, factor),
             pre_activity=None if z is None else z * math.sqrt(factor),
             update=None if update is None else update * factor,
+            moved=None if moved is None else replace(moved, by=moved.by * factor),
         )
 
 
@@ -141,8 +157,11 @@ class Search:
         hidden, update = self.seen.inputs[self.site.next], None
         if neurons.weight_update is not None:
             update = applied(self._next, hidden, _to(neurons.weight_update, hidden))
-        z = self._pre_activity(neurons.fan_in) if len(neurons) else None
-        return Part(neurons, z, update)
+        z, moved = self._pre_activity(neurons.fan_in) if len(neurons) else None, None
+        if neurons.grown_update is not None:
+            rows = matrix(layer(self.model, self.site.grown)), neurons.grown_update
+            moved = Moved(*map(self._pre_activity, rows))
+        return Part(neurons, z, update, moved)
 
     def scale(self, part: Part) -> float:
         """γ = ‖a‖ / ‖v_new + δW* b₁‖, v_new linearised; 1 where either norm is 0."""
@@ -157,15 +176,45 @@ class Search:
 
         Args:
             part: of a step.
-            path: in place of the site's own.
+            path: of new neurons, in place of the site's own; what rows that move make of the
+                existing ones is then their first order, too.
         """
-        if part.pre_activity is None:
-            zero = self.seen.outputs[self.site.next]
-            return torch.zeros_like(zero) if part.update is None else part.update
-        z, neurons = part.pre_activity, part.neurons
-        h = path(z) if path else follow(self.model, self.site.path, z, neurons.copied)
-        change = with_weight(self._next, h, columns(self._next, _to(neurons.fan_out, h)))
-        return change if part.update is None else change + part.update
+        changes: list[Tensor] = []
+        if part.pre_activity is not None:
+            changes.append(self._added(part.neurons, part.pre_activity, path))
+        if part.update is not None:
+            changes.append(part.update)
+        if part.moved is not None:
+            changes.append(self._moved(part.moved, part.neurons.weight_update, path is not None))
+        if not changes:
+            return torch.zeros_like(self.seen.outputs[self.site.next])
+        return sum(changes[1:], changes[0])
+
+    def _added(self, neurons: NewNeurons, z: Tensor, path: Path | None) -> Tensor:
+        """By new neurons with pre-activities z."""
+        changes = []
+        for which, copied in [(slice(None), None)] if path else neurons.sources:
+            own = z[:, which] if self.site.map else z[..., which]
+            h = path(own) if path else follow(self.model, self.site.path, own, copied)
+            fan_out = columns(self._next, _to(neurons.fan_out[which], h))
+            changes.append(with_weight(self._next, h, fan_out))
+        return sum(changes[1:], changes[0])
+
+    def _moved(self, moved: Moved, update: Tensor | None, first_order: bool) -> Tensor:
+        """By existing neurons whose rows change, also through the update of what reads them."""
+        channels = torch.arange(self.site.width(self.model), device=moved.at.device)
+
+        def hidden(z: Tensor) -> Tensor:
+            return follow(self.model, self.site.path, z, channels)
+
+        weight = self._next.weight.detach()
+        if first_order:
+            change = tangent(hidden, moved.at, moved.by)
+        else:
+            change = hidden(moved.at + moved.by) - self.seen.inputs[self.site.next]
+            if update is not None:
+                weight = weight + _to(split(self._next, update)[0], weight)
+        return with_weight(self._next, change, weight)
 
     def loss_with(self, change: Tensor) -> float:
         """Mean loss with something added to the next layer; nan counts as infinite."""
@@ -257,7 +306,8 @@ class Search:
 
         def after(rate: float) -> Tensor:
             moved = replace(neurons, fan_out=omega.detach() - rate * gradients[1])
-            return self.change(Part(moved, z.detach() - rate * direction, start.update))
+            own = z.detach() - rate * direction
+            return self.change(replace(start, neurons=moved, pre_activity=own))
 
         size = sum(float(w.double().square().sum()) for w in (neurons.fan_in, neurons.fan_out))
         small = 1e-3 * math.sqrt(size / slope)
@@ -291,13 +341,14 @@ class Search:
 
 
 def with_amplitude(neurons: NewNeurons, factor: float) -> NewNeurons:
-    """Fan-in and fan-out times √factor, the weight update times the factor."""
-    update = neurons.weight_update
+    """Fan-in and fan-out times √factor, updates of existing weights times the factor."""
+    update, rows = neurons.weight_update, neurons.grown_update
     return replace(
         neurons,
         fan_in=neurons.fan_in * math.sqrt(factor),
         fan_out=neurons.fan_out * math.sqrt(factor),
         weight_update=None if update is None else update * factor,
+        grown_update=None if rows is None else rows * factor,
     )
 
 
@@ -308,9 +359,9 @@ def line_search(search: Search, proposal: NewNeurons) -> Step:
     network, each with its own γ and ε; "one": the neurons alone, and the update as it is beside
     them, as Algorithms 2 and 3 have it; "shared": both with the same γ and ε.
     """
-    if proposal.weight_update is None or proposal.update_amplitude == "shared":
+    if not proposal.updates or proposal.update_amplitude == "shared":
         step, _ = _searched(search, search.part(proposal))
-        joint = proposal.weight_update is not None
+        joint = proposal.updates
         return replace(
             step,
             update_amplitude=step.amplitude if joint else None,
@@ -319,10 +370,11 @@ def line_search(search: Search, proposal: NewNeurons) -> Step:
     update, neurons = _separate(search, proposal)
     if proposal.update_amplitude == "one":
         own, grown = _searched(search, neurons)
-        both = search.change(replace(grown, update=update.update))
+        whole = _with_updates(grown.neurons, proposal)
+        both = search.change(replace(update, neurons=whole, pre_activity=grown.pre_activity))
         return replace(
             own,
-            neurons=replace(own.neurons, weight_update=proposal.weight_update),
+            neurons=_with_updates(own.neurons, proposal),
             predicted=own.predicted + search.first_order_drop(search.change(update)),
             measured=search.seen.loss - search.loss_with(both),
             update_amplitude=1.0,
@@ -333,7 +385,7 @@ def line_search(search: Search, proposal: NewNeurons) -> Step:
     own, _ = _searched(search.updated(applied_update) if moved else search, neurons)
     return replace(
         own,
-        neurons=replace(own.neurons, weight_update=first.neurons.weight_update),
+        neurons=_with_updates(own.neurons, first.neurons),
         predicted=first.predicted + own.predicted,
         measured=first.measured + own.measured,
         update_amplitude=first.amplitude,
@@ -343,7 +395,7 @@ def line_search(search: Search, proposal: NewNeurons) -> Step:
 
 def predicted_gain(search: Search, proposal: NewNeurons) -> float:
     """First-order drop of the loss at ε = 1, where nothing is searched."""
-    if proposal.weight_update is None or proposal.update_amplitude == "shared":
+    if not proposal.updates or proposal.update_amplitude == "shared":
         return search.predicted_drop(_unit(search, search.part(proposal))[0])
     update, neurons = _separate(search, proposal)
     if proposal.update_amplitude == "search":
@@ -352,9 +404,13 @@ def predicted_gain(search: Search, proposal: NewNeurons) -> float:
 
 
 def _separate(search: Search, proposal: NewNeurons) -> tuple[Part, Part]:
-    """The update and the neurons of a proposal."""
-    alone = proposal.update_alone(), replace(proposal, weight_update=None)
+    """The updates and the neurons of a proposal."""
+    alone = proposal.update_alone(), proposal.neurons_alone()
     return search.part(alone[0]), search.part(alone[1])
+
+
+def _with_updates(neurons: NewNeurons, of: NewNeurons) -> NewNeurons:
+    return replace(neurons, weight_update=of.weight_update, grown_update=of.grown_update)
 
 
 def _unit(search: Search, part: Part) -> tuple[Part, float]:
@@ -366,7 +422,7 @@ def _unit(search: Search, part: Part) -> tuple[Part, float]:
 def _searched(search: Search, part: Part) -> tuple[Step, Part]:
     """A part of a step with its ε* = argmin over {0} ∪ {2^j ≤ the largest}, and what is left."""
     proposal = part.neurons
-    if not len(proposal) and proposal.weight_update is None:
+    if not len(proposal) and not proposal.updates:
         return Step(proposal, 0.0, 0.0), part
     unit, gamma = _unit(search, part)
     predicted = search.predicted_drop(unit)

@@ -44,7 +44,7 @@ class Candidate:
     @property
     def empty(self) -> bool:
         """Whether nothing is proposed: neither neurons nor an update of the existing weights."""
-        return not len(self.proposal) and self.proposal.weight_update is None
+        return not len(self.proposal) and not self.proposal.updates
 
 
 @dataclass(frozen=True)
@@ -124,14 +124,18 @@ class Grower:
                 f"{self.method.name} proposed fan_in {shapes[0]} and fan_out {shapes[1]} at site "
                 f"{statistics.site!r}; expected (k, {p}) and (k, {taps}, {d}) with k ≤ {k}"
             )
-        update, m = proposal.weight_update, statistics.next_weight.shape
-        if update is not None and update.shape != m:
-            raise ValueError(
-                f"{self.method.name} proposed a weight_update of shape {tuple(update.shape)} at "
-                f"site {statistics.site!r}; expected {tuple(m)}"
-            )
-        weights = [proposal.fan_in, proposal.fan_out, *([] if update is None else [update])]
-        if not all(weight.isfinite().all() for weight in weights):
+        updates = {
+            "weight_update": (proposal.weight_update, statistics.next_weight.shape),
+            "grown_update": (proposal.grown_update, statistics.grown_weight.shape),
+        }
+        for name, (update, shape) in updates.items():
+            if update is not None and update.shape != shape:
+                raise ValueError(
+                    f"{self.method.name} proposed a {name} of shape {tuple(update.shape)} at "
+                    f"site {statistics.site!r}; expected {tuple(shape)}"
+                )
+        weights = [proposal.fan_in, proposal.fan_out, *(update for update, _ in updates.values())]
+        if not all(weight is None or weight.isfinite().all() for weight in weights):
             raise ValueError(f"{self.method.name} proposed nan or inf at site {statistics.site!r}")
         return _moved(proposal, statistics.grown_weight.device)
 
@@ -177,7 +181,7 @@ class Grower:
             filling = zero_fan_out_neurons(c.statistics, filled, self.generator)
             neurons = _joined(neurons, _padded(filling, self.model, c.site))
         before = _norm(self.model, c.site)
-        if len(neurons) or neurons.weight_update is not None:
+        if len(neurons) or neurons.updates:
             with c.meter.charge("widening"):
                 self._widen(c.site, neurons, optimizer, policy)
         return _event(c, asked, own, filled, (before, _norm(self.model, c.site)))
@@ -197,7 +201,7 @@ class Grower:
         self, site: Site, neurons: NewNeurons, optimizer: Optimizer | None, policy: Policy
     ) -> None:
         moments = None
-        if site.batch_norms and neurons.copied is None and len(neurons):
+        if site.batch_norms and any(copied is None for _, copied in neurons.sources):
             count = (self.samples or {}).get(site.name)
             moments = new_channel_moments(self.model, site, neurons, self.passes, count)
         replacements = widen(self.model, site, neurons, moments)
@@ -239,7 +243,7 @@ def _event(
 
 def _status(c: Candidate, step: Step | None) -> Status:
     """What became of a proposal of which no neuron was added."""
-    if step is not None and step.neurons.weight_update is not None:
+    if step is not None and step.neurons.updates:
         return "updated"
     if not len(c.proposal):
         return "not significant" if c.proposal.dropped else "not possible"
@@ -261,22 +265,30 @@ def _moved(neurons: NewNeurons, device: torch.device) -> NewNeurons:
 def _padded(neurons: NewNeurons, model: nn.Module, site: Site) -> NewNeurons:
     """Fan-in 0 on inputs that did not exist when the site was measured."""
     grown = layer(model, site.grown)
-    bias = int(grown.bias is not None)
+    features = neurons.fan_in.shape[1] - int(grown.bias is not None)
     new = inputs(grown) - neurons.fan_in.shape[1]
     if not new:
         return neurons
-    features = neurons.fan_in.shape[1] - bias
-    zeros = neurons.fan_in.new_zeros(len(neurons), new)
-    parts = (neurons.fan_in[:, :features], zeros, neurons.fan_in[:, features:])
-    return replace(neurons, fan_in=torch.cat(parts, 1))
+
+    def padded(rows: Tensor) -> Tensor:
+        zeros = rows.new_zeros(len(rows), new)
+        return torch.cat((rows[:, :features], zeros, rows[:, features:]), 1)
+
+    rows = neurons.grown_update
+    return replace(
+        neurons,
+        fan_in=padded(neurons.fan_in),
+        grown_update=None if rows is None else padded(rows),
+    )
 
 
 def _joined(first: NewNeurons, second: NewNeurons) -> NewNeurons:
-    if first.copied is not None:
-        raise ValueError("a method that copies neurons must propose as many as it was asked for")
+    """The neurons of the first, with its updates, and those of the second, which copy none."""
+    none = first.gains.new_full((len(second),), -1, dtype=torch.long)
     return replace(
         first,
         fan_in=torch.cat((first.fan_in, second.fan_in)),
         fan_out=torch.cat((first.fan_out, second.fan_out)),
         gains=torch.cat((first.gains, second.gains)),
+        copied=None if first.copied is None else torch.cat((first.copied, none)),
     )

@@ -56,15 +56,17 @@ class NewNeurons:
         gains: λ, shape (k,), ≥ 0 and falling; zeros where the method ranks nothing.
         weight_update: δW* of the existing weights of the next layer, shape (d, m), or None; it may
             come without neurons.
+        grown_update: likewise of the existing rows of the grown layer, shape (width, p). Wherever
+            the weight update is scaled, searched or applied, both are, as one step.
         threshold: the gain below which a neuron was not significant, or None if not tested; at
             least so much where `draws` of the null distribution ended early.
         draws: how many of them were made, or None if not tested.
         dropped: how many neurons the threshold removed.
         copied: for each neuron the existing neuron whose path state (batch norm, slope) it
-            copies, shape (k,), or None.
+            copies, shape (k,), −1 for those that copy none; None if none does.
         rescaled: t*, by which the method has multiplied α ω after its decomposition.
-        update_amplitude: where amplitudes are searched, that of the weight update: its own,
-            applied before the neurons' is searched; "one": none; "shared": that of the neurons.
+        update_amplitude: where amplitudes are searched, that of the updates: their own, applied
+            before the neurons' is searched; "one": none; "shared": that of the neurons.
         largest_amplitude: ε up to which is searched, from 2⁻²⁰ to 16.
         line_search: the amplitudes 2^j that are tried: "bracket": about four around the lowest
             loss; "grid": all of them.
@@ -74,6 +76,7 @@ class NewNeurons:
     fan_out: Tensor
     gains: Tensor
     weight_update: Tensor | None = None
+    grown_update: Tensor | None = None
     threshold: float | None = None
     draws: int | None = None
     dropped: int = 0
@@ -86,14 +89,40 @@ class NewNeurons:
     def __len__(self) -> int:
         return len(self.fan_in)
 
+    @property
+    def updates(self) -> bool:
+        """Whether existing weights change."""
+        return self.weight_update is not None or self.grown_update is not None
+
+    @property
+    def sources(self) -> list[tuple[Tensor | slice, Tensor | None]]:
+        """Which neurons copy path state, and whose; then those that do not, with None."""
+        copied = self.copied
+        if not len(self):
+            return []
+        if copied is None or bool((copied >= 0).all()):
+            return [(slice(None), copied)]
+        copies, fresh = ((copied >= 0) == copy for copy in (True, False))
+        parts = [(copies, copied[copies]), (fresh, None)]
+        return [(which, source) for which, source in parts if which.any()]
+
+    def chosen(self, which: "Tensor | slice", copied: Tensor | None) -> "NewNeurons":
+        """Some of the neurons, that copy these existing ones, without any update."""
+        some = {name: getattr(self, name)[which] for name in ("fan_in", "fan_out", "gains")}
+        return replace(self, **some, copied=copied).neurons_alone()
+
+    def neurons_alone(self) -> "NewNeurons":
+        """The neurons without the updates."""
+        return replace(self, weight_update=None, grown_update=None)
+
     def update_alone(self) -> "NewNeurons":
-        """The weight update without the neurons."""
+        """The updates without the neurons."""
         none = {name: getattr(self, name)[:0] for name in ("fan_in", "fan_out", "gains")}
         return replace(self, **none, copied=None)
 
     def none(self) -> "NewNeurons":
         """Neither neurons nor an update."""
-        return replace(self.update_alone(), weight_update=None)
+        return self.update_alone().neurons_alone()
 
 
 @dataclass(frozen=True)

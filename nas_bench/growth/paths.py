@@ -182,6 +182,17 @@ def follow_linear(path: Iterable[Operation], z: Tensor) -> Tensor:
     return z
 
 
+def tangent(function: Callable[[Tensor], Tensor], at: Tensor, by: Tensor) -> Tensor:
+    """By how much a function changes, to first order: the gradient of its gradient's product."""
+    with torch.enable_grad():
+        z = at.detach().requires_grad_()
+        value = function(z)
+        wanted = torch.zeros_like(value, requires_grad=True)
+        (gradient,) = torch.autograd.grad(value, z, wanted, create_graph=True)
+        (change,) = torch.autograd.grad(gradient, wanted, by.detach())
+    return change
+
+
 def elementwise(path: Iterable[Operation]) -> tuple[Operation, ...]:
     """The steps that come before anything that moves or mixes the positions of a map."""
     spatial = ("pooling", "depthwise", "flatten")

@@ -53,7 +53,7 @@ def new_channel_moments(
     batches: Iterable[Batch],
     samples: int | None = None,
 ) -> dict[str, Moments]:
-    """Moments of the new channels over the statistics batch, by label of the batch norm.
+    """Moments of new channels that copy none over the statistics batch, by label of the norm.
 
     Args:
         model: before widening; left as it is.
@@ -66,6 +66,9 @@ def new_channel_moments(
         ValueError: if what the grown layer reads is not finite.
     """
     grown = layer(model, site.grown)
+    own = [neurons.fan_in[which] for which, copied in neurons.sources if copied is None]
+    if not own:
+        return {}
     sums: dict[str, Tensor] = {}
     read: list[Tensor] = []
     handle = grown.register_forward_pre_hook(lambda _, arguments: read.append(arguments[0]))
@@ -77,7 +80,7 @@ def new_channel_moments(
                 model(inputs)
                 x = read.pop()
                 check_finite(f"what {site.grown} reads", x)
-                z = applied(grown, x, neurons.fan_in.to(grown.weight))
+                z = applied(grown, x, own[0].to(grown.weight))
                 _add_moments(model, site, z, sums)
                 if samples == 0:
                     break
@@ -91,6 +94,8 @@ def widen(
 ) -> list[Replacement]:
     """Add the neurons to the model: new rows of the grown layer, new columns of the next one.
 
+    Updates of existing weights are added in place. Copies come before neurons that copy none.
+
     Batch norms in the path become the identity on new channels, in eval mode: their running
     moments are the channels' own, weight = √(variance + eps) and bias = mean. A channel with zero
     fan-in therefore starts with weight √eps: slope 1 at 0, and an output that the batch norm keeps
@@ -100,18 +105,27 @@ def widen(
         model: changed in place.
         site: that grows.
         neurons: with their final signs and amplitudes.
-        moments: of the new channels at each batch norm of the path.
+        moments: at each batch norm of the path, of the new channels that copy none.
 
     Returns:
         The replaced parameters, for the optimiser; none where only existing weights are updated.
     """
     grown, following = layer(model, site.grown), layer(model, site.next)
+    with torch.no_grad():
+        for of, update in ((following, neurons.weight_update), (grown, neurons.grown_update)):
+            if update is not None:
+                _update(of, update)
+    parts = [neurons.chosen(*source) for source in neurons.sources]
+    return [replaced for part in parts for replaced in _widened(model, site, part, moments)]
+
+
+def _widened(
+    model: nn.Module, site: Site, neurons: NewNeurons, moments: dict[str, Moments] | None
+) -> list[Replacement]:
+    """Add neurons of which all copy others, or none does."""
+    grown, following = layer(model, site.grown), layer(model, site.next)
     replaced: list[Replacement] = []
     with torch.no_grad():
-        if neurons.weight_update is not None:
-            _update(following, neurons.weight_update)
-        if not len(neurons):
-            return replaced
         weight, bias = split(grown, neurons.fan_in)
         copied, new = neurons.copied, len(neurons)
         if grown.bias is not None and bias is not None:
@@ -163,7 +177,7 @@ def _extended(
 
 
 def _update(of: Layer, update: Tensor) -> None:
-    """Add δW* to the existing weights (and, last column, to the bias)."""
+    """Add an update to the existing weights (and, last column, to the bias)."""
     weight, bias = split(of, update)
     of.weight.add_(weight.to(of.weight))
     if of.bias is not None and bias is not None:
