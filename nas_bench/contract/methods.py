@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from nas_bench.contract.finding import Check, require, run_checks
 from nas_bench.contract.settings import random_state, settings, settings_kept
 from nas_bench.contract.stages import Stage, proposed, stages
-from nas_bench.growth import GrowthMethod, NewNeurons, SiteStatistics, grow
+from nas_bench.growth import GrowthMethod, NewNeurons, SiteError, SiteStatistics, grow
 from nas_bench.growth.grow import Where
 from nas_bench.specs import NAME
 from nas_bench.text import counted
@@ -158,7 +158,18 @@ def _grow(stage: Stage, method: GrowthMethod, *, where: Where, fill: bool) -> in
 
 
 def _stages(method: GrowthMethod) -> list[Stage]:
-    return [stage.prepared_for(method) for stage in stages()]
+    found = [stage for stage in stages() if not _refused(method, stage)]
+    require(bool(found), "it refuses to grow any of the networks")
+    return [stage.prepared_for(method) for stage in found]
+
+
+def _refused(method: GrowthMethod, stage: Stage) -> bool:
+    """Whether the method says, by a SiteError of its `needs`, that it cannot grow the site."""
+    try:
+        method.needs(stage.site)
+    except SiteError:
+        return True
+    return False
 
 
 def _check_shapes(neurons: NewNeurons, statistics: SiteStatistics, where: str, k: int) -> None:

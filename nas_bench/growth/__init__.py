@@ -1,5 +1,7 @@
 """The growth engine: grows any traceable `nn.Module`, with or without the harness."""
 
+from nas_bench.growth.activity import Activity
+from nas_bench.growth.ascent import ascended, lowest
 from nas_bench.growth.effective_rank import RankedCandidates, by_effective_rank, effective_rank
 from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.exact import exact_neurons
@@ -28,6 +30,7 @@ from nas_bench.growth.method import (
     NewNeurons,
     UpdateAmplitude,
 )
+from nas_bench.growth.pools import PooledNeurons, Rest
 from nas_bench.growth.search_space import Choice, LogUniform, Range
 from nas_bench.growth.significance import Significance, significance
 from nas_bench.growth.sites import Refusal, Site, Survey
@@ -37,6 +40,7 @@ from nas_bench.training.per_entry import PerEntryAdam
 
 __all__ = [
     "SEARCH_SAMPLES",
+    "Activity",
     "Choice",
     "GrowthEvent",
     "GrowthMethod",
@@ -47,15 +51,18 @@ __all__ = [
     "Need",
     "NewNeurons",
     "PerEntryAdam",
+    "PooledNeurons",
     "Range",
     "RankedCandidates",
     "Refusal",
+    "Rest",
     "Significance",
     "Site",
     "SiteError",
     "SiteStatistics",
     "Survey",
     "UpdateAmplitude",
+    "ascended",
     "by_effective_rank",
     "effective_rank",
     "exact_neurons",
@@ -65,6 +72,7 @@ __all__ = [
     "in_metric",
     "inverse_root",
     "leading_directions",
+    "lowest",
     "measure",
     "named_site",
     "random_fan_in",

@@ -14,7 +14,7 @@ from nas_bench.growth.layers import layer, matrix
 from nas_bench.growth.losses import Loss
 from nas_bench.growth.maps import SiteMaps
 from nas_bench.growth.method import Need
-from nas_bench.growth.paths import elementwise, follow
+from nas_bench.growth.paths import curvature, elementwise, follow
 from nas_bench.growth.row_sums import RowProducts
 from nas_bench.growth.sites import Site
 from nas_bench.growth.statistics import FLOAT32_CUT, FLOAT64_CUT, SiteStatistics
@@ -101,6 +101,7 @@ def measure(
 def _statistics(model: nn.Module, site: Site, part: Part) -> SiteStatistics:
     grown, following = layer(model, site.grown), layer(model, site.next)
     path = elementwise(site.path)
+    rest = [step for step in site.path[len(path) :] if step.kind != "flatten"]
     samples = SiteSamples.joined(part.samples) if part.samples else None
     maps = SiteMaps.joined(part.maps) if part.maps else None
     biases = {"grown_bias": grown.bias is not None, "next_bias": following.bias is not None}
@@ -112,6 +113,8 @@ def _statistics(model: nn.Module, site: Site, part: Part) -> SiteStatistics:
         next_weight=matrix(following),
         cut=FLOAT64_CUT if grown.weight.dtype == torch.float64 else FLOAT32_CUT,
         activation=lambda z, copied=None: follow(model, path, z, copied),
+        carried=lambda h, copied=None: follow(model, rest, h, copied),
+        curvature=lambda z, sharpness: curvature(model, path, z, sharpness),
         batch_norm=bool(site.batch_norms),
         samples=None if samples is None else samples.trimmed(**biases),
         taps=site.taps,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from nas_bench.growth.linalg import trimmed
@@ -42,6 +43,10 @@ class SiteMoments:
         cut: relative cut of eigenvalues that belongs to the precision of the products.
         activation: what the path's activations make of rows of pre-activities (…, k): of new
             neurons, or of copies of the existing neurons in its second argument.
+        carried: what the rest of the path, before a flatten, makes of their maps; the identity of
+            rows.
+        curvature: second derivatives of the path's activations at the existing neurons'
+            pre-activities, with the sharpness of the softplus that stands for a kink.
         batch_norm: whether a batch norm is in the path.
         samples: a bounded random sample, where declared.
         taps: how often the next layer reads each hidden neuron; 1 for linear layers.
@@ -58,6 +63,8 @@ class SiteMoments:
     next_bias: bool
     cut: float
     activation: Callable[[Tensor, Tensor | None], Tensor]
+    carried: Callable[[Tensor, Tensor | None], Tensor]
+    curvature: Callable[[Tensor, float], Tensor]
     batch_norm: bool
     samples: SiteSamples | None = None
     taps: int = 1
@@ -84,6 +91,40 @@ class SiteMoments:
         """The weights by which the next layer reads each hidden neuron, shape (width, taps, d)."""
         columns = self.next_weight[:, : self.width * self.taps]
         return columns.reshape(self.outputs, self.width, self.taps).permute(1, 2, 0)
+
+    @property
+    def sampled_rows(self) -> tuple[Tensor, Tensor]:
+        """b₂ and v of the sampled rows, shapes (rows, p) and (rows, d); of linear pairs."""
+        samples = self._sampled
+        if samples.goals is None:
+            raise ValueError(f"the goals of {self.site} were not measured; declare Need.GOAL")
+        return samples.inputs.flatten(0, 1), samples.goals.flatten(0, 1)
+
+    @property
+    def sampled_hidden(self) -> Tensor:
+        """b₁ of the sampled rows, shape (rows, m); of linear pairs."""
+        hidden = self._sampled.hidden
+        if hidden is None:
+            raise ValueError(f"{self.site} has a map, whose hidden activities are no rows")
+        return hidden.flatten(0, 1)
+
+    @property
+    def _sampled(self) -> SiteSamples:
+        if self.samples is None:
+            raise ValueError(f"no rows of {self.site} were sampled; declare Need.SAMPLES")
+        return self.samples
+
+    def taken(self, neurons: Tensor, fan_out: Tensor) -> Tensor:
+        """The update of the existing weights that takes a fan-out from neurons, shape (d, m).
+
+        Args:
+            neurons: which, shape (k,); those named several times lose all of it.
+            fan_out: shape (k, taps, d).
+        """
+        lost = torch.zeros_like(self.fan_out).index_add(0, neurons, fan_out)
+        update = torch.zeros_like(self.next_weight)
+        update[:, : self.width * self.taps] = -lost.permute(2, 0, 1).flatten(1)
+        return update
 
     @cached_property
     def input_mean(self) -> Tensor:

@@ -193,6 +193,49 @@ def tangent(function: Callable[[Tensor], Tensor], at: Tensor, by: Tensor) -> Ten
     return change
 
 
+def curvature(model: nn.Module, path: Iterable[Operation], z: Tensor, sharpness: float) -> Tensor:
+    """Second derivatives of `elementwise` steps at the pre-activities of the existing neurons.
+
+    A kink at 0, as ReLU has one, counts as that of the softplus log(1 + e^{βz})/β.
+
+    Args:
+        model: that the site is part of.
+        path: batch norms and activations.
+        z: shape (…, width), or (n, width, H, W) of a convolution.
+        sharpness: β.
+
+    Returns:
+        Shape of z.
+    """
+    channels = torch.arange(z.shape[1 if z.dim() == 4 else -1], device=z.device)
+    first, second = torch.ones_like(z), torch.zeros_like(z)
+    for step in path:
+
+        def apply(x: Tensor, step: Operation = step) -> Tensor:
+            return step.apply(model, x, channels)
+
+        slope, bend = _derivatives(apply, z)
+        if step.kind == "activation":
+            beside = torch.full_like(z[:1], 1e-9)
+            kink = _derivatives(apply, beside)[0] - _derivatives(apply, -beside)[0]
+            share = torch.sigmoid(sharpness * z)
+            bend = bend + kink * sharpness * share * (1 - share)
+        second = bend * first.square() + slope * second
+        first, z = first * slope, apply(z).detach()
+    return second
+
+
+def _derivatives(function: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+    """First and second derivatives of a function of each entry alone."""
+    with torch.enable_grad():
+        x = z.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(function(x).sum(), x, create_graph=True)
+        bend = None
+        if slope.requires_grad:
+            (bend,) = torch.autograd.grad(slope.sum(), x, allow_unused=True)
+    return slope.detach(), torch.zeros_like(z) if bend is None else bend
+
+
 def elementwise(path: Iterable[Operation]) -> tuple[Operation, ...]:
     """The steps that come before anything that moves or mixes the positions of a map."""
     spatial = ("pooling", "depthwise", "flatten")

@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
-from nas_bench.growth import amplitude, bracketing, kaiming, linalg, widen
+from nas_bench.growth import amplitude, ascent, bracketing, kaiming, linalg, paths, widen
 from nas_bench.growth import optimizer as policies
 from nas_bench.growth.effective_rank import by_effective_rank
 from nas_bench.growth.fields import Kernel
 from nas_bench.growth.measure import statistics_batch
+from nas_bench.growth.moments import SiteMoments
 from nas_bench.growth.significance import _on_rows, significance
 from nas_bench.growth.statistics import SiteStatistics
+from nas_bench.methods.cascade_correlation import Errors
+from nas_bench.methods.firefly import Firefly
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.net2net import Net2Net
 from nas_bench.methods.north_preactivation import NorthPreactivation
 from nas_bench.methods.random_growth import RandomGrowth
+from nas_bench.methods.senn import Residual
 from nas_bench.methods.tiny import Tiny
 from nas_bench.training import augmentation, data, decompositions, flops, optimizers
 from nas_bench.training.new_rates import NewRates
@@ -286,6 +290,69 @@ MUTATIONS = (
         "(statistics.width + k) * taps",
         "statistics.width * taps",
         "random_growth mlp",
+    ),
+    Mutation(
+        "rows of the grown layer do not move",
+        widen.widen,
+        "(grown, neurons.grown_update)",
+        "(grown, None)",
+        "splitting mlp",
+    ),
+    Mutation(
+        "ReLU bends as another softplus does",
+        paths.curvature,
+        "kink * sharpness",
+        "kink",
+        "splitting mlp",
+    ),
+    Mutation(
+        "halves leave their fan-out where it was",
+        SiteMoments.taken,
+        "= -lost",
+        "= -0 * lost",
+        "splitting mlp",
+    ),
+    Mutation(
+        "Krylov vectors are not made orthogonal",
+        ascent.lowest,
+        "(new @ basis.mT) @ basis",
+        "0 * new",
+        "splitting-fast convnet",
+    ),
+    Mutation(
+        "rows climb downwards",
+        ascent.ascended,
+        "new > value",
+        "new < value",
+        "senn mlp",
+    ),
+    Mutation(
+        "fireflies forget what a neuron did before",
+        Firefly._splits,
+        "/ 2 - at_rest",
+        "/ 2",
+        "firefly tokens",
+    ),
+    Mutation(
+        "new fan-outs are as large as splits",
+        Firefly._new,
+        "self.birth",
+        "self.epsilon",
+        "firefly tokens",
+    ),
+    Mutation(
+        "senn's residual is the whole activity",
+        Residual.score,
+        "left + self",
+        "power + self",
+        "senn mlp",
+    ),
+    Mutation(
+        "cascades do not take out what has been found",
+        Errors.beside,
+        "self.goals - h",
+        "self.goals - 0 * h",
+        "cascade_correlation tokens",
     ),
     Mutation(
         "tiny's gains belong to other neurons",

@@ -12,6 +12,8 @@ from growth.problems import EVERYTHING, statistics
 from torch import nn
 
 from nas_bench.growth import Need, amplitude
+from nas_bench.methods.cascade_correlation import CascadeCorrelation
+from nas_bench.methods.firefly import Firefly
 from nas_bench.methods.fixed import Fixed
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.nest import Nest
@@ -20,6 +22,8 @@ from nas_bench.methods.north_preactivation import NorthPreactivation
 from nas_bench.methods.north_select import NorthSelect
 from nas_bench.methods.north_weight import NorthWeight
 from nas_bench.methods.random_growth import RandomGrowth
+from nas_bench.methods.senn import Senn
+from nas_bench.methods.splitting import Splitting
 from nas_bench.methods.tiny import Tiny
 from nas_bench.methods.update_only import UpdateOnly
 from nas_bench.methods.variance_transfer import VarianceTransfer
@@ -29,7 +33,8 @@ METHODS = [
     NORTH, RandomGrowth(), RandomGrowth(update=True), RandomGrowth(zero_fan_out=True),
     Net2Net(), Net2Net(shares="lemon", noise=0.05), Tiny(significance=False, fisher=True),
     VarianceTransfer(), VarianceTransfer(rescaling="linear"), NorthSelect(candidates=20),
-    NorthWeight(), Nest(),
+    NorthWeight(), Nest(), Splitting(), Firefly(candidates=5), Senn(candidates=5),
+    CascadeCorrelation(candidates=2),
 ]  # fmt: skip
 
 
