@@ -10,7 +10,7 @@ from torch import nn
 from nas_bench import plugins
 from nas_bench.contract import check_method, check_plugin, check_task
 from nas_bench.contract.settings import settings
-from nas_bench.growth import GrowthMethod, Need, NewNeurons
+from nas_bench.growth import GrowthMethod, Need, NewNeurons, SiteError
 from nas_bench.training.data import data_folder
 from nas_bench.training.task import DataMissingError, Samples, Task
 from nas_bench.trials.planning import CONTROLS
@@ -166,6 +166,11 @@ class NotPreserving(Honest):
     preserves_function = True
 
 
+class OfNothing(Honest):
+    def needs(self, site):
+        raise SiteError("of nothing")
+
+
 class NotSilent(Honest):
     zero_fan_in = True
 
@@ -247,6 +252,11 @@ def test_what_is_not_neurons_is_one_reason():
 def test_a_method_that_leaves_the_program_is_a_finding():
     messages = {check.message for check in check_method(Leaving()) if not check.ok}
     assert messages == {"it called sys.exit(3)"}
+
+
+def test_a_method_that_refuses_every_network_is_told_so():
+    messages = {check.message for check in check_method(OfNothing()) if not check.ok}
+    assert messages == {"it refuses to grow any of the networks"}
 
 
 def test_a_missing_need_is_named():
