@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor, nn
@@ -53,6 +53,7 @@ class Splitting(GrowthMethod):
     name: ClassVar[str] = "splitting"
     summary: ClassVar[str] = "existing neurons split in two where that lowers the loss"
     reference: ClassVar[str] = "Liu, Wu, Wang, NeurIPS 2019, arXiv 1910.02366"
+    grows_from: ClassVar[tuple[Literal["seed", "quarter"], ...]] = ("quarter",)
     search_space: ClassVar[Mapping[str, Range]] = {"epsilon": LogUniform(1e-3, 1e-1)}
 
     epsilon: float = 0.01
