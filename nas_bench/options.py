@@ -50,10 +50,27 @@ def options_without_default(cls: type) -> list[str]:
 
 
 def changed_options(instance: Any) -> dict[str, Any]:
-    """The options of a plugin that differ from their defaults."""
-    defaults = {name: default for name, (_, default) in options_of(type(instance)).items()}
+    """The options of a plugin without which it would be another: not those that follow of others.
+
+    Widths follow of a task's network, say; those of the default options of all are the defaults.
+    """
+    cls = type(instance)
+    defaults = {name: default for name, (_, default) in options_of(cls).items()}
     values = {name: getattr(instance, name) for name in defaults}
-    return {name: value for name, value in values.items() if value != defaults[name]}
+    changed = {name: value for name, value in values.items() if value != defaults[name]}
+    for name in [*changed] if len(changed) > 1 else ():
+        rest = {other: value for other, value in changed.items() if other != name}
+        if _makes(cls, rest, instance):
+            changed = rest
+    return changed
+
+
+def _makes(cls: type, options: Mapping[str, Any], instance: Any) -> bool:
+    """Whether a plugin with these options is the same."""
+    try:
+        return cls(**options) == instance
+    except Exception:  # plugins of others may do anything
+        return False
 
 
 def validated(values: dict[str, Any], cls: type, owner: str) -> dict[str, Any]:

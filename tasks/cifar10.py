@@ -25,7 +25,6 @@ class Cifar10(Cifar):
 
     name: ClassVar[str] = "cifar10"
     summary: ClassVar[str] = "CIFAR-10, 50 000 colour images of 32 × 32, four convolutions"
-    files: ClassVar[CifarFiles] = CIFAR10
     gpu_share: ClassVar[float] = 0.25
     recipe: ClassVar[Recipe] = Recipe(
         optimizer="adam", learning_rate=1e-3, batch_size=500, batch_growth=True
@@ -33,6 +32,11 @@ class Cifar10(Cifar):
 
     seed_widths: tuple[int, ...] = (1, 1, 1, 1, 1)
     target_widths: tuple[int, ...] = (16, 16, 32, 32, 16)
+
+    @property
+    def files(self) -> CifarFiles:
+        """See the base class."""
+        return CIFAR10
 
     def network(self, widths: Sequence[int]) -> nn.Module:
         """See the base class."""

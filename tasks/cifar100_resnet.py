@@ -6,13 +6,13 @@ from typing import ClassVar
 
 from torch import nn
 
-from nas_bench.training.cifar import CIFAR100, Cifar, CifarFiles
+from nas_bench.training.cifar import Cifar100Images
 from nas_bench.training.resnet import resnet18
 from nas_bench.training.task import Recipe
 
 
 @dataclass(frozen=True)
-class Cifar100Resnet(Cifar):
+class Cifar100Resnet(Cifar100Images):
     """ResNet-18 whose blocks start with a quarter of the channels in their middles.
 
     Attributes:
@@ -27,7 +27,6 @@ class Cifar100Resnet(Cifar):
     name: ClassVar[str] = "cifar100_resnet"
     summary: ClassVar[str] = "CIFAR-100, 50 000 colour images, ResNet-18 with batch norm"
     version: ClassVar[int] = 2
-    files: ClassVar[CifarFiles] = CIFAR100
     gpu_share: ClassVar[float] = 1.0
     recipe: ClassVar[Recipe] = Recipe(
         optimizer="sgd",

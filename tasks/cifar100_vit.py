@@ -6,13 +6,13 @@ from typing import ClassVar
 
 from torch import nn
 
-from nas_bench.training.cifar import CIFAR100, SHAPE, Cifar, CifarFiles
+from nas_bench.training.cifar import SHAPE, Cifar100Images
 from nas_bench.training.task import Recipe
 from nas_bench.training.vit import VisionTransformer
 
 
 @dataclass(frozen=True)
-class Cifar100Vit(Cifar):
+class Cifar100Vit(Cifar100Images):
     """Six blocks whose MLPs start with a quarter of their neurons; attention keeps its size.
 
     References:
@@ -23,7 +23,6 @@ class Cifar100Vit(Cifar):
     name: ClassVar[str] = "cifar100_vit"
     summary: ClassVar[str] = "CIFAR-100, 50 000 colour images, small vision transformer"
     version: ClassVar[int] = 2
-    files: ClassVar[CifarFiles] = CIFAR100
     gpu_share: ClassVar[float] = 0.5
     recipe: ClassVar[Recipe] = Recipe(
         optimizer="adamw",

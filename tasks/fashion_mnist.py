@@ -16,5 +16,5 @@ class FashionMnist(GreyImages):
     """
 
     name: ClassVar[str] = "fashion_mnist"
-    summary: ClassVar[str] = "articles of clothing, 60 000 images of 28 × 28, MLP"
+    summary: ClassVar[str] = "articles of clothing, 60 000 images of 28 × 28, MLP or convnet"
     dataset: ClassVar[str] = "FashionMNIST"

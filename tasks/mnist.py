@@ -16,5 +16,5 @@ class Mnist(GreyImages):
     """
 
     name: ClassVar[str] = "mnist"
-    summary: ClassVar[str] = "handwritten digits, 60 000 images of 28 × 28, MLP"
+    summary: ClassVar[str] = "handwritten digits, 60 000 images of 28 × 28, MLP or convnet"
     dataset: ClassVar[str] = "MNIST"

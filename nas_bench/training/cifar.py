@@ -2,10 +2,11 @@
 
 import codecs
 import pickle
+from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -107,13 +108,17 @@ CIFAR100 = CifarFiles(
     labels=b"fine_labels",
     classes=100,
 )
+CIFAR100_COARSE = replace(CIFAR100, labels=b"coarse_labels", classes=20)
 
 
 @dataclass(frozen=True)
 class Cifar(Task):
     """Classes of colour images; each channel is normalised by the training set."""
 
-    files: ClassVar[CifarFiles]
+    @property
+    @abstractmethod
+    def files(self) -> CifarFiles:
+        """Those that it reads."""
 
     def fetch(self, folder: Path) -> None:
         """Download what is missing in the folder, showing progress."""
@@ -137,6 +142,22 @@ class Cifar(Task):
     def loss(self) -> nn.Module:
         """See the base class."""
         return nn.CrossEntropyLoss()
+
+
+@dataclass(frozen=True)
+class Cifar100Images(Cifar):
+    """CIFAR-100 with either of its labels.
+
+    Attributes:
+        labels: "fine", a hundred classes, or "coarse", their twenty superclasses.
+    """
+
+    labels: Literal["fine", "coarse"] = "fine"
+
+    @property
+    def files(self) -> CifarFiles:
+        """See the base class."""
+        return CIFAR100 if self.labels == "fine" else CIFAR100_COARSE
 
 
 class _ArrayUnpickler(pickle.Unpickler):

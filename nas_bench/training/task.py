@@ -124,6 +124,13 @@ class Task(ABC):
         """Hidden widths of a second start: a quarter of the target's, rounded, at least 1."""
         return tuple(max(1, round(width / 4)) for width in self.target_widths)
 
+    def set_widths(self, seed: tuple[int, ...], target: tuple[int, ...]) -> None:
+        """Give the widths of another network where none were asked for; for `__post_init__`."""
+        for name, own in (("seed_widths", seed), ("target_widths", target)):
+            default = type(self).__dataclass_fields__[name].default
+            if getattr(self, name) == default:
+                object.__setattr__(self, name, own)
+
     @abstractmethod
     def load(self, folder: Path) -> tuple[Samples, Samples]:
         """Training and test samples; downloaded into folder where they are not yet there.

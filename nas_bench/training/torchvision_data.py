@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from nas_bench.training.convnet import convnet
 from nas_bench.training.downloads import Download, damaged, torchvision_class
 from nas_bench.training.mlp import Activation, mlp
 from nas_bench.training.pixels import channel_moments, normalised
 from nas_bench.training.task import Recipe, Samples, Task
 
+SHAPE = (1, 28, 28)
+"""Of an image: channels, height, width."""
 FILES = tuple(
     f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
 )
@@ -20,10 +23,14 @@ FILES = tuple(
 
 @dataclass(frozen=True)
 class GreyImages(Task):
-    """Ten classes of grey images and an MLP; pixels are normalised by the training set.
+    """Ten classes of grey images, by an MLP or a small convolutional network.
+
+    Pixels are normalised by the training set.
 
     Attributes:
-        activation: of the hidden layers.
+        activation: of the hidden layers of the MLP.
+        architecture: "mlp", or "convnet", the network of Growing Tiny Networks, E.2, with widths
+            of its own.
     """
 
     dataset: ClassVar[str]
@@ -31,6 +38,19 @@ class GreyImages(Task):
     recipe: ClassVar[Recipe] = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=100)
 
     activation: Activation = "relu"
+    architecture: Literal["mlp", "convnet"] = "mlp"
+
+    def __post_init__(self) -> None:
+        """Take the widths of the architecture where none were asked for.
+
+        Raises:
+            ValueError: if an option belongs to the other architecture, or widths do not fit.
+        """
+        if self.architecture == "convnet":
+            if self.activation != "relu":
+                raise ValueError(f"activation is {self.activation}, but a convnet has SELU")
+            self.set_widths((1, 1, 1, 1, 1), (8, 8, 16, 16, 16))
+        super().__post_init__()
 
     def fetch(self, folder: Path) -> None:
         """Download what is missing in the folder, showing progress."""
@@ -52,6 +72,8 @@ class GreyImages(Task):
 
     def network(self, widths: Sequence[int]) -> nn.Module:
         """See the base class."""
+        if self.architecture == "convnet":
+            return convnet(SHAPE, widths, 10)
         return mlp(28 * 28, widths, 10, self.activation)
 
     @property

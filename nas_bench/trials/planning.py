@@ -152,7 +152,7 @@ def _check(protocol: Protocol, task: str) -> None:
     """Refuse a trigger that reads what a task has not, and a target out of reach."""
     schedule, budget, instance = protocol.schedule, protocol.budget, plugins.task(task)
     trigger = plugins.trigger(schedule.when)
-    if instance.metric == "loss" and any(name.endswith("_error") for name in trigger.reads):
+    if any(name.endswith("_error") for name in trigger.reads) and instance.metric == "loss":
         raise InputError(
             f"{schedule.when} reads {' and '.join(trigger.reads)}, but task {task} has no classes "
             "and thus no error: choose a trigger that reads losses"
