@@ -1,6 +1,7 @@
 """Options of plugins: the fields of their dataclasses, checked and converted."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
@@ -40,8 +41,13 @@ _EXPECTED = {
 
 def options_of(cls: type) -> dict[str, tuple[Any, Any]]:
     """Type and default of every option of a plugin class."""
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     return {field.name: (hints[field.name], _default(field)) for field in dataclasses.fields(cls)}
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
 
 
 def options_without_default(cls: type) -> list[str]:

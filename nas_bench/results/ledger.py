@@ -334,14 +334,13 @@ def _with_provenance(summary: Summary, message: dict[str, Any]) -> Summary:
 
 
 def _with_record(summary: Summary, record: Record) -> Summary:
-    values = {key: value for key, value in as_dict(record).items() if key != "type"}
     sizes = ("parameters", "flops", "widths")
     costs = ("step", "epoch", "samples", "train_flops", "growth_flops", "seconds")
     return replace(
         summary,
         result=record if record.final else None,
-        sizes={key: values[key] for key in sizes},
-        costs={key: values[key] for key in costs},
+        sizes={key: getattr(record, key) for key in sizes},
+        costs={key: getattr(record, key) for key in costs},
     )
 
 

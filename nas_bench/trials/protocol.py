@@ -1,5 +1,6 @@
 """Protocols: named, versioned ways to compare growth methods."""
 
+import functools
 import os
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
@@ -206,6 +207,11 @@ def _is_file(name: str) -> bool:
 def _file_values(name: str) -> dict[str, Any]:
     if _is_file(name):
         return read_yaml(Path(name))
+    return _shipped_values(name)
+
+
+@functools.cache
+def _shipped_values(name: str) -> dict[str, Any]:
     if name not in protocol_names() and os.sep in name:
         raise InputError(f"{name} is no YAML file: its name must end in .yaml or .yml")
     if name not in protocol_names():

@@ -5,11 +5,15 @@ dates are text. Tags, keys given twice, and what is too large or nested too deep
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
+from yaml.events import Event
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.parser import ParserError
+from yaml.resolver import BaseResolver
 
 from nas_bench.specs import InputError
 from nas_bench.text import one_line, shortened
@@ -30,12 +34,26 @@ _QUOTE = (
 )
 
 
-class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers = {}  # noqa: RUF012 (as the base class has it)
+class _Composer(Composer, BaseResolver):
+    """Nodes from events that were read before."""
+
+    def __init__(self, events: list[Event]) -> None:
+        Composer.__init__(self)
+        BaseResolver.__init__(self)
+        self.events = events[::-1]
+
+    def check_event(self, *kinds: type[Event]) -> bool:
+        return isinstance(self.events[-1], kinds)
+
+    def peek_event(self) -> Event:
+        return self.events[-1]
+
+    def get_event(self) -> Event:
+        return self.events.pop()
 
 
 for _name, (_form, _, _first) in _READ.items():
-    _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"({_form})\Z"), _first)
+    _Composer.add_implicit_resolver(_TAG + _name, re.compile(rf"({_form})\Z"), _first)
 
 
 def read(text: str, source: str) -> Any:
@@ -54,17 +72,16 @@ def read(text: str, source: str) -> Any:
             "right file?"
         )
     try:
-        _refuse_depth_and_tags(text, source)
-        node = yaml.compose(text, _Loader)
+        node = _Composer([*_events(text, source)]).get_single_node()
     except yaml.YAMLError as error:
         raise InputError(f"{source} is not valid YAML{_problem(error)}") from None
     return None if node is None else _Values(source).of(node)
 
 
-def _refuse_depth_and_tags(text: str, source: str) -> None:
-    """Look at the events, which are read without recursion."""
+def _events(text: str, source: str) -> Iterator[Event]:
+    """What the text says, read without recursion; too deep nesting and tags are refused."""
     depth = 0
-    for event in yaml.parse(text, _Loader):
+    for event in yaml.parse(text, yaml.SafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else 0
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
@@ -72,6 +89,7 @@ def _refuse_depth_and_tags(text: str, source: str) -> None:
             raise InputError(f"{source}, line {line}: nested deeper than {DEPTH} levels")
         if tag := getattr(event, "tag", None):
             raise InputError(f"{source}, line {line}: {tag} is a tag, which are not read here")
+        yield event
 
 
 def _problem(error: yaml.YAMLError) -> str:

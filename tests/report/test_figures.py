@@ -408,7 +408,7 @@ def test_critical_differences_join_what_is_not_told_apart() -> None:
 
 def test_a_long_curve_is_drawn_with_as_many_points_as_can_be_seen(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    synthetic.run(ledger, trial(), points=20_000)
+    synthetic.run(ledger, trial(), points=5_000)
     with style():
         figure = anytime_figure(found(ledger).comparison)
         assert figure
@@ -419,5 +419,5 @@ def test_a_long_curve_is_drawn_with_as_many_points_as_can_be_seen(tmp_path: Path
     (comparison,) = content(ledger.runs(), "")["comparisons"]
     (row,) = comparison["rows"]
     steps = row["trials"][0]["curve"]["step"]
-    assert (len(steps) <= 4002, steps[0], steps[-1]) == (True, 0, 300_000)
+    assert (len(steps) <= 4002, steps[0], steps[-1]) == (True, 0, 75_000)
     assert len(row["curve"]["mean"]) == 4000
