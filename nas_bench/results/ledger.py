@@ -139,7 +139,7 @@ class Ledger:
             self._store(config, _with_failure(summary, value))
             return
         if isinstance(value, Record):
-            self._open[config.id] = _with_record(summary, value)
+            self._open[summary.id] = _with_record(summary, value)
         name, line = _line(value)
         files.append(self.trial_folder(config) / name, line)
 
@@ -272,12 +272,13 @@ class Ledger:
         return earlier.attempts
 
     def _begun(self, config: TrialConfig) -> Summary:
-        if config.id not in self._open:
+        identity = config.id
+        if identity not in self._open:
             raise LedgerError(
-                f"trial {config.id} ({config.label}, seed {config.seed}) is not open: "
+                f"trial {identity} ({config.label}, seed {config.seed}) is not open: "
                 "begin it before writing, and write nothing after its end"
             )
-        return self._open[config.id]
+        return self._open[identity]
 
     def _store(self, config: TrialConfig, summary: Summary) -> None:
         files.replace(self.trial_folder(config) / "run.json", summary_bytes(summary))
@@ -334,13 +335,14 @@ def _with_provenance(summary: Summary, message: dict[str, Any]) -> Summary:
 
 
 def _with_record(summary: Summary, record: Record) -> Summary:
+    values = as_dict(record)
     sizes = ("parameters", "flops", "widths")
     costs = ("step", "epoch", "samples", "train_flops", "growth_flops", "seconds")
     return replace(
         summary,
         result=record if record.final else None,
-        sizes={key: getattr(record, key) for key in sizes},
-        costs={key: getattr(record, key) for key in costs},
+        sizes={key: values[key] for key in sizes},
+        costs={key: values[key] for key in costs},
     )
 
 

@@ -202,4 +202,8 @@ def as_dict(message: Message) -> dict[str, Any]:
     kind = {
         Record: "record", GrowthRecord: "growth", Failure: "failure", Resumed: "resumed",
     }[type(message)]  # fmt: skip
-    return {"type": kind, **asdict(message)}
+    values = {
+        name: asdict(value) if isinstance(value, Seconds) else value
+        for name, value in vars(message).items()
+    }
+    return {"type": kind, **values}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 
 import fields
 import torch
-from growth.problems import SLOPES
+from growth.problems import SLOPES, State, state
 from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.vendor.pretty import RepresentationPrinter
@@ -103,6 +103,11 @@ class FieldProblem:
 
 def site_of(stage: FieldProblem) -> Site:
     """The engine's own site of a stage."""
+    return _site(stage, state(stage.model))
+
+
+@lru_cache(100)
+def _site(stage: FieldProblem, _state: State) -> Site:
     found = find_sites(stage.model, stage.x[:2])
     return next(s for s in found if (s.grown, s.next) == stage.site)
 

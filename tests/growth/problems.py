@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import oracles
 import torch
@@ -20,6 +22,8 @@ from nas_bench.growth.tracing import find_sites
 EVERYTHING = Need.INPUTS | Need.HIDDEN | Need.CROSS | Need.GOAL
 """What every sum needs; no samples."""
 
+State = tuple[Any, ...]
+
 SLOPES: dict[type[nn.Module], float] = {
     nn.Identity: 1.0,
     nn.Tanh: 1.0,
@@ -32,9 +36,19 @@ SLOPES: dict[type[nn.Module], float] = {
 
 def site_of(stage: Problem, site: tuple[str, str] | None = None) -> Site:
     """The engine's own site of a stage."""
-    site = site or stage.site
+    return _site(stage, site or stage.site, state(stage.model))
+
+
+@lru_cache(100)
+def _site(stage: Problem, site: tuple[str, str], _state: State) -> Site:
     found = find_sites(stage.model, stage.x[:2])
     return next(s for s in found if (s.grown, s.next) == site)
+
+
+def state(model: nn.Module) -> State:
+    """What is another once something has changed the network, as key of what is made from it."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return (model.training, *((id(tensor), tensor._version) for tensor in tensors))
 
 
 def statistics(
@@ -77,8 +91,7 @@ class Problem:
 
     def rows(self, site: tuple[str, str] | None = None) -> oracles.Rows:
         """The oracle's rows of the site, or of another site of the network."""
-        grown, next_layer = site or self.site
-        return oracles.site_rows(self.model, grown, next_layer, self.x, self.y, self.loss)
+        return _rows(self, site or self.site, state(self.model))
 
     def batches(self, size: int | None = None) -> list[tuple[Tensor, Tensor]]:
         """The data as batches, by default one."""
@@ -90,6 +103,11 @@ class Problem:
         y = self.y.to(dtype) if self.y.is_floating_point() else self.y
         model = copy.deepcopy(self.model).to(dtype)
         return replace(self, model=model, x=self.x.to(dtype), y=y)
+
+
+@lru_cache(100)
+def _rows(stage: Problem, site: tuple[str, str], _state: State) -> oracles.Rows:
+    return oracles.site_rows(stage.model, *site, stage.x, stage.y, stage.loss)
 
 
 def problem(
