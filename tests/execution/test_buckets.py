@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 from benchmarks.crashes import Sweep, Tally, compare
-from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from nas_bench.execution import ExecutionError
@@ -21,6 +20,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "anybody", "AWS_SECRET_ACCESS_KEY": "anything"}
 @pytest.fixture
 def host(monkeypatch):
     """Host and port of an S3 with one bucket, named bucket."""
+    from moto.server import ThreadedMotoServer
+
     for name, value in {**KEYS, "AWS_DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

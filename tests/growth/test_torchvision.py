@@ -12,8 +12,6 @@ from growth.growing import EAGER, NORTH, SILENT
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision import models
-from torchvision.models.vgg import make_layers
 
 from nas_bench.growth import Survey, grow, survey
 from nas_bench.growth.operations import depthwise
@@ -79,11 +77,15 @@ RULES: dict[str, dict[str, str]] = {
 
 def vit_b_16(num_classes: int) -> nn.Module:
     """torchvision's, for smaller images."""
+    from torchvision import models
+
     return models.VisionTransformer(32, 16, 12, 12, 768, 3072, num_classes=num_classes)
 
 
 @functools.cache
 def surveyed(name: str) -> tuple[nn.Module, Survey]:
+    from torchvision import models
+
     with torch.device("meta"):
         model = (vit_b_16 if name == "vit_b_16" else getattr(models, name))(num_classes=10)
     model = model.to_empty(device="cpu")
@@ -149,6 +151,9 @@ class Subject:
 
 def thin_vgg11_bn(num_classes: int) -> nn.Module:
     """A quarter of torchvision's channels and a head of one layer, not of 120 million weights."""
+    from torchvision import models
+    from torchvision.models.vgg import make_layers
+
     plan: list[str | int] = [16, "M", 32, "M", 64, 64, "M", 128, 128, "M", 128, 128, "M"]
     with torch.device("meta"):
         model = models.VGG(make_layers(plan, batch_norm=True), init_weights=False)
@@ -165,14 +170,23 @@ def thin_vgg11_bn(num_classes: int) -> nn.Module:
 
 def short_resnet(num_classes: int) -> nn.Module:
     """torchvision's ResNet-18 with one block a stage, not two."""
+    from torchvision import models
+
     return models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1], num_classes=num_classes)
+
+
+def thin_mobilenet_v2(num_classes: int) -> nn.Module:
+    """Half of torchvision's channels, without dropout."""
+    from torchvision import models
+
+    return models.mobilenet_v2(width_mult=0.5, dropout=0.0, num_classes=num_classes)
 
 
 SUBJECTS = {
     "resnet10": Subject(short_resnet, ("layer1.0.conv1", "layer2.0.conv1")),
     "vgg11_bn": Subject(thin_vgg11_bn, ("features.0", "features.4"), rate=1e-4),
     "mobilenet_v2": Subject(
-        functools.partial(models.mobilenet_v2, width_mult=0.5, dropout=0.0),
+        thin_mobilenet_v2,
         ("features.1.conv.1", "features.9.conv.0.0", "features.18.0"),
     ),
 }  # fmt: skip
