@@ -1,6 +1,7 @@
 """A trial from seed network to final record, short but real."""
 
 import itertools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,7 @@ from nas_bench.training.data import DataOrder, prepare
 from nas_bench.training.flops import inference_flops, parameters
 from nas_bench.training.optimizers import optimizer
 from nas_bench.training.task import Recipe, Samples, Task
+from nas_bench.trials import trial as module
 from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
 from nas_bench.trials.messages import GrowthRecord, Record, Seconds
 from nas_bench.trials.trial import DivergedError, Start, TargetMissedError, Trial, run_trial
@@ -420,8 +422,9 @@ def test_a_twin_starts_with_the_widths_and_the_budget_it_is_given():
     assert last.step == 7
 
 
-def test_a_stretch_of_training_waits_for_the_device_only_at_its_end():
+def test_a_stretch_of_training_waits_for_the_device_only_at_its_end(monkeypatch):
     """Tensors on the meta device have no values: who looks at one fails."""
+    monkeypatch.setattr(module, "PAUSE_EVERY", math.inf)
     changed = config(
         budget=Budget(steps=60), evaluations=1, full_evaluations=1, recipe={"decay": "cosine"}
     )
