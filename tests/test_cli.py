@@ -439,6 +439,7 @@ def test_doctor_says_what_data_is_not_there_yet(tmp_path):
         assert _dataset(plugins.task(name), tmp_path).message == "not there yet"
 
 
+@pytest.mark.slow
 def test_doctor_finds_this_machine_fit(capsys):
     assert status(["doctor", "--json"]) == 0
     findings = {finding["name"]: finding for finding in json.loads(said(capsys)[0])}

@@ -54,6 +54,7 @@ def is_good(outcome):
     return outcome and len(outcome) < 500 and outcome.isprintable()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", FIELDS)
 def test_any_value_of_any_field_is_taken_or_refused_in_one_sentence(field):
     last = field.rpartition(".")[2]

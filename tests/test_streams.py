@@ -100,6 +100,7 @@ def test_with_json_a_plugin_that_prints_is_heard_on_stderr(verb, capfd):
     assert {"from Python", "from a child"} <= set(captured.err.splitlines())
 
 
+@pytest.mark.slow
 def test_what_a_plugin_prints_after_the_last_line_goes_to_stderr():
     command = [sys.executable, "-m", "nas_bench", "ls", "tasks", "--json", "--plugin", "noisy.py"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

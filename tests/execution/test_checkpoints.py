@@ -228,6 +228,7 @@ def is_kept(trial, settings):
     return (Path(settings.storage) / trial.id / "state.pt").exists()
 
 
+@pytest.mark.slow
 def test_an_ended_trial_goes_on_from_its_checkpoint_and_leaves_none(ledger, settings):
     trial = config(method="tiny")
     whole = without_clocks(list(messages(trial_job(trial), SETTINGS)))
@@ -289,6 +290,7 @@ def test_a_checkpoint_stays_only_where_it_is_worth_going_on(ledger, settings, ta
     assert (Path(settings.storage) / trial.id).exists() == stays
 
 
+@pytest.mark.slow
 def test_a_trial_out_of_time_keeps_its_state_for_a_longer_time(ledger, settings):
     trial = config(method="tiny")
     run([trial], ledger, replace(settings, timeout=1e-6))

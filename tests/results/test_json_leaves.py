@@ -112,6 +112,7 @@ def written(folder: Path, change: tuple[Path, int, Path_, Any], sums: bool) -> s
     return name.parent.as_posix()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "count", [8, pytest.param(1500, marks=(pytest.mark.slow, pytest.mark.crash))]
 )

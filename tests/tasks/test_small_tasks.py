@@ -57,6 +57,7 @@ def test_spirals_are_those_of_the_classic():
     assert torch.equal(train.targets[nearest], test.targets)
 
 
+@pytest.mark.slow
 def test_spirals_cannot_be_told_by_a_line_and_can_be_by_the_target_network():
     train, _ = loaded("spirals")
     torch.manual_seed(0)

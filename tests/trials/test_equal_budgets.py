@@ -52,6 +52,7 @@ def test_with_a_budget_of_flops_all_methods_spend_the_same(tmp_path, changes):
     assert max(shares) > 0.05
 
 
+@pytest.mark.slow
 def test_so_do_those_of_the_published_ledger():
     runs = with_budgets_of_flops(Ledger(PUBLISHED))
     if not runs:
