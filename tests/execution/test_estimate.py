@@ -35,6 +35,7 @@ def config(kind, schedule, budget):
     )  # fmt: skip
 
 
+@pytest.mark.slow  # trials run
 @pytest.mark.parametrize("name", CASES)
 def test_training_is_priced_at_the_sizes_that_the_network_will_have(name, tmp_path):
     """Neurons without statistics, of which all asked for are added: nothing but training costs."""

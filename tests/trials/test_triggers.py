@@ -214,6 +214,17 @@ def test_north_asks_for_neurons_by_site_in_free_growth():
     assert records[-1].widths == (8,)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["north", "every"])
+def test_orthogonal_neurons_stop_at_the_dimension_of_the_data_whatever_the_trigger(when):
+    """Three independent inputs and the bias: four neurons."""
+    schedule = Schedule(when=when, neurons=3, unit="steps", every=10)
+    settings = {"kind": "free", "schedule": schedule, "budget": Budget(steps=100)}
+    task = plugins.task("effective_dimension[dimension=3,samples=500,seed_widths=[2]]")
+    records, _ = said(trial("north_preactivation", task, **settings))
+    assert records[-1].widths == (4,)
+
+
 @dataclass(frozen=True)
 class Impatient(Trigger):
     """Never looks later."""
