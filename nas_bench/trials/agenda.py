@@ -67,9 +67,15 @@ class Agenda:
         """Whether no growth is left."""
         return len(state.progress.growths) >= self._last
 
-    def decided(self, state: State) -> bool | Mapping[str, int]:
-        """What follows from the look that was just taken: see `Trigger.due`."""
-        return self.trigger.due(state.progress) or (self._forces and self._forced(state))
+    def decided(self, state: State, *, looked: bool) -> bool | Mapping[str, int]:
+        """What follows from the look that was just taken: see `Trigger.due`.
+
+        Args:
+            state: of the trial.
+            looked: whether the budget allowed what the trigger measures; else it is not asked.
+        """
+        asked = looked and self.trigger.due(state.progress)
+        return asked or (self._forces and self._forced(state))
 
     def asked(
         self, state: State, decided: bool | Mapping[str, int], names: Sequence[str]
@@ -105,8 +111,8 @@ class Agenda:
         """How long is left for growths, in the schedule's unit."""
         share = 1 - self.schedule.reserve - state.spent.fraction(self.budget, state.epoch)
         if self.budget.seconds is not None:
-            spent = state.spent.fraction(self.budget, state.epoch)
-            return share * self.now(state) / spent if spent > 0 else math.inf
+            spent, now = state.spent.fraction(self.budget, state.epoch), self.now(state)
+            return share * now / spent if now > 0 else math.inf
         return share * self._length(state)
 
     def _length(self, state: State) -> float:

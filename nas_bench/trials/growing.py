@@ -31,9 +31,8 @@ class Growing:
 
     def look(self, state: State) -> Iterator[GrowthRecord]:
         """One look of the trigger and, where it or the target asks for it, a growth."""
-        if not self._looked(state):
-            return
-        if decided := self.agenda.decided(state):
+        looked = self._looked(state)
+        if decided := self.agenda.decided(state, looked=looked):
             yield from self._attempts(state, decided)
 
     def _looked(self, state: State) -> bool:

@@ -19,6 +19,7 @@ from nas_bench.trials import measurement
 from nas_bench.trials.config import Budget, Schedule
 from nas_bench.trials.planning import plan
 from nas_bench.trials.protocol import load_protocol
+from nas_bench.trials.trial import TargetMissedError
 from nas_bench.trials.trigger import Growth, Look, Progress, Trigger
 from nas_bench.triggers.north import North
 from nas_bench.triggers.plateau import Plateau
@@ -155,6 +156,19 @@ class TestForcedGrowth:
         grown = next(record for record in records if record.widths == (9,))
         assert spent(grown) < 0.9 * budget.flops
         assert spent(records[-1]) <= budget.flops
+
+    def test_where_the_budget_no_longer_allows_what_the_trigger_measures(self):
+        """Else such a trial would look again and again, and never end."""
+        schedule = Schedule(when=NEVER, growths=4, reserve=0.01, **STEPS)
+        running = trial("random_growth", schedule=schedule, budget=Budget(flops=1e6))
+        with pytest.raises(TargetMissedError):
+            said(running)
+        assert len(running.now.progress.growths) == 4
+
+    def test_of_a_budget_in_seconds_not_before_training(self):
+        """The look at initialisation takes time, but tells nothing of how fast training is."""
+        steps, _ = grown_at("north[gamma=1]", Budget(seconds=0.5))
+        assert steps[0] > 0
 
     def test_all_at_once_where_there_are_too_few_looks(self):
         schedule = Schedule(when=NEVER, growths=4, unit="steps", every=40)
