@@ -10,7 +10,7 @@ from nas_bench.trials.config import Budget, Schedule
 from nas_bench.trials.schedule import first_look, milestones
 from nas_bench.trials.start import Start
 from nas_bench.trials.state import State
-from nas_bench.trials.trigger import Trigger
+from nas_bench.trials.trigger import Trigger, decision
 
 _ROUNDING = 1e-9
 
@@ -73,8 +73,18 @@ class Agenda:
         Args:
             state: of the trial.
             looked: whether the budget allowed what the trigger measures; else it is not asked.
+
+        Raises:
+            ValueError: if the trigger decides what it may not, or its looks stand still.
         """
-        asked = looked and self.trigger.due(state.progress)
+        done = len(state.progress.looks)
+        before, after = self._time(done - 1), self._time(done)
+        if self.schedule.when != "every" and not after > before:
+            raise ValueError(
+                f"trigger {self.trigger.name} looks at {before:g} {self.schedule.unit}, then at "
+                f"{after:g}, expected later"
+            )
+        asked = looked and decision(self.trigger, state.progress)
         return asked or (self._forces and self._forced(state))
 
     def asked(

@@ -19,7 +19,7 @@ from nas_bench.trials.agenda import Agenda
 from nas_bench.trials.messages import GrowthRecord
 from nas_bench.trials.start import Start
 from nas_bench.trials.state import State
-from nas_bench.trials.trigger import Growth, Look, Progress
+from nas_bench.trials.trigger import Growth, Look, Progress, measurement
 
 
 class Growing:
@@ -71,11 +71,9 @@ class Growing:
         generator = stream(self.config.seed, f"look {number}")
         drawn = self._drawn(trigger.samples, generator)
         statistics = measure(state.model, sites, chunks(drawn), state.loss, needs, seed=number)
-        found = {site.name: float(trigger.measured(statistics[site.name])) for site in sites}
-        for name, value in found.items():
-            if not math.isfinite(value):
-                raise ValueError(f"trigger {trigger.name} measured {value} at site {name}")
-        return found
+        return {
+            site.name: measurement(trigger, site.name, statistics[site.name]) for site in sites
+        }
 
     def _attempts(self, state: State, decided: bool | Mapping[str, int]) -> Iterator[GrowthRecord]:
         """One growth: an attempt at every site that is to grow."""

@@ -1,9 +1,10 @@
 """From a protocol to the trials it asks for."""
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import pairwise, product
 from logging import getLogger
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from nas_bench import plugins
 from nas_bench.options import validated
@@ -139,6 +140,8 @@ def _trigger(protocol: Protocol) -> str:
     schedule = protocol.schedule
     trigger = plugins.trigger(schedule.when)
     times = [trigger.time(done, first_look(schedule), schedule.every) for done in range(4)]
+    if not all(isinstance(time, (int, float)) and math.isfinite(time) for time in times):
+        raise InputError(f"trigger {schedule.when} looks at {times}, expected finite numbers")
     if trigger.name != "every" and any(after <= before for before, after in pairwise(times)):
         raise InputError(
             f"protocol {protocol.name}: with schedule.when {schedule.when} and schedule.every "
@@ -150,8 +153,15 @@ def _trigger(protocol: Protocol) -> str:
 
 def _check(protocol: Protocol, task: str) -> None:
     """Refuse a trigger that reads what a task has not, and a target out of reach."""
+    from nas_bench.trials.trigger import Reading
+
     schedule, budget, instance = protocol.schedule, protocol.budget, plugins.task(task)
     trigger = plugins.trigger(schedule.when)
+    for name in trigger.reads:
+        if name not in get_args(Reading):
+            raise InputError(
+                f"{schedule.when} reads {name!r}, expected {' or '.join(get_args(Reading))}"
+            )
     if any(name.endswith("_error") for name in trigger.reads) and instance.metric == "loss":
         raise InputError(
             f"{schedule.when} reads {' and '.join(trigger.reads)}, but task {task} has no classes "

@@ -1,11 +1,13 @@
 """The contract of a trigger: when a trial grows."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from nas_bench.growth import Need, Site, SiteStatistics
+from nas_bench.options import WIDEST
 
 Reading = Literal["train_loss", "train_error", "validation_loss", "validation_error"]
 """Of at most 1 000 samples of the training or validation split; an error is 1 − accuracy."""
@@ -124,3 +126,48 @@ class Trigger(ABC):
             True to grow as the schedule says, False not to; in free growth, how many neurons by
             name of the site (elsewhere the schedule says how many).
         """
+
+
+def decision(trigger: Trigger, progress: Progress) -> bool | dict[str, int]:
+    """What a trigger decides; sites that are to get no neurons are left out.
+
+    Raises:
+        ValueError: if it is neither True nor False nor neurons by name of the site.
+    """
+    decided = trigger.due(progress)
+    if isinstance(decided, bool):
+        return decided
+    if not isinstance(decided, Mapping):
+        raise ValueError(
+            f"trigger {trigger.name} decided {decided!r}, expected True, False or neurons by site"
+        )
+    for site, count in decided.items():
+        if site not in progress.now.widths:
+            raise ValueError(
+                f"trigger {trigger.name} names site {site!r}, expected "
+                f"{' or '.join(progress.now.widths)}"
+            )
+        if type(count) is not int or not 0 <= count <= WIDEST:
+            raise ValueError(
+                f"trigger {trigger.name} asks for {count!r} neurons at site {site}, expected a "
+                f"whole number from 0 to {WIDEST}"
+            )
+    return {site: count for site, count in decided.items() if count}
+
+
+def measurement(trigger: Trigger, site: str, statistics: SiteStatistics) -> float:
+    """What a trigger makes of a site's statistics.
+
+    Raises:
+        ValueError: if it is no finite number.
+    """
+    measured = trigger.measured(statistics)
+    try:
+        value = float(measured)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(
+            f"trigger {trigger.name} measured {measured} at site {site}, expected a finite number"
+        )
+    return value

@@ -1,8 +1,9 @@
 """When trials grow: what triggers decide, what their looks cost, and that targets are reached."""
 
 import math
+import re
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from nas_bench.trials.config import Budget, Schedule
 from nas_bench.trials.planning import plan
 from nas_bench.trials.protocol import load_protocol
 from nas_bench.trials.trial import TargetMissedError
-from nas_bench.trials.trigger import Growth, Look, Progress, Trigger
+from nas_bench.trials.trigger import Growth, Look, Progress, Trigger, decision
 from nas_bench.triggers.north import North
 from nas_bench.triggers.plateau import Plateau
 from nas_bench.triggers.significant import Significant
@@ -251,6 +252,57 @@ class Impatient(Trigger):
 
     def due(self, progress):
         return False
+
+
+@dataclass(frozen=True)
+class Strange(Trigger):
+    """Decides, measures and looks as it is told."""
+
+    name: ClassVar[str] = "strange"
+    summary: ClassVar[str] = "one line"
+
+    decided: Any = False
+    kept: Any = 1.0
+
+    def needs(self, site):
+        return Need.SAMPLES
+
+    def measured(self, statistics):
+        return self.kept
+
+    def time(self, done, first, every):
+        return min(super().time(done, first, every), 20)
+
+    def due(self, progress):
+        return self.decided
+
+
+@pytest.mark.parametrize(
+    ("trigger", "sentence"),
+    [
+        (Strange(None), "decided None, expected True, False or neurons by site"),
+        (Strange(3.5), "decided 3.5, expected True, False or neurons by site"),
+        (Strange({"2": 1}), "names site '2', expected 0"),
+        (Strange({"0": -3}), "asks for -3 neurons at site 0, expected a whole number from 0"),
+        (Strange({"0": 2.5}), "asks for 2.5 neurons at site 0, expected a whole number from 0"),
+        (Strange({"0": 10**9}), "asks for 1000000000 neurons at site 0, expected a whole"),
+        (Strange(kept=None), "measured None at site 0, expected a finite number"),
+        (Strange(kept=math.nan), "measured nan at site 0, expected a finite number"),
+        (Strange(), "looks at 20 steps, then at 20, expected later"),
+    ],
+)
+def test_what_no_trigger_may_say_ends_its_trial_with_one_sentence(trigger, sentence):
+    schedule = Schedule(when=NEVER, **STEPS)
+    running = trial("random_growth", kind="free", schedule=schedule, budget=Budget(steps=30))
+    running.agenda = running.growing.agenda = replace(running.agenda, trigger=trigger)
+    with pytest.raises(ValueError, match=re.escape(f"trigger strange {sentence}")):
+        said(running)
+
+
+def test_no_neurons_at_any_site_are_no_growth():
+    found = progress([1.0])
+    assert decision(Strange({"1": 0}), found) == {}
+    assert decision(Strange({"1": 2}), found) == {"1": 2}
 
 
 class TestPlans:
