@@ -55,7 +55,8 @@ class Growing:
         splits = {"train": self.data.train_sample, "validation": self.data.validation_sample}
         for split, samples in splits.items():
             if any(name.startswith(f"{split}_") for name in self.agenda.trigger.reads):
-                seen = score(state.model, samples, state.loss)
+                classes = self.task.metric == "accuracy"
+                seen = score(state.model, samples, state.loss, counted=classes)
                 found[f"{split}_loss"] = seen.loss
                 if seen.accuracy is not None:
                     found[f"{split}_error"] = 1 - seen.accuracy

@@ -164,8 +164,8 @@ def _check(protocol: Protocol, task: str) -> None:
             )
     if any(name.endswith("_error") for name in trigger.reads) and instance.metric == "loss":
         raise InputError(
-            f"{schedule.when} reads {' and '.join(trigger.reads)}, but task {task} has no classes "
-            "and thus no error: choose a trigger that reads losses"
+            f"{schedule.when} reads {' and '.join(trigger.reads)}, but task {task} is scored by "
+            "its loss and has no error: choose a trigger that reads losses"
         )
     if protocol.kind == "free":
         return

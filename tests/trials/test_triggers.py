@@ -14,6 +14,7 @@ from trials.test_unseen_data import READERS, WatchedTest, WatchedValidation, wat
 from nas_bench import plugins
 from nas_bench.growth import Need, find_sites, measure
 from nas_bench.specs import InputError
+from nas_bench.tasks.char_lm import CharLM
 from nas_bench.training.evaluation import score
 from nas_bench.training.flop_meter import FlopMeter
 from nas_bench.trials import measurement
@@ -204,6 +205,18 @@ def test_looks_are_charged_and_a_budget_of_flops_holds_them():
     assert spent(records[-1]) <= budget.flops
 
 
+def test_losses_are_read_where_a_sample_has_many_targets(tmp_path):
+    """Next characters: outputs are (samples, characters, context), nothing to count."""
+    (tmp_path / "text.txt").write_text("the cat sat on the mat, " * 60)
+    task = CharLM(path=str(tmp_path / "text.txt"), context=4, target_widths=(2, 2))
+    schedule = Schedule(when="plateau[of=validation,delta=-100]", growths=1, **STEPS)
+    records, events = said(
+        trial("random_growth", task, schedule=schedule, budget=Budget(steps=12))
+    )
+    assert [event.step for event in events] == [5, 5]
+    assert records[-1].trigger_flops > 0
+
+
 @pytest.mark.parametrize("when", ["plateau", "plateau[of=validation]", "north", "significant"])
 def test_triggers_never_see_test_data(when):
     schedule = Schedule(when=when, neurons=2, **STEPS)
@@ -331,7 +344,9 @@ class TestPlans:
         assert "\n" not in str(error.value)
 
     def test_of_an_error_where_there_are_no_classes_are_refused(self):
-        with pytest.raises(InputError, match="task diabetes has no classes and thus no error"):
+        with pytest.raises(
+            InputError, match="task diabetes is scored by its loss and has no error"
+        ):
             self.planned("diabetes", when="plateau[metric=error]")
 
 
