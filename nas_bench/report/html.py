@@ -27,7 +27,7 @@ def page(content: dict[str, Any]) -> bytes:
     """The HTML of a report.
 
     The same content gives the same bytes. Its security policy lets the browser run this page's
-    own script and nothing else, and load nothing, whatever the names in the content are.
+    own code and nothing else, and load nothing, whatever the names in the content are.
 
     Args:
         content: what `nas_bench.report.content.content` returns.
@@ -35,13 +35,14 @@ def page(content: dict[str, Any]) -> bytes:
     Raises:
         ValueError: if the content has numbers that are not finite.
     """
-    code = _script()
+    loader, code = _text("loader.js"), _script()
     kind, data = _embedded(content)
     html = _template().render(
         name=content["results"],
         style=Markup(_text("style.css")),
-        script=Markup(code),
-        checksum=base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(),
+        loader=Markup(loader),
+        code=Markup(_packed(code)),
+        checksums=[_checksum(loader), _checksum(code)],
         kind=kind,
         content=Markup(data),
     )
@@ -56,8 +57,15 @@ def _embedded(content: dict[str, Any]) -> tuple[str, str]:
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     if len(text) < _PACKED_FROM:
         return "application/json", text.replace("<", "\\u003c")
-    packed = gzip.compress(text.encode(), compresslevel=6, mtime=0)
-    return "application/gzip", base64.b64encode(packed).decode()
+    return "application/gzip", _packed(text)
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode()
+
+
+def _checksum(code: str) -> str:
+    return base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
 
 
 @cache

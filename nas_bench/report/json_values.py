@@ -1,4 +1,4 @@
-"""Numbers as JSON holds them: in full, and nothing for what is not finite."""
+"""Numbers as JSON holds them: nothing for what is not finite."""
 
 import math
 from collections.abc import Iterable
@@ -19,6 +19,11 @@ def number(value: float | None) -> float | None:
     return int(value) if whole else float(value)
 
 
-def numbers(values: Iterable[float]) -> list[float | None]:
-    """`number` of each."""
-    return [number(value) for value in values]
+def single(value: float | None) -> float | None:
+    """The number with the seven digits of single precision, in which networks are trained."""
+    return number(None if value is None else float(f"{value:.7g}"))
+
+
+def singles(values: Iterable[float]) -> list[float | None]:
+    """`single` of each."""
+    return [single(value) for value in values]

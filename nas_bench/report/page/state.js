@@ -3,11 +3,8 @@
 const content = await embedded(document.getElementById("content"));
 
 /** The content that the page holds, compressed where it is long. */
-async function embedded({ type, textContent }) {
-  if (type === "application/json") return JSON.parse(textContent);
-  const packed = Uint8Array.from(atob(textContent), (character) => character.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).json();
+async function embedded(place) {
+  return JSON.parse(place.type === "application/json" ? place.textContent : await unpacked(place));
 }
 
 const DEFAULTS = {

@@ -92,6 +92,7 @@ def opened(
         tab.on("console", lambda message: complaints.append(message.text))
         tab.on("requestfailed", lambda request: complaints.append(request.url))
         tab.goto(f"{saved(content).as_uri()}#{state}")
+        tab.locator("#footer p").wait_for(state="attached")
         return tab
 
     yield open_page

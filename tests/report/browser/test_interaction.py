@@ -85,6 +85,7 @@ def test_rows_hide_and_a_link_remembers_it(opened: Any, shown: dict[str, Any], v
     assert not marks(tab, colour)
     assert "hide=tiny" in tab.url
     tab.reload()
+    expect(tab.locator("[data-key='legend:tiny']")).to_have_attribute("aria-pressed", "false")
     assert not marks(tab, colour)
     tab.locator("[data-key='legend:tiny']").click()
     assert marks(tab, colour)

@@ -229,6 +229,7 @@ def test_colours_follow_the_system_until_the_reader_chooses(opened: Any, scheme:
     expect(tab.locator(f"html[data-theme={other}]")).to_be_attached()
     assert tab.evaluate(background) == colours[other]
     tab.reload()
+    expect(tab.locator(f"html[data-theme={other}]")).to_be_attached()
     assert tab.evaluate(background) == colours[other]
 
 
