@@ -213,11 +213,11 @@ function paidColumn(found, question) {
 const isReal = (pair) => isNumber(pair.adjusted) && pair.adjusted <= 0.05;
 
 /** Whether the first of a pair is the better one. */
-const isBetter = (pair) => pair.difference > 0 === comparison().higher;
+const isBetter = (pair, found = comparison()) => pair.difference > 0 === found.higher;
 
 /** A difference, in colour and with an arrow only where it is significant. */
-function differenceText(pair) {
-  const verdict = isReal(pair) ? (isBetter(pair) ? "better" : "worse") : "open";
+function differenceText(pair, found = comparison()) {
+  const verdict = isReal(pair) ? (isBetter(pair, found) ? "better" : "worse") : "open";
   const arrow = { better: "▲ ", worse: "▼ ", open: "" }[verdict];
   return element("span", { className: verdict }, `${arrow}${pair.text[0]}`);
 }

@@ -1,6 +1,7 @@
 // The page: its head, the view that is chosen, and what follows the address.
 
 const VIEWS = {
+  overview: ["Overview", overview],
   leaderboard: ["Leaderboard", leaderboard],
   pareto: ["Pareto", pareto],
   anytime: ["Anytime", anytime],
@@ -20,13 +21,20 @@ function head() {
   document.documentElement.dataset.theme = dark ? "dark" : "light";
   header.replaceChildren(
     element("div", { className: "top" }, element("h1", {}, element("span", { className: "mark" }, "nas-bench"), " ", element("span", { title: content.results }, shortened(content.results, 60))), theme),
-    ...(comparison() ? [comparisonPicker(), standing(comparison()), tabs()] : []),
+    ...(comparison() ? [...(state.view === "overview" ? [summary()] : [comparisonPicker(), standing(comparison())]), tabs()] : []),
   );
+}
+
+/** What the ledger holds. */
+function summary() {
+  const trials = d3.sum(content.comparisons, (found) => d3.sum(found.rows, (row) => row.trials.length));
+  const troubles = content.problems.length > 0 && note(`The ledger has ${plural(content.problems.length, "problem")}: trials may be missing. Failures lists ${content.problems.length === 1 ? "it" : "them"}.`);
+  return element("div", { className: "standing" }, paragraph(`${plural(content.comparisons.length, "comparison")} of ${plural(trials, "trial")}`), troubles);
 }
 
 /** The choice of what is compared, by task, protocol, kind and budget. */
 function comparisonPicker() {
-  const pick = element("select", { id: "compare", dataset: { key: "compare" }, change: (event) => go({ compare: event.target.value, hide: [], grown: "", seed: "mean", sort: "", rows: [], trial: "" }) });
+  const pick = element("select", { id: "compare", dataset: { key: "compare" }, change: (event) => go(opened(content.comparisons.find((found) => found.id === event.target.value), state.view)) });
   for (const found of content.comparisons) {
     pick.append(element("option", { value: found.id, selected: found.id === state.compare }, optionText(found)));
   }

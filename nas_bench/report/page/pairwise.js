@@ -46,7 +46,7 @@ function matrixSection(found, names) {
 function tally(each) {
   const known = each.pairs.filter(Boolean);
   const real = known.filter(isReal);
-  const won = real.filter(isBetter).length;
+  const won = real.filter((pair) => isBetter(pair)).length;
   return `${won} · ${real.length - won} · ${known.length - real.length}`;
 }
 
@@ -70,7 +70,7 @@ function questions(title, name, pairs, words) {
   const columns = [
     { label: "Question", head: true, value: (pair) => pair.question, text: (pair) => oneLine(pair.question).replace("flops", "FLOPs") },
     { label: "Compared", value: (pair) => `${pair.first} − ${pair.second}`, cell: (pair) => opens([rowNamed(pair.first), rowNamed(pair.second)], element("span", { className: "versus" }, rowLabel(rowNamed(pair.first), 44), element("span", { className: "less" }, "− ", rowLabel(rowNamed(pair.second), 44)), apart(pair) && element("small", {}, apart(pair)))) },
-    { label: "Difference", numeric: true, value: (pair) => pair.difference, cell: differenceText },
+    { label: "Difference", numeric: true, value: (pair) => pair.difference, cell: (pair) => differenceText(pair) },
     { label: "CI from", numeric: true, value: (pair) => pair.interval?.[0], cell: (pair) => end(pair, 0) },
     { label: "CI to", numeric: true, value: (pair) => pair.interval?.[1], cell: (pair) => end(pair, 1) },
     { label: "Seeds", numeric: true, value: (pair) => pair.pairs },

@@ -28,7 +28,7 @@ const DEFAULTS = {
   rows: [],
   trial: "",
 };
-const KNOWN_VIEWS = ["leaderboard", "pareto", "anytime", "growth", "pairwise", "budget", "failures", "provenance"];
+const KNOWN_VIEWS = ["overview", "leaderboard", "pareto", "anytime", "growth", "pairwise", "budget", "failures", "provenance"];
 const OF_DIALOG = ["rows", "trial"];
 
 let state = read(location.hash);
@@ -41,6 +41,7 @@ function read(hash) {
     const values = given.getAll(key);
     found[key] = Array.isArray(DEFAULTS[key]) ? values.filter((value) => value !== "") : values[0];
   }
+  if (hash.length < 2 && content.comparisons.length > 1) found.view = "overview";
   found.missing = "";
   if (!content.comparisons.some((comparison) => comparison.id === found.compare)) {
     found.missing = found.compare;
@@ -50,12 +51,12 @@ function read(hash) {
   return found;
 }
 
-/** The address of the page with these changes; what is as usual is left out. */
+/** The address of the page with these changes; all but the view is left out where it is as usual. */
 function address(changes) {
   const next = { ...state, ...changes };
   const kept = new URLSearchParams();
   for (const [key, usual] of Object.entries(DEFAULTS)) {
-    if (JSON.stringify(next[key]) === JSON.stringify(usual)) continue;
+    if (key !== "view" && JSON.stringify(next[key]) === JSON.stringify(usual)) continue;
     for (const value of Array.isArray(usual) ? (next[key].length ? next[key] : [""]) : [next[key]]) {
       kept.append(key, value);
     }

@@ -71,7 +71,7 @@ function cell(column, row) {
   const shown = column.cell ? column.cell(row) : opening((column.text ?? column.value)(row) ?? "–", column, row);
   const kind = [column.numeric ? "numeric" : "", column.className ?? ""].join(" ").trim();
   if (column.head) return element("th", { scope: "row", className: kind }, shown);
-  return element("td", { className: kind }, shown);
+  return element("td", { className: kind, dataset: { label: oneLine(column.name ?? column.label) } }, shown);
 }
 
 /** A number, to be pressed where a row of the comparison or a trial is behind it. */
@@ -93,9 +93,8 @@ function quoted(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** What saves a table as CSV, named after the comparison. */
-function csvButton(columns, rows, name) {
-  const about = comparison() ? comparison().title : content.results;
+/** What saves a table as CSV, named after what it is about. */
+function csvButton(columns, rows, name, about = comparison()?.title ?? content.results) {
   const file = `${name} ${about}`.replace(/[^a-zA-Z0-9]+/g, "-").slice(0, 100);
   return element(
     "button",

@@ -82,7 +82,9 @@ def opened(
     complaints: list[str] = []
     contexts = []
 
-    def open_page(state: str = "", content: dict[str, Any] = shown, **options: Any) -> Page:
+    def open_page(
+        state: str = "view=leaderboard", content: dict[str, Any] = shown, **options: Any
+    ) -> Page:
         context = browser.new_context(**options)
         context.set_offline(True)
         contexts.append(context)

@@ -13,7 +13,8 @@ from nas_bench.results.ledger import Ledger
 pytestmark = pytest.mark.slow
 
 VIEWS = (
-    "leaderboard", "pareto", "anytime", "growth", "pairwise", "budget", "failures", "provenance",
+    "overview", "leaderboard", "pareto", "anytime", "growth", "pairwise", "budget", "failures",
+    "provenance",
 )  # fmt: skip
 DRAWN = ("pareto", "anytime", "growth", "budget")
 PHONE = {"width": 360, "height": 740}
@@ -34,6 +35,7 @@ def visits(tab: Any) -> Iterator[str]:
 def test_every_view_shows_every_comparison(opened: Any, shown: dict[str, Any]) -> None:
     tab = opened()
     for comparison in shown["comparisons"]:
+        tab.locator("nav a[data-key='view:leaderboard']").click()
         tab.select_option("#compare", comparison["id"])
         for view in visits(tab):
             place = f"{view} of {comparison['title']}"
@@ -41,6 +43,45 @@ def test_every_view_shows_every_comparison(opened: Any, shown: dict[str, Any]) -
             assert view not in DRAWN or tab.locator("main .chart svg").count(), place
             assert tab.locator("main .chart:empty").count() == 0, place
             assert not wide(tab), place
+
+
+def test_the_page_opens_with_all_comparisons(opened: Any, shown: dict[str, Any]) -> None:
+    tab = opened("")
+    expect(tab.locator("nav [aria-current]")).to_have_text("Overview")
+    lines = tab.locator(".overview tbody tr")
+    heads = [cell.get_attribute("title") for cell in tab.locator(".overview thead th").all()]
+    for found, line in zip(shown["comparisons"], lines.all(), strict=True):
+        assert found["task_name"] in line.locator("th").inner_text()
+        pairs = {p["first"]: p for p in found["against"] if p["question"] == "against fixed"}
+        for name, cell in zip(heads[2:], line.locator("td").all()[1:], strict=True):
+            text = cell.inner_text()
+            if name not in pairs:
+                assert text == "–"
+            elif pairs[name]["adjusted"] is None:
+                assert text.startswith(f"[{pairs[name]['text'][0]}]")
+                assert "not testable" in cell.text_content()
+            else:
+                assert pairs[name]["text"][0] in text
+                assert pairs[name]["text"][1].strip("()") in text
+                assert ("▲" in text or "▼" in text) == (pairs[name]["adjusted"] <= 0.05)
+
+
+def test_a_press_opens_a_comparison(opened: Any, shown: dict[str, Any]) -> None:
+    second, third = (found["id"] for found in shown["comparisons"][1:3])
+    tab = opened("")
+    tab.locator(".overview tbody tr").nth(2).locator("td").last.click()
+    expect(tab.locator("#compare")).to_have_value(third)
+    tab.go_back()
+    expect(tab.locator("nav [aria-current]")).to_have_text("Overview")
+    tab.locator(f"[data-key='open:{second}']").focus()
+    tab.keyboard.press("Enter")
+    expect(tab.locator("#compare")).to_have_value(second)
+    expect(tab.locator("nav [aria-current]")).to_have_text("Leaderboard")
+
+
+def test_a_link_to_a_comparison_opens_its_leaderboard(opened: Any, shown: dict[str, Any]) -> None:
+    tab = opened(f"compare={shown['comparisons'][0]['id']}")
+    expect(tab.locator("nav [aria-current]")).to_have_text("Leaderboard")
 
 
 def test_a_phone_scrolls_down_only(opened: Any) -> None:
