@@ -19,6 +19,7 @@ from nas_bench.report.comparison import (
 )
 from nas_bench.report.contrasts import Contrast, settings_apart
 from nas_bench.report.curves import mean_curve, thinned
+from nas_bench.report.departures import departures
 from nas_bench.report.json_values import interval, number, singles
 from nas_bench.report.published import published_points
 from nas_bench.report.questions import twin_of
@@ -133,6 +134,7 @@ def _comparison(
             for family in ("pairs", "growing", "against", "attribution")
         },
         "published": published_points(comparison),
+        "departures": [departure.model_dump() for departure in departures(comparison)],
     }
 
 

@@ -7,6 +7,7 @@ from nas_bench import text
 from nas_bench.report import cells
 from nas_bench.report.comparison import Row
 from nas_bench.report.contrasts import Contrast, settings_apart
+from nas_bench.report.departures import departures
 from nas_bench.report.standing import Standing
 from nas_bench.report.statistics import TESTABLE
 from nas_bench.results.reading import Run
@@ -46,7 +47,15 @@ def remarks(found: Standing) -> tuple[Remark, ...]:
         *_refused(found),
         *_failures(found),
         *_mixed(found),
+        *_departures(found),
     )
+
+
+def _departures(found: Standing) -> Iterator[Remark]:
+    """What the protocol has otherwise than the paper that it is of."""
+    said = [f"{d.paper}; here: {d.here}; why: {d.why}" for d in departures(found.comparison)]
+    if said:
+        yield Remark("The protocol departs from its source:", tuple(map(text.one_line, said)))
 
 
 def _caveats(found: Standing) -> Iterator[Remark]:

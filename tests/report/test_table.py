@@ -14,6 +14,7 @@ from nas_bench.report.table import Column, Table, leaderboard
 from nas_bench.report.terminal_table import Shown, fitting
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import Kind, Twin
+from nas_bench.trials.protocol import load_protocol
 
 
 def found(ledger: Ledger) -> Standing:
@@ -159,6 +160,20 @@ def test_baselines_that_are_missing_are_said(tmp_path: Path) -> None:
     synthetic.run(ledger, trial())
     table = leaderboard(found(ledger))
     assert "needs to be conclusive: fixed, fixed[size=seed]." in sentences(table)
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_what_a_protocol_has_otherwise_than_its_source_is_said_of_its_version(
+    tmp_path: Path, later: int
+) -> None:
+    protocol = load_protocol("tiny-fig15")
+    ledger = Ledger(tmp_path)
+    fields = {"protocol": protocol.name, "version": protocol.version + later, "kind": "free"}
+    synthetic.run(ledger, trial("tiny", **fields))
+    said = [r for r in leaderboard(found(ledger)).remarks if "source" in r.sentence]
+    items = [item for remark in said for item in remark.items]
+    assert len(items) == (0 if later else len(protocol.departures))
+    assert all(d.here in item for d, item in zip(protocol.departures, items, strict=False))
 
 
 def test_a_trial_that_still_runs_is_listed(tmp_path: Path) -> None:

@@ -267,6 +267,7 @@ function boardNotes(found, rows) {
     found.growing.length > 0 && "Growing compares each grown network with the same network trained from scratch, seed by seed: ▲ growing gave a better network, ▼ a worse one, neither where the difference is not significant. p is that of the max-T test over all rows of the column, the interval what that test would not reject.",
     rows.some((row) => isNumber(row.own_neurons) && row.own_neurons < 0.5) && `Less than half of the neurons added are the method’s own, the others random, silent ones of the harness: ${listed(rows.filter((row) => isNumber(row.own_neurons) && row.own_neurons < 0.5).map((row) => `${shortened(row.name, 40)} (${percent(row.own_neurons)})`))}.`,
   ];
+  if (found.departures.length) texts.push(`The protocol has ${plural(found.departures.length, "thing")} otherwise than its source; Provenance says which.`);
   return [
     element("div", { className: "notes" }, ...texts.filter(Boolean).map((text) => paragraph(text, "says"))),
     meanings.length > 0 && element("dl", { className: "meanings" }, ...meanings.flatMap(([name, meaning]) => [element("dt", {}, name), element("dd", {}, meaning)])),

@@ -7,10 +7,16 @@ function provenance() {
   const finished = trials.map(({ trial }) => trial.finished).filter(Boolean).sort();
   return [
     section("When", paragraph(finished.length ? `The ${plural(finished.length, "trial")} of this comparison ended between ${moment(finished[0])} and ${moment(finished.at(-1))} UTC.` : "No trial of this comparison has ended.")),
+    found.departures.length > 0 && section("What the protocol has otherwise than its source", departuresTable(found)),
     section("Environments", ...environmentTable(used, trials)),
     section("Source code", ...sourceTable(trials)),
     section("Trials", trialLocations(trials)),
   ];
+}
+
+function departuresTable(found) {
+  const columns = [["The source", "paper"], ["Here", "here"], ["Why", "why"]].map(([label, key]) => ({ label, value: (departure) => departure[key], className: "prose" }));
+  return table(columns, found.departures, "What the protocol has otherwise than its source");
 }
 
 /** Nested values as one level: `packages.torch`. */

@@ -159,6 +159,19 @@ def test_what_differs_between_environments_is_marked(opened: Any, shown: dict[st
     assert table.locator("tbody tr").count() == 3
 
 
+def test_what_a_protocol_has_otherwise_than_its_source_is_listed(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    made = json.loads(json.dumps(shown))
+    said = {"paper": "70 epochs", "here": "30 epochs", "why": "it is <b>cheaper</b>"}
+    made["comparisons"][0]["departures"] = [said]
+    tab = opened(f"compare={made['comparisons'][0]['id']}", made)
+    expect(tab.locator(".notes")).to_contain_text("1 thing otherwise than its source")
+    tab.locator("[data-key='view:provenance']").click()
+    cells = tab.get_by_role("region", name="otherwise than its source").locator("tbody td")
+    assert cells.all_inner_texts() == list(said.values())
+
+
 def test_mean_ranks_are_those_of_the_content(opened: Any, shown: dict[str, Any]) -> None:
     group = next(g for g in shown["across"] if g["kind"] == "same_target")
     tab = opened()
