@@ -56,7 +56,8 @@ class Protocol(Value):
         full_evaluations: how often the whole validation split and the test split are scored too.
         evaluate_grown: whether they are once the last growth is done.
         validation: fraction of the training set kept apart.
-        optimizer_policy: what optimiser state new parameters get.
+        optimizer_policy: what optimiser state new parameters get; the default was chosen by
+            validation scores (docs/methods.md).
         statistics_factor: c of TINY's statistics batch (D.1) for every method; None: each
             method's own number of samples.
         redraw_dead: whether first networks with a dead hidden layer are drawn again.
@@ -85,7 +86,7 @@ class Protocol(Value):
     full_evaluations: int = Field(default=4, ge=1, le=8)
     evaluate_grown: bool = False
     validation: float = Field(default=0.1, gt=0, lt=1)
-    optimizer_policy: OptimizerPolicy = "transplant"
+    optimizer_policy: OptimizerPolicy = "per_entry"
     statistics_factor: float | None = Field(default=None, gt=0, le=1e9)
     redraw_dead: bool = False
     start: First = "seed"

@@ -157,4 +157,4 @@ def test_the_share_of_a_task_is_shown(capsys):
     assert (lines["cifar100"], lines["digits"] == "GPU") == ("GPU", False)
     with pytest.raises(SystemExit):
         main(["show", "cifar100_resnet"])
-    assert "gpu_share      1.0" in capsys.readouterr().out
+    assert ["gpu_share", "1.0"] in [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -41,7 +41,7 @@ def test_progress_and_status_leave_evaluation_out(tmp_path):
     record = synthetic.records(trial)[6]
     clocks = record.seconds
     spent = clocks.train + clocks.statistics + clocks.decomposition + clocks.line_search
-    spent += clocks.widening
+    spent += clocks.widening + clocks.trigger
     assert share_done(trial, as_dict(record)) == pytest.approx(spent / 10)
     ledger = Ledger(tmp_path)
     synthetic.begin(ledger, trial)
