@@ -404,10 +404,10 @@ MUTATIONS = (
         "north_preactivation mlp",
     ),
     Mutation(
-        "intervals grow by half of what they should",
+        "intervals are two longer than they should",
         Exponential.time,
         "self.rate * at",
-        "self.rate * at / 2 + 1",
+        "self.rate * at + 2",
         "exponential norm rate mlp",
     ),
     Mutation(
@@ -418,10 +418,10 @@ MUTATIONS = (
         "plateau warm-up convnet",
     ),
     Mutation(
-        "the rank at initialisation plays no part",
+        "less of the rank at initialisation has to be kept",
         North._more,
-        "self.gamma * kept *",
         "self.gamma *",
+        "self.gamma / 2 *",
         "north depthwise",
     ),
     Mutation(
