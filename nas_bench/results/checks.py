@@ -100,7 +100,7 @@ def _same_as_last(run: Run, result: Record) -> Iterator[str]:
     for noun, part in (("sizes", run.sizes), ("costs", run.costs)):
         for name, value in part.items():
             if name == "seconds" and isinstance(value, dict):
-                value = clocks | value
+                value = clocks | value  # earlier results have fewer clocks
             known = values.get(name)
             expected = list(known) if isinstance(known, tuple) else known
             if value != expected:
