@@ -205,7 +205,7 @@ def test_modules_in_the_working_folder_are_not_executed(tmp_path):
         (tmp_path / name).write_text(stranger)
     flags = ("--methods", "fixed", "--seeds", "0", "--no-baselines", "--results", "out", "--json")
     command = [sys.executable, "-P", "-m", "nas_bench", "run", *flags, "-q"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["trials"][0]["status"] == "ok"
     assert not list(tmp_path.rglob("*.ran"))
@@ -240,7 +240,7 @@ def test_an_interrupt_stops_the_workers_and_is_raised_and_the_trial_is_preempted
     assert driver.stdout is not None
     assert driver.stdout.readline() == "started\n"
     driver.send_signal(number)
-    printed, errors = driver.communicate(timeout=120)
+    printed, errors = driver.communicate(timeout=300)
     assert printed == ""  # Tune says how trials ended, even those that did not
     assert errors.strip().splitlines()[-1] == error
     assert driver.returncode != 0
