@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from nas_bench.contract.declarations import options, require_frozen, require_words
 from nas_bench.contract.finding import Check, require, run_checks
 from nas_bench.contract.settings import random_state, settings, settings_kept
 from nas_bench.contract.stages import Stage, proposed, stages
-from nas_bench.growth import GrowthMethod, NewNeurons, SiteError, SiteStatistics, grow
+from nas_bench.growth import GrowthMethod, NewNeurons, SiteStatistics, grow
 from nas_bench.growth.grow import Where
-from nas_bench.specs import NAME
 from nas_bench.text import counted
+from nas_bench.trials.applicability import refusal
 
 _COUNTS = (1, 3, 50)
 
@@ -23,21 +24,16 @@ def check_method(method: GrowthMethod) -> list[Check]:
 
 
 def _declares_itself(method: GrowthMethod) -> None:
-    cls = type(method)
-    require(bool(NAME.fullmatch(method.name)), f"its name {method.name!r} is not a word")
-    one_line = bool(method.summary.strip()) and "\n" not in method.summary
-    require(one_line, "its summary is not one line")
-    frozen = getattr(cls, "__dataclass_params__", None)
-    require(frozen is not None and frozen.frozen, "decorate it with @dataclass(frozen=True)")
+    require_words(method)
+    require_frozen(method, "method")
     starts = {"seed", "quarter"}
     known = bool(method.grows_from) and starts >= set(method.grows_from)
     require(known, f"its grows_from {method.grows_from} names other starts than seed and quarter")
-    require(method == cls(**_options(method)), "the same options do not make an equal method")
 
 
 def _accepts_its_search_space(method: GrowthMethod) -> None:
     for name, values in type(method).search_space.items():
-        known = _options(method)
+        known = options(method)
         require(name in known, f"its search space names {name!r}, which is no option of it")
         for share in (0.0, 0.5, 1.0):
             replace(method, **{name: values.at(share)})
@@ -158,18 +154,9 @@ def _grow(stage: Stage, method: GrowthMethod, *, where: Where, fill: bool) -> in
 
 
 def _stages(method: GrowthMethod) -> list[Stage]:
-    found = [stage for stage in stages() if not _refused(method, stage)]
+    found = [stage for stage in stages() if refusal(method, [stage.site]) is None]
     require(bool(found), "it refuses to grow any of the networks")
     return [stage.prepared_for(method) for stage in found]
-
-
-def _refused(method: GrowthMethod, stage: Stage) -> bool:
-    """Whether the method says, by a SiteError of its `needs`, that it cannot grow the site."""
-    try:
-        method.needs(stage.site)
-    except SiteError:
-        return True
-    return False
 
 
 def _check_shapes(neurons: NewNeurons, statistics: SiteStatistics, where: str, k: int) -> None:
@@ -195,10 +182,6 @@ def _check_shapes(neurons: NewNeurons, statistics: SiteStatistics, where: str, k
         require(shape == wanted[name], f"{name} is {shape}, not {wanted[name]} ({where})")
     falling = bool((neurons.gains.diff() <= 0).all() and (neurons.gains >= 0).all())
     require(falling, f"gains are not falling and ≥ 0 ({where})")
-
-
-def _options(method: GrowthMethod) -> dict[str, Any]:
-    return {field.name: getattr(method, field.name) for field in fields(method)}
 
 
 def _tensors(value: Any) -> dict[str, Tensor]:

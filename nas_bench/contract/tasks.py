@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from nas_bench.contract.declarations import require_words
 from nas_bench.contract.finding import Check, NotCheckedError, require, run_checks
 from nas_bench.growth import find_sites
-from nas_bench.specs import NAME
 from nas_bench.training.data import Downloads
 from nas_bench.training.soundness import check_network, check_widths, loaded
 from nas_bench.training.task import DataMissingError, Samples, Task
@@ -59,9 +59,7 @@ def is_present(task: Task, folder: Path) -> bool:
 
 def _declares_itself(subject: _Subject) -> None:
     task = subject.task
-    require(bool(NAME.fullmatch(task.name)), f"its name {task.name!r} is not a word")
-    one_line = bool(task.summary.strip()) and "\n" not in task.summary
-    require(one_line, "its summary is not one line")
+    require_words(task)
     require(task.metric in ("accuracy", "loss"), "its metric is neither accuracy nor loss")
     share = task.gpu_share
     divides = 0 <= share <= 1 or share == int(share) > 0

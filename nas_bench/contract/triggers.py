@@ -1,17 +1,16 @@
 """The contract of triggers."""
 
 import math
-from dataclasses import fields
 from itertools import pairwise
 from typing import get_args
 
 from torch import nn
 
+from nas_bench.contract.declarations import require_frozen, require_words
 from nas_bench.contract.finding import Check, require, run_checks
 from nas_bench.contract.settings import random_state
 from nas_bench.contract.stages import stages
 from nas_bench.growth import Need, measure
-from nas_bench.specs import NAME
 from nas_bench.trials.trigger import Growth, Look, Progress, Reading, Trigger, decision
 
 _LOOKS = 60
@@ -23,14 +22,8 @@ def check_trigger(trigger: Trigger) -> list[Check]:
 
 
 def _declares_itself(trigger: Trigger) -> None:
-    cls = type(trigger)
-    require(bool(NAME.fullmatch(trigger.name)), f"its name {trigger.name!r} is not a word")
-    one_line = bool(trigger.summary.strip()) and "\n" not in trigger.summary
-    require(one_line, "its summary is not one line")
-    frozen = getattr(cls, "__dataclass_params__", None)
-    require(frozen is not None and frozen.frozen, "decorate it with @dataclass(frozen=True)")
-    options = {field.name: getattr(trigger, field.name) for field in fields(trigger)}
-    require(trigger == cls(**options), "the same options do not make an equal trigger")
+    require_words(trigger)
+    require_frozen(trigger, "trigger")
     for reading in trigger.reads:
         known = ", ".join(get_args(Reading))
         require(reading in get_args(Reading), f"it reads {reading!r}: choose from {known}")
