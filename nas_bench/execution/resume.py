@@ -10,6 +10,7 @@ from nas_bench.execution.job import Settings
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.reading import Run, Summary, read_summary
 from nas_bench.results.staleness import is_stale
+from nas_bench.results.summary import ENDED_WELL
 from nas_bench.specs import InputError
 from nas_bench.text import counted
 from nas_bench.trials.config import TrialConfig
@@ -121,8 +122,8 @@ def remarks(
         )
     running = {config.id for config in missing}
     kept = [config for config in configs if config.id not in running]
-    ended = ("ok", "stopped", "not applicable", "unreadable")
-    if failed := sum(ledger.status(config) not in ended for config in kept):
+    known = (*ENDED_WELL, "unreadable")
+    if failed := sum(ledger.status(config) not in known for config in kept):
         again = f"{_was(failed)} not run again; add --rerun failed"
         yield f"{_trials(failed)} failed earlier and {again}"
     for path in plugin_paths:
@@ -142,7 +143,7 @@ def _is_missing(run: Run | None, rerun: Rerun, data: Mapping[str, str], *, stopp
         return True
     if rerun == "stale":
         return is_stale(run, data)
-    return rerun == "failed" and run.status not in ("ok", "stopped", "not applicable")
+    return rerun == "failed" and run.status not in ENDED_WELL
 
 
 def _stale(

@@ -22,6 +22,7 @@ from nas_bench.results.files import own_folder, writing
 from nas_bench.results.ledger import Ledger, LedgerError
 from nas_bench.results.lock import locked
 from nas_bench.results.reading import Run
+from nas_bench.results.summary import ENDED_WELL
 from nas_bench.streams import Say
 from nas_bench.trials.config import Budget, TrialConfig
 from nas_bench.trials.messages import Failure, Record, as_dict
@@ -269,6 +270,5 @@ def _summary(
     statuses = {config.id: ledger.status(config) for config in configs}
     good = [identity for identity, status in statuses.items() if status == "ok"]
     ok = sum(identity in ran for identity in good)
-    fine = ("ok", "stopped", "not applicable")
-    failed = sum(status not in fine for status in statuses.values())
+    failed = sum(status not in ENDED_WELL for status in statuses.values())
     return Summary(ok, failed, skipped=len(good) - ok)

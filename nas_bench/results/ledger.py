@@ -23,7 +23,7 @@ from nas_bench.results.reading import (
     read_run,
 )
 from nas_bench.results.sources import Folder, Packs, Source
-from nas_bench.results.summary import PluginFile, Summary, read_summary, summary_bytes
+from nas_bench.results.summary import ENDED_WELL, PluginFile, Summary, read_summary, summary_bytes
 from nas_bench.text import without_homes
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Failure, GrowthRecord, Record, as_dict
@@ -172,7 +172,7 @@ class Ledger:
 
     def resumable(self, config: TrialConfig) -> bool:
         """Whether a checkpoint of the trial is worth keeping."""
-        lasting = ("ok", "stopped", "failed", "diverged", "not applicable")
+        lasting = (*ENDED_WELL, "failed", "diverged")
         return self.status(config) not in lasting
 
     def run(self, config: TrialConfig) -> Run | None:

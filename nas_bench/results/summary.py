@@ -26,6 +26,8 @@ Status = Literal[
     "running", "ok", "stopped", "failed", "oom", "timeout", "diverged", "preempted",
     "not applicable", "damaged", "unreadable",
 ]  # fmt: skip
+ENDED_WELL: tuple[Status, ...] = ("ok", "stopped", "not applicable")
+"""Of trials that ended, those that are no failures."""
 SCHEMA = 2
 MACHINE_FAULTS = (
     "DataMissingError", "NoGpuError", "OriginalError", "OtherCopyError", "StorageError",
