@@ -2,6 +2,8 @@
 
 import stat
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +58,24 @@ class FileTask(Task):
     def present(self, folder: Path) -> bool:
         """Whether a file is named: nothing could be downloaded in its place."""
         return bool(self.path)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What goes wrong inside, as one sentence about the file.
+
+    Raises:
+        DataMissingError: for a ValueError (which says what is wrong with the content), and where
+            the file cannot be read or held.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise DataMissingError(f"{path} does not fit into memory: {error}") from error
+    except OSError as error:
+        raise DataMissingError(f"{path} cannot be read ({said(error)})") from error
+    except ValueError as error:
+        raise DataMissingError(f"{path}: {error}") from error
 
 
 Mark = tuple[int, ...]

@@ -16,8 +16,8 @@ from torch import Generator, Tensor
 from nas_bench.specs import said, shown, unknown
 from nas_bench.text import counted, shortened
 from nas_bench.training.data import split
-from nas_bench.training.file_task import Mark, mark
-from nas_bench.training.task import DataMissingError, Samples
+from nas_bench.training.file_task import Mark, mark, reading
+from nas_bench.training.task import Samples
 
 if TYPE_CHECKING:
     from pandas import Series
@@ -69,14 +69,8 @@ def table(path: Path, target: str, kind: Kind) -> Table:
     Raises:
         DataMissingError: if the file cannot be read, is too large, or no network can learn it.
     """
-    try:
+    with reading(path):
         return _table(path, target, kind, mark(path, _EXPECTED, MEBIBYTES))
-    except MemoryError as error:
-        raise DataMissingError(f"{path} does not fit into memory: {error}") from error
-    except OSError as error:
-        raise DataMissingError(f"{path} cannot be read ({said(error)})") from error
-    except ValueError as error:
-        raise DataMissingError(f"{path}: {error}") from error
 
 
 @functools.lru_cache(maxsize=2)

@@ -9,10 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas_bench.specs import said
 from nas_bench.text import counted
-from nas_bench.training.file_task import Mark, mark
-from nas_bench.training.task import DataMissingError
+from nas_bench.training.file_task import Mark, mark, reading
 
 EMBEDDED = "paradise_lost.txt"
 """In `texts/`: twelve books of Milton's poem, 1667 and 1674, in the public domain."""
@@ -45,14 +43,8 @@ def text(path: Path | None) -> Text:
     """
     if path is None:
         return _embedded()
-    try:
+    with reading(path):
         return _read(path, mark(path, _EXPECTED, MEBIBYTES))
-    except MemoryError as error:
-        raise DataMissingError(f"{path} does not fit into memory: {error}") from error
-    except OSError as error:
-        raise DataMissingError(f"{path} cannot be read ({said(error)})") from error
-    except ValueError as error:
-        raise DataMissingError(f"{path}: {error}") from error
 
 
 @functools.cache
