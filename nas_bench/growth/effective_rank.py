@@ -46,10 +46,11 @@ def effective_rank(statistics: SiteStatistics, effective: float) -> int:
     Args:
         statistics: of the site, with samples; H are its post-activities, shape (rows, width).
         effective: the threshold.
+
+    Raises:
+        ValueError: if no rows were sampled.
     """
-    if statistics.samples is None:
-        return 0
-    H = _post_activities(statistics, statistics.samples.inputs.flatten(0, 1))
+    H = _post_activities(statistics, statistics.sampled_inputs)
     sigma = torch.linalg.eigvalsh(H.T @ H / len(H)).clamp_min(0).sqrt()
     return int((sigma > effective).sum())
 
@@ -65,10 +66,9 @@ def by_effective_rank(statistics: SiteStatistics, fan_in: Tensor, effective: flo
     Returns:
         Indices, best first; as they come where there are no samples.
     """
-    samples = statistics.samples
-    if samples is None or not len(fan_in):
+    if statistics.samples is None or not len(fan_in):
         return torch.arange(len(fan_in))
-    rows = samples.inputs.flatten(0, 1)
+    rows = statistics.sampled_inputs
     H = _post_activities(statistics, rows)
     new = statistics.activation(rows @ fan_in.T, None)
     size = max(1, GRAM_ENTRIES // (statistics.width + 1) ** 2)

@@ -93,12 +93,17 @@ class SiteMoments:
         return columns.reshape(self.outputs, self.width, self.taps).permute(1, 2, 0)
 
     @property
+    def sampled_inputs(self) -> Tensor:
+        """b₂ of the sampled rows, shape (rows, p)."""
+        return self._sampled.inputs.flatten(0, 1)
+
+    @property
     def sampled_rows(self) -> tuple[Tensor, Tensor]:
         """b₂ and v of the sampled rows, shapes (rows, p) and (rows, d); of linear pairs."""
-        samples = self._sampled
-        if samples.goals is None:
+        goals = self._sampled.goals
+        if goals is None:
             raise ValueError(f"the goals of {self.site} were not measured; declare Need.GOAL")
-        return samples.inputs.flatten(0, 1), samples.goals.flatten(0, 1)
+        return self.sampled_inputs, goals.flatten(0, 1)
 
     @property
     def sampled_hidden(self) -> Tensor:
