@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -113,11 +113,12 @@ def _wandb() -> str:
 
 def _plugins() -> Iterator[Finding]:
     from nas_bench import plugins
+    from nas_bench.discovery import PluginKind
 
-    listed = (plugins.methods(), plugins.tasks(), plugins.triggers())
-    for kind, found in zip(("methods", "tasks", "triggers"), listed, strict=True):
+    for kind in get_args(PluginKind):
+        found = plugins.plugins(kind)
         working = [name for name, plugin in found.items() if plugin.cls is not None]
-        yield Finding(kind, bool(working), ", ".join(working) or "none works")
+        yield Finding(f"{kind}s", bool(working), ", ".join(working) or "none works")
         for name, plugin in found.items():
             if plugin.error:
                 yield Finding(f"{plugin.kind} {name}", None, f"broken: {plugin.error}")

@@ -27,6 +27,7 @@ from nas_bench.specs import InputError, parse, unknown
 if TYPE_CHECKING:
     from torch import nn
 
+    from nas_bench.discovery import PluginKind
     from nas_bench.growth import Site
     from nas_bench.training.task import Task
 
@@ -111,10 +112,7 @@ def _method(spec: str) -> dict[str, Any]:
 
     method = plugins.method(spec)
     return {
-        "what": "method",
-        "name": plugins.canonical(spec, "method"),
-        "summary": method.summary,
-        "version": method.version,
+        **_named(method, "method", spec),
         "reference": method.reference,
         "starts_from": method.starts_from,
         "grows_from": list(method.grows_from),
@@ -129,10 +127,7 @@ def _task(spec: str, data: Path | None) -> dict[str, Any]:
 
     task = plugins.task(spec)
     return {
-        "what": "task",
-        "name": plugins.canonical(spec, "task"),
-        "summary": task.summary,
-        "version": task.version,
+        **_named(task, "task", spec),
         "metric": task.metric,
         "gpu_share": task.gpu_share,
         "seed_widths": list(task.seed_widths),
@@ -149,13 +144,22 @@ def _trigger(spec: str) -> dict[str, Any]:
 
     trigger = plugins.trigger(spec)
     return {
-        "what": "trigger",
-        "name": plugins.canonical(spec, "trigger"),
-        "summary": trigger.summary,
-        "version": trigger.version,
+        **_named(trigger, "trigger", spec),
         "reference": trigger.reference,
         "reads": list(trigger.reads),
         "options": _options(trigger),
+    }
+
+
+def _named(plugin: Any, kind: "PluginKind", spec: str) -> dict[str, Any]:
+    """What plugins of every kind have."""
+    from nas_bench import plugins
+
+    return {
+        "what": kind,
+        "name": plugins.canonical(spec, kind),
+        "summary": plugin.summary,
+        "version": plugin.version,
     }
 
 
