@@ -32,7 +32,6 @@ from nas_bench.trials.schedule import first_look, first_widths, milestones
 
 STEPS, SECONDS = 20, 0.5
 """A measurement ends after so many training steps, or so many seconds."""
-_GROWTH_CLOCKS = ("statistics", "decomposition", "line_search", "widening", "trigger")
 _POINTS, _GROWTHS = 16, 10_000
 """Sizes at which a growing network is priced, and growths without another limit, at most."""
 
@@ -131,7 +130,7 @@ class Estimator:
         if not same:
             return (0.0, 0.0), "; growth steps not included"
         flops = fmean(r.growth_flops / max(r.train_flops, 1.0) for r in same)
-        seconds = fmean(_growing(vars(r.seconds)) / max(r.seconds.train, 1e-9) for r in same)
+        seconds = fmean(r.seconds.growth / max(r.seconds.train, 1e-9) for r in same)
         return (flops, seconds), f"; growth as in {_counted(len(same), 'finished trial')}"
 
     def _find_facts(self, spec: str, validation: float) -> "_Facts":
@@ -370,10 +369,6 @@ def _flops(run: Run) -> float:
 
 def _seconds(run: Run) -> float:
     return sum(vars(run.result.seconds).values()) if run.result else math.nan
-
-
-def _growing(seconds: dict[str, float]) -> float:
-    return sum(seconds.get(name, 0.0) for name in _GROWTH_CLOCKS)
 
 
 def _counted(count: int, noun: str) -> str:

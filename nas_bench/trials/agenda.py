@@ -119,9 +119,9 @@ class Agenda:
 
     def _left(self, state: State) -> float:
         """How long is left for growths, in the schedule's unit."""
-        share = 1 - self.schedule.reserve - state.spent.fraction(self.budget, state.epoch)
+        spent, now = state.spent.fraction(self.budget, state.epoch), self.now(state)
+        share = 1 - self.schedule.reserve - spent
         if self.budget.seconds is not None:
-            spent, now = state.spent.fraction(self.budget, state.epoch), self.now(state)
             return share * now / spent if now > 0 else math.inf
         return share * self._length(state)
 

@@ -11,6 +11,7 @@ from nas_bench.text import escaped
 
 _LONGEST = {"error": 200, "message": 10_000, "traceback": 100_000}
 """Letters of what a failure says."""
+_NO_GROWTH = ("train", "evaluation")
 SiteStatus = Literal[
     "added", "rejected", "not significant", "not chosen", "not possible", "too expensive",
     "updated",
@@ -37,6 +38,11 @@ class Seconds:
     widening: float = 0.0
     trigger: float = 0.0
     evaluation: float = 0.0
+
+    @property
+    def growth(self) -> float:
+        """All clocks but training and evaluation."""
+        return sum(value for name, value in vars(self).items() if name not in _NO_GROWTH)
 
     @property
     def charged(self) -> float:

@@ -135,10 +135,18 @@ def _trigger(protocol: Protocol) -> str:
     """The canonical spec of the schedule's trigger.
 
     Raises:
-        InputError: if there is no such trigger, or it looks again and again at one time.
+        InputError: if there is no such trigger, it reads what there is not, or it looks again and
+            again at one time.
     """
+    from nas_bench.trials.trigger import Reading
+
     schedule = protocol.schedule
     trigger = plugins.trigger(schedule.when)
+    for name in trigger.reads:
+        if name not in get_args(Reading):
+            raise InputError(
+                f"{schedule.when} reads {name!r}, expected {' or '.join(get_args(Reading))}"
+            )
     times = [trigger.time(done, first_look(schedule), schedule.every) for done in range(4)]
     if not all(isinstance(time, (int, float)) and math.isfinite(time) for time in times):
         raise InputError(f"trigger {schedule.when} looks at {times}, expected finite numbers")
@@ -153,15 +161,8 @@ def _trigger(protocol: Protocol) -> str:
 
 def _check(protocol: Protocol, task: str) -> None:
     """Refuse a trigger that reads what a task has not, and a target out of reach."""
-    from nas_bench.trials.trigger import Reading
-
     schedule, budget, instance = protocol.schedule, protocol.budget, plugins.task(task)
     trigger = plugins.trigger(schedule.when)
-    for name in trigger.reads:
-        if name not in get_args(Reading):
-            raise InputError(
-                f"{schedule.when} reads {name!r}, expected {' or '.join(get_args(Reading))}"
-            )
     if any(name.endswith("_error") for name in trigger.reads) and instance.metric == "loss":
         raise InputError(
             f"{schedule.when} reads {' and '.join(trigger.reads)}, but task {task} is scored by "

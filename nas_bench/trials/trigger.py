@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -67,7 +68,8 @@ class Progress:
         """The looks after the last growth, all of them before the first."""
         if not self.growths:
             return self.looks
-        return tuple(look for look in self.looks if look.at > self.growths[-1].at)
+        last = bisect_right(self.looks, self.growths[-1].at, key=lambda look: look.at)
+        return self.looks[last:]
 
 
 @dataclass(frozen=True)
