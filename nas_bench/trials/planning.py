@@ -10,7 +10,7 @@ from nas_bench import plugins
 from nas_bench.options import validated
 from nas_bench.specs import InputError, spelled
 from nas_bench.text import human
-from nas_bench.trials.config import TrialConfig, Twin
+from nas_bench.trials.config import Budget, Kind, TrialConfig, Twin
 from nas_bench.trials.protocol import Protocol
 from nas_bench.trials.schedule import (
     first_look,
@@ -48,27 +48,35 @@ def plan(protocol: Protocol, baselines: bool = True) -> list[TrialConfig]:
     Raises:
         InputError: if a method, task or option is unknown, or the schedule does not fit.
     """
-    if protocol.twins and set(protocol.twins) == {_match_of_fixed(protocol)}:
+    if protocol.twins and set(protocol.twins) == {_match_of_fixed(protocol.kind, protocol.budget)}:
         getLogger(__name__).warning(
             "No twins are planned: with the same target, fixed is the twin of equal %s",
             protocol.twins[0],
         )
-    asked = (*protocol.methods, *(protocol.baselines if baselines else ()))
-    methods = _unique(spec for method in asked for spec in _expanded(method))
+    per_task = {plugins.canonical(task, "task"): task for task in protocol.per_task}
     tasks = _unique(plugins.canonical(task, "task") for task in protocol.tasks)
+    trials: list[TrialConfig] = []
+    for task in tasks:
+        own = protocol.on(per_task[task]) if task in per_task else protocol
+        trials += _trials(own, task, own.baselines if baselines else (), _TRIALS - len(trials))
+    return [*trials, *(twin for trial in trials for twin in _twins(protocol, trial))]
+
+
+def _trials(
+    protocol: Protocol, task: str, baselines: Iterable[str], most: int
+) -> list[TrialConfig]:
+    """Those on one task, but for twins."""
+    methods = _unique(
+        spec for method in (*protocol.methods, *baselines) for spec in _expanded(method)
+    )
     schedule = protocol.schedule.model_copy(update={"when": _trigger(protocol)})
     protocol = protocol.model_copy(update={"recipe": _recipe(protocol), "schedule": schedule})
-    for task in tasks:
-        _check(protocol, task)
-        _check_widths(protocol, task, methods)
-    count = len(tasks) * len(methods) * len(protocol.seeds)
-    if count > _TRIALS:
-        raise InputError(f"{count} trials are more than {_TRIALS}: ask for fewer seeds or tasks")
-    trials = [
-        _trial(protocol, task, method, seed)
-        for task, seed, method in product(tasks, dict.fromkeys(protocol.seeds), methods)
-    ]
-    return [*trials, *(twin for trial in trials for twin in _twins(protocol, trial))]
+    _check(protocol, task)
+    _check_widths(protocol, task, methods)
+    if len(methods) * len(protocol.seeds) > most:
+        raise InputError(f"these are more than {_TRIALS} trials: ask for fewer seeds or tasks")
+    seeds = dict.fromkeys(protocol.seeds)
+    return [_trial(protocol, task, method, seed) for seed, method in product(seeds, methods)]
 
 
 def _expanded(method: str) -> list[str]:
@@ -85,14 +93,13 @@ def _twins(protocol: Protocol, trial: TrialConfig) -> Iterator[TrialConfig]:
     if not plugins.method(trial.method).grows:
         return
     for match in protocol.twins:
-        if match != _match_of_fixed(protocol):
+        if match != _match_of_fixed(trial.kind, trial.budget):
             yield trial.model_copy(update={"twin": Twin(of=trial.id, match=match)})
 
 
-def _match_of_fixed(protocol: Protocol) -> str | None:
+def _match_of_fixed(kind: Kind, budget: Budget) -> str | None:
     """In what `fixed` equals grown networks with a fixed target; None where sizes are free."""
-    budget = protocol.budget
-    if protocol.kind == "free" or budget.seconds is not None:
+    if kind == "free" or budget.seconds is not None:
         return None
     return "steps" if budget.flops is None else "flops"
 

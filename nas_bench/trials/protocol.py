@@ -17,6 +17,10 @@ from nas_bench.trials.inputs import SEEDS, budget, explained, mapping, read_yaml
 _EXTENDS = "extends"
 _OWN = ("name", "version", "summary")
 """What a protocol that extends another one does not have from there."""
+_NESTED = ("schedule", "recipe")
+"""Fields of which single values are changed."""
+_PER_TASK = ("methods", "budget", "evaluations", "full_evaluations", *_NESTED)
+"""Fields that tasks may have of their own."""
 
 
 class Departure(Value):
@@ -51,6 +55,8 @@ class Protocol(Value):
         budget: how much training each trial may do.
         schedule: when, where and how much to grow.
         recipe: overrides of the tasks' training recipes, by field name.
+        per_task: what is otherwise on single tasks, by their specs: methods, budget,
+            evaluations, full_evaluations, and single values of schedule and recipe.
         evaluations: points of the grid on which records lie, shares of the FLOPs that training
             the task's target network for the budget takes.
         full_evaluations: how often the whole validation split and the test split are scored too.
@@ -82,6 +88,7 @@ class Protocol(Value):
     budget: Budget
     schedule: Schedule
     recipe: dict[str, Any] = Field(default_factory=dict)
+    per_task: dict[str, dict[str, Any]] = Field(default_factory=dict, max_length=1000)
     evaluations: int = Field(default=50, ge=1, le=1000)
     full_evaluations: int = Field(default=4, ge=1, le=8)
     evaluate_grown: bool = False
@@ -123,6 +130,11 @@ class Protocol(Value):
                 raise ValueError("the same target needs schedule.where to be each, turn or all")
         return self
 
+    def on(self, task: str) -> "Protocol":
+        """The protocol as it is on a task, by the task's spec as `per_task` spells it."""
+        values = {**self.model_dump(), "per_task": {}}
+        return Protocol.model_validate(merged(values, self.per_task.get(task, {})))
+
 
 def protocol_names() -> list[str]:
     """The protocols that come with the package."""
@@ -139,13 +151,20 @@ def load_protocol(name: str, changes: Iterable[Mapping[str, Any]] = ()) -> Proto
     values = protocol_values(name)
     for change in changes:
         values = merged(values, change)
+    protocol = _validated(f"protocol {name}", values)
+    for task, own in protocol.per_task.items():
+        _validated(f"protocol {name}, per_task {task}", merged({**values, "per_task": {}}, own))
+    return protocol
+
+
+def _validated(what: str, values: dict[str, Any]) -> Protocol:
     try:
         protocol = Protocol.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"protocol {name}: {explained(error)}") from None
+        raise InputError(f"{what}: {explained(error)}") from None
     if found := misread(values, protocol.model_dump()):
         where, given, expected = found
-        raise InputError(f"protocol {name}: {where}: expected {expected}, not {shown(given)}")
+        raise InputError(f"{what}: {where}: expected {expected}, not {shown(given)}")
     return protocol
 
 
@@ -221,7 +240,7 @@ def _shipped_values(name: str) -> dict[str, Any]:
 
 
 def merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Protocol values with a change applied; a new budget replaces the old one.
+    """Protocol values with a change applied, to all tasks; a new budget replaces the old one.
 
     Raises:
         InputError: if the change names a field that protocols do not have.
@@ -229,10 +248,32 @@ def merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
     result = dict(values)
     for key, value in change.items():
         _known(key, value)
-        before = values.get(key)
-        nested = key in ("schedule", "recipe") and isinstance(value, Mapping)
-        result[key] = {**before, **value} if nested and isinstance(before, Mapping) else value
+        result[key] = _changed(key, values.get(key), value)
+    if own := values.get("per_task"):
+        kept = {task: _without(ours, change) for task, ours in own.items()}
+        result["per_task"] = _changed("per_task", kept, change.get("per_task", {}))
     return result
+
+
+def _changed(key: str, before: Any, value: Any) -> Any:
+    """A value in place of another; of schedule and recipe, single ones; of a task, likewise."""
+    if not (isinstance(before, Mapping) and isinstance(value, Mapping)):
+        return value
+    if key == "per_task":
+        return {
+            task: merged(before.get(task, {}), value[task]) if task in value else before[task]
+            for task in {**before, **value}
+        }
+    return {**before, **value} if key in _NESTED else value
+
+
+def _without(ours: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """What is a task's own after a change for all tasks."""
+    left = {key: value for key, value in ours.items() if key in _NESTED or key not in change}
+    for key in _NESTED:
+        if key in left and key in change:
+            left[key] = {name: v for name, v in left[key].items() if name not in change[key]}
+    return left
 
 
 def _known(key: str, value: Any) -> None:
@@ -245,8 +286,28 @@ def _known(key: str, value: Any) -> None:
         )
     if key not in fields:
         raise InputError(unknown("protocol setting", key, fields))
+    if key == "per_task":
+        _known_per_task(value)
     model = fields[key].annotation
     if isinstance(model, type) and issubclass(model, BaseModel) and isinstance(value, Mapping):
         for name in value:
             if name not in model.model_fields:
                 raise InputError(unknown(f"setting of {key}", str(name), model.model_fields))
+
+
+def _known_per_task(value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f"per_task is {shown(value)}, expected settings by task, such as "
+            "`digits: {budget: 1e9 flops}`"
+        )
+    for task, own in value.items():
+        if not isinstance(own, Mapping):
+            raise InputError(
+                f"per_task of {task} is {shown(own)}, expected settings, such as "
+                "`budget: 1e9 flops`"
+            )
+        for key, setting in own.items():
+            if key not in _PER_TASK:
+                raise InputError(unknown("setting of a task", str(key), _PER_TASK))
+            _known(key, setting)

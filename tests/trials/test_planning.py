@@ -248,3 +248,31 @@ def test_what_cannot_be_planned_gets_one_sentence(change, sentence):
         planned(change)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_trials_of_a_task_have_its_own_budget_schedule_and_methods():
+    own = {"wine": {"methods": "gradmax", "budget": "2e6 flops", "schedule": {"every": 2}}}
+    change = {"tasks": "digits,wine", "twins": ["steps"], "per_task": own}
+    trials = planned(change)
+    by_task = {task: [t for t in trials if t.task == task] for task in ("digits", "wine")}
+    assert {t.id for t in by_task["digits"]} == {t.id for t in planned()}
+    assert {t.budget.flops for t in by_task["wine"]} == {2e6}
+    assert {t.schedule.every for t in by_task["wine"]} == {2}
+    assert {t.label for t in by_task["wine"]} == {
+        "fixed", "fixed[size=seed]", "gradmax", "gradmax twin (steps)",
+    }  # fmt: skip
+
+
+def test_a_task_s_own_settings_find_it_however_it_is_spelled():
+    change = {
+        "tasks": "digits[activation=relu,target_widths=[20,10]]",
+        "per_task": {"digits[target_widths=[20,10]]": {"budget": "2e7 flops"}},
+    }
+    assert {trial.budget.flops for trial in planned(change)} == {2e7}
+    with pytest.raises(InputError, match="unknown task 'digts': did you mean digits"):
+        planned({"per_task": {"digts": {"budget": "2e7 flops"}}})
+
+
+def test_a_growth_after_the_end_of_a_task_s_own_budget_is_refused():
+    with pytest.raises(InputError, match="but the budget ends at 3 steps"):
+        planned({"per_task": {"digits": {"budget": "3 steps", "schedule": {"unit": "steps"}}}})

@@ -383,3 +383,76 @@ def test_what_a_protocol_has_otherwise_than_its_source_is_said():
         protocol = load_protocol(name)
         assert bool(protocol.departures) == bool(protocol.source), name
         assert all(text for d in protocol.departures for text in (d.paper, d.here, d.why))
+
+
+PER_TASK = {
+    "digits": {"budget": "2e7 flops", "schedule": {"every": 3}, "recipe": {"batch_size": 16}},
+    "wine": {"methods": "fixed", "budget": "300 steps"},
+}
+
+
+def test_a_task_has_what_is_its_own_and_the_protocol_s_rest():
+    protocol = load_protocol("smoke", [{"per_task": PER_TASK}])
+    digits, wine = protocol.on("digits"), protocol.on("wine")
+    assert (digits.budget, digits.methods) == (Budget(flops=2e7), protocol.methods)
+    assert digits.schedule == protocol.schedule.model_copy(update={"every": 3})
+    assert digits.recipe == {"batch_size": 16}
+    assert (wine.budget, wine.methods) == (Budget(steps=300), ("fixed",))
+    assert (wine.schedule, wine.recipe) == (protocol.schedule, protocol.recipe)
+    assert protocol.on("iris") == protocol.model_copy(update={"per_task": {}})
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ({"budget": "9 steps"}, {"digits": {"budget"}, "wine": {"budget"}}),
+        ({"methods": "tiny"}, {"wine": {"methods"}}),
+        ({"schedule": {"every": 7}}, {"digits": {"every"}}),
+        ({"schedule": {"growths": 3}}, {}),
+        ({"recipe": {"batch_size": 8}}, {"digits": {"batch_size"}}),
+    ],
+)
+def test_what_is_changed_is_changed_for_all_tasks(change, left):
+    """`left` names what is then no longer a task's own."""
+    protocol = load_protocol("smoke", [{"per_task": PER_TASK}, change])
+    for task, own in PER_TASK.items():
+        gone = left.get(task, set())
+        expected = {
+            key: {k: v for k, v in value.items() if k not in gone}
+            if isinstance(value, dict)
+            else value
+            for key, value in own.items()
+            if key not in gone
+        }
+        assert protocol.per_task[task] == expected
+        assert protocol.on(task).model_dump(include=set(change)) == load_protocol(
+            "smoke", [{"per_task": {task: expected}}, change]
+        ).on(task).model_dump(include=set(change))
+
+
+def test_single_settings_of_a_task_are_changed_by_what_comes_later(tmp_path):
+    changes = [{"per_task": PER_TASK}, {"per_task": {"digits": {"schedule": {"growths": 2}}}}]
+    protocol = load_protocol("smoke", changes)
+    assert protocol.per_task["digits"]["schedule"] == {"every": 3, "growths": 2}
+    assert protocol.per_task["wine"] == PER_TASK["wine"]
+    both = load_protocol("smoke", [changes[0], {"budget": "9 steps", **changes[1]}])
+    assert both.on("digits").budget == Budget(steps=9)
+    assert both.on("digits").schedule.growths == 2
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        (3, "per_task is 3, expected settings by task"),
+        ({"digits": 3}, "per_task of digits is 3, expected settings"),
+        ({"digits": {"seeds": "3"}}, "unknown setting of a task 'seeds'"),
+        ({"digits": {"schedule": {"evry": 3}}}, "unknown setting of schedule 'evry'"),
+        ({"digits": {"budget": "3 fops"}}, "unknown unit of a budget 'fops'"),
+        ({"digits": {"schedule": {"every": "3"}}}, "per_task digits: schedule.every: expected a"),
+        ({"digits": {"schedule": {"where": "best"}}}, "per_task digits: the same target needs"),
+    ],
+)
+def test_settings_of_a_task_are_as_strict_as_those_of_all(own, sentence):
+    with pytest.raises(InputError) as error:
+        load_protocol("smoke", [{"per_task": own}])
+    assert sentence in str(error.value)
