@@ -153,17 +153,38 @@ def test_what_tiny_gains_over_random_neurons_is_always_taken_apart(name):
         assert "fixed" in methods
 
 
-def test_the_leaderboard_is_both_kinds_of_experiment_on_five_tasks_with_ten_seeds():
-    protocols = [load_protocol(name) for name in ("standard", "standard-free")]
-    assert [protocol.kind for protocol in protocols] == ["same_target", "free"]
-    for protocol in protocols:
-        assert len(protocol.tasks) >= 5
-        assert len(protocol.seeds) >= 10
-        assert protocol.methods == ("all",)
-        assert protocol.twins == ("steps", "flops")
+def test_the_leaderboard_is_ten_seeds_at_equal_flops_of_at_most_two_thousand_trials():
+    standard = planned_whole("standard")
+    assert len({trial.task for trial in standard}) == 8
+    assert {trial.seed for trial in standard} == set(range(10))
+    assert {trial.budget.unit for trial in standard} == {"flops"}
+    assert not any(trial.twin for trial in standard)
+    free = planned_whole("standard-free")
+    assert len({trial.task for trial in free}) == 3
+    assert {trial.twin.match for trial in free if trial.twin} == {"flops"}
+    assert len(standard) + len(free) <= 2000
 
 
-@pytest.mark.parametrize("name", ["lite-quarter", "standard", "standard-free"])
+@pytest.mark.parametrize("task", ["digits", "fashion_mnist[architecture=convnet]"])
+def test_controls_stand_beside_the_methods_of_the_leaderboard_on_two_tasks(task):
+    trials = [trial for trial in planned_whole("standard") if trial.seed == 0]
+    controls = {trial.task for trial in trials if trial.method == "tiny[update=false]"}
+    assert len(controls) == 2
+    assert task in controls
+    rows = {t: {x.method for x in trials if x.task == t} for t in load_protocol("standard").tasks}
+    assert rows.pop("char_lm") == rows.pop("spirals")
+    assert set(CONTROLS) <= rows[task]
+
+
+@pytest.mark.parametrize("name", ["standard-large", "standard-large-free"])
+def test_clusters_have_every_method_and_its_twins_on_five_tasks(name):
+    protocol = load_protocol(name)
+    assert protocol.methods == ("all",)
+    assert len(protocol.tasks) == 5
+    assert protocol.twins == ("steps", "flops")
+
+
+@pytest.mark.parametrize("name", ["lite-quarter", "standard", "standard-free", "standard-large"])
 def test_every_method_can_grow_from_the_start_of_its_protocol(name):
     protocol = load_protocol(name)
     assert protocol.start == "quarter"
