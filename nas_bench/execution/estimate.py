@@ -328,7 +328,7 @@ def _steps(facts: _Facts, widths: tuple[int, ...], changes: dict[str, Any]) -> t
     """Seconds per sample of training, and per sample scored."""
     task = facts.architectures.task
     recipe = replace(task.recipe, **changes)
-    network, loss = task.network(widths), task.loss
+    network, loss, counted = task.network(widths), task.loss, task.metric == "accuracy"
     inputs = facts.data.inputs[: recipe.batch_size]
     targets = facts.data.targets[: recipe.batch_size]
     optimiser = optimizer(recipe, network.parameters())
@@ -340,7 +340,7 @@ def _steps(facts: _Facts, widths: tuple[int, ...], changes: dict[str, Any]) -> t
 
     training = _timed(step) / len(inputs)
     some = facts.data.first(SAMPLE)
-    return training, _timed(lambda: score(network, some, loss)) / len(some)
+    return training, _timed(lambda: score(network, some, loss, counted=counted)) / len(some)
 
 
 def _timed(action: Callable[[], Any]) -> float:

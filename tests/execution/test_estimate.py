@@ -54,3 +54,10 @@ def test_a_twin_of_a_network_of_free_size_is_priced_at_its_originals_size(tmp_pa
     fixed = original.model_copy(update={"method": "fixed[widths=[7,7]]"})
     estimator = Estimator([], tmp_path)
     assert estimator.estimate(twin).flops == estimator.estimate(fixed).flops
+
+
+def test_a_task_whose_score_is_a_loss_has_seconds(tmp_path):
+    asked = config("same_target", Schedule(growths=3, every=10, unit="steps"), Budget(steps=40))
+    estimated = Estimator([], tmp_path).estimate(asked.model_copy(update={"task": "char_lm"}))
+    assert estimated.seconds is not None
+    assert estimated.seconds > 0
