@@ -69,14 +69,26 @@ def _trials(
     methods = _unique(
         spec for method in (*protocol.methods, *baselines) for spec in _expanded(method)
     )
+    ready = [_ready(protocol, task) for protocol in protocol.variations()]
+    base = _ready(protocol, task)
+    _check_widths(protocol, task, methods)
+    rows = [
+        (method, own)
+        for method in methods
+        for own in (ready if plugins.method(method).grows else [base])
+    ]
+    if len(rows) * len(protocol.seeds) > most:
+        raise InputError(f"these are more than {_TRIALS} trials: ask for fewer seeds or tasks")
+    seeds = dict.fromkeys(protocol.seeds)
+    return [_trial(own, task, method, seed) for seed, (method, own) in product(seeds, rows)]
+
+
+def _ready(protocol: Protocol, task: str) -> Protocol:
+    """With its trigger and recipe spelled out, checked on a task."""
     schedule = protocol.schedule.model_copy(update={"when": _trigger(protocol)})
     protocol = protocol.model_copy(update={"recipe": _recipe(protocol), "schedule": schedule})
     _check(protocol, task)
-    _check_widths(protocol, task, methods)
-    if len(methods) * len(protocol.seeds) > most:
-        raise InputError(f"these are more than {_TRIALS} trials: ask for fewer seeds or tasks")
-    seeds = dict.fromkeys(protocol.seeds)
-    return [_trial(protocol, task, method, seed) for seed, method in product(seeds, methods)]
+    return protocol
 
 
 def _expanded(method: str) -> list[str]:

@@ -4,6 +4,7 @@ import functools
 import os
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,8 @@ _OWN = ("name", "version", "summary")
 """What a protocol that extends another one does not have from there."""
 _NESTED = ("schedule", "recipe")
 """Fields of which single values are changed."""
+_VARY = ("optimizer_policy", "statistics_factor")
+"""Fields, beside those of the schedule, that say nothing of networks that never grow."""
 _PER_TASK = ("methods", "budget", "evaluations", "full_evaluations", *_NESTED)
 """Fields that tasks may have of their own."""
 
@@ -57,6 +60,8 @@ class Protocol(Value):
         recipe: overrides of the tasks' training recipes, by field name.
         per_task: what is otherwise on single tasks, by their specs: methods, budget,
             evaluations, full_evaluations, and single values of schedule and recipe.
+        vary: values with which methods that grow are run, each with each of the others, such as
+            `schedule.when: [every, plateau]`.
         evaluations: points of the grid on which records lie, shares of the FLOPs that training
             the task's target network for the budget takes.
         full_evaluations: how often the whole validation split and the test split are scored too.
@@ -89,6 +94,7 @@ class Protocol(Value):
     schedule: Schedule
     recipe: dict[str, Any] = Field(default_factory=dict)
     per_task: dict[str, dict[str, Any]] = Field(default_factory=dict, max_length=1000)
+    vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     evaluations: int = Field(default=50, ge=1, le=1000)
     full_evaluations: int = Field(default=4, ge=1, le=8)
     evaluate_grown: bool = False
@@ -135,6 +141,12 @@ class Protocol(Value):
         values = {**self.model_dump(), "per_task": {}}
         return Protocol.model_validate(merged(values, self.per_task.get(task, {})))
 
+    def variations(self) -> "list[Protocol]":
+        """One protocol for each combination of what varies; itself where nothing does."""
+        values = {**self.model_dump(), "vary": {}}
+        changes = (zip(self.vary, choice, strict=True) for choice in product(*self.vary.values()))
+        return [Protocol.model_validate(_varied(values, dict(change))) for change in changes]
+
 
 def protocol_names() -> list[str]:
     """The protocols that come with the package."""
@@ -154,6 +166,9 @@ def load_protocol(name: str, changes: Iterable[Mapping[str, Any]] = ()) -> Proto
     protocol = _validated(f"protocol {name}", values)
     for task, own in protocol.per_task.items():
         _validated(f"protocol {name}, per_task {task}", merged({**values, "per_task": {}}, own))
+    for key, choices in protocol.vary.items():
+        for choice in choices:
+            _validated(f"protocol {name}, vary", _varied({**values, "vary": {}}, {key: choice}))
     return protocol
 
 
@@ -252,7 +267,22 @@ def merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
     if own := values.get("per_task"):
         kept = {task: _without(ours, change) for task, ours in own.items()}
         result["per_task"] = _changed("per_task", kept, change.get("per_task", {}))
+    if "vary" not in change and (vary := values.get("vary")):
+        result["vary"] = {key: choices for key, choices in vary.items() if not _says(change, key)}
     return result
+
+
+def _varied(values: Mapping[str, Any], choice: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in choice.items():
+        first, _, second = key.partition(".")
+        values = merged(values, {first: {second: value} if second else value})
+    return dict(values)
+
+
+def _says(change: Mapping[str, Any], key: str) -> bool:
+    """Whether a change has a value for what is spelled with a point."""
+    first, _, second = key.partition(".")
+    return first in change and (not second or second in change[first])
 
 
 def _changed(key: str, before: Any, value: Any) -> Any:
@@ -288,6 +318,8 @@ def _known(key: str, value: Any) -> None:
         raise InputError(unknown("protocol setting", key, fields))
     if key == "per_task":
         _known_per_task(value)
+    if key == "vary":
+        _known_vary(value)
     model = fields[key].annotation
     if isinstance(model, type) and issubclass(model, BaseModel) and isinstance(value, Mapping):
         for name in value:
@@ -311,3 +343,17 @@ def _known_per_task(value: Any) -> None:
             if key not in _PER_TASK:
                 raise InputError(unknown("setting of a task", str(key), _PER_TASK))
             _known(key, setting)
+
+
+def _known_vary(value: Any) -> None:
+    settings = [*_VARY, *(f"schedule.{name}" for name in Schedule.model_fields)]
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f"vary is {shown(value)}, expected lists of values by setting, such as "
+            "`schedule.when: [every, plateau]`"
+        )
+    for key, choices in value.items():
+        if key not in settings:
+            raise InputError(unknown("setting to vary", str(key), settings))
+        if not isinstance(choices, list | tuple) or not choices:
+            raise InputError(f"vary.{key} is {shown(choices)}, expected a list of values")

@@ -159,6 +159,9 @@ def test_the_leaderboard_is_ten_seeds_at_equal_flops_of_at_most_two_thousand_tri
     assert {trial.seed for trial in standard} == set(range(10))
     assert {trial.budget.unit for trial in standard} == {"flops"}
     assert not any(trial.twin for trial in standard)
+    assert not {name.partition("[")[0] for name in plugins.methods()} - {
+        trial.method.partition("[")[0] for trial in standard
+    }
     free = planned_whole("standard-free")
     assert len({trial.task for trial in free}) == 3
     assert {trial.twin.match for trial in free if trial.twin} == {"flops"}
@@ -297,3 +300,15 @@ def test_a_task_s_own_settings_find_it_however_it_is_spelled():
 def test_a_growth_after_the_end_of_a_task_s_own_budget_is_refused():
     with pytest.raises(InputError, match="but the budget ends at 3 steps"):
         planned({"per_task": {"digits": {"budget": "3 steps", "schedule": {"unit": "steps"}}}})
+
+
+def test_only_methods_that_grow_are_run_with_what_varies():
+    vary = {"schedule.when": ["every", "significant"], "optimizer_policy": ["reset", "zeros"]}
+    trials = planned({"methods": "tiny,random_growth", "seeds": "0", "vary": vary})
+    grown = [
+        (t.method, t.schedule.when, t.optimizer_policy) for t in trials if t.method[0] in "tr"
+    ]
+    assert len(set(grown)) == len(grown) == 8
+    assert len([t for t in trials if t.method.startswith("fixed")]) == 2
+    with pytest.raises(InputError, match="unknown trigger 'evry': did you mean every"):
+        planned({"vary": {"schedule.when": ["evry"]}})

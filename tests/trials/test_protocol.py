@@ -456,3 +456,34 @@ def test_settings_of_a_task_are_as_strict_as_those_of_all(own, sentence):
     with pytest.raises(InputError) as error:
         load_protocol("smoke", [{"per_task": own}])
     assert sentence in str(error.value)
+
+
+def test_what_varies_is_crossed():
+    vary = {"schedule.when": ["every", "significant"], "optimizer_policy": ["reset", "zeros"]}
+    protocol = load_protocol("smoke", [{"vary": vary}])
+    found = [(p.schedule.when, p.optimizer_policy) for p in protocol.variations()]
+    assert found == [(w, p) for w in vary["schedule.when"] for p in vary["optimizer_policy"]]
+    assert not any(p.vary for p in protocol.variations())
+    fixed = load_protocol("smoke", [{"vary": vary}, setting("schedule.when=plateau")])
+    assert fixed.vary == {"optimizer_policy": ("reset", "zeros")}
+    assert {p.schedule.when for p in fixed.variations()} == {"plateau"}
+    smoke = load_protocol("smoke")
+    assert smoke.variations() == [smoke]
+
+
+@pytest.mark.parametrize(
+    ("vary", "sentence"),
+    [
+        (3, "vary is 3, expected lists of values by setting"),
+        ({"budget": ["3 steps"]}, "unknown setting to vary 'budget'"),
+        ({"schedule.wen": ["every"]}, "unknown setting to vary 'schedule.wen': did you mean"),
+        ({"optimizer_policy": "reset"}, "vary.optimizer_policy is 'reset', expected a list"),
+        ({"optimizer_policy": []}, "vary.optimizer_policy is [], expected a list of values"),
+        ({"optimizer_policy": ["reset", "rset"]}, "smoke, vary: optimizer_policy: expected"),
+        ({"schedule.every": [1, "2"]}, "smoke, vary: schedule.every: expected a number, not '2'"),
+    ],
+)
+def test_what_varies_is_a_list_of_valid_values(vary, sentence):
+    with pytest.raises(InputError) as error:
+        load_protocol("smoke", [{"vary": vary}])
+    assert sentence in str(error.value)
