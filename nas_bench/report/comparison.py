@@ -392,6 +392,9 @@ def _suffixes(settings: dict[str, list[Run]]) -> list[str]:
 
 def _flat(config: TrialConfig) -> dict[str, str]:
     values = config.model_dump(mode="json", exclude={"seed": True, "twin": {"of"}})
+    values["schedule"] = {  # what is left out of identities too
+        name: getattr(config.schedule, name) for name in type(config.schedule).model_fields
+    }
     flat: dict[str, str] = {}
     pending: list[tuple[str, Any]] = list(values.items())
     for name, value in pending:

@@ -145,7 +145,7 @@ def _settings(row: Row) -> str:
 
 def _lacking(found: Standing) -> Iterator[Remark]:
     if found.lacking:
-        names = ", ".join(found.lacking)
+        names = ", ".join(dict.fromkeys(found.lacking))
         yield Remark(f"Missing from this comparison, which it needs to be conclusive: {names}.")
 
 

@@ -48,6 +48,21 @@ def test_seeds_share_a_row_and_settings_do_not(tmp_path: Path) -> None:
     assert {row.seeds for row in comparison.rows} == {"2/2"}
 
 
+def test_settings_that_identities_leave_out_are_named_where_rows_differ_in_them(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path)
+    schedule = trial().schedule
+    for when in ("every", "plateau"):
+        changed = schedule.model_copy(update={"when": when})
+        synthetic.run(ledger, trial(schedule=changed))
+    (comparison,) = compared(ledger)
+    assert sorted(row.name for row in comparison.rows) == [
+        "tiny {schedule.when=every}",
+        "tiny {schedule.when=plateau}",
+    ]
+
+
 def test_the_score_is_that_of_the_last_record_not_the_best(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.begin(trial())

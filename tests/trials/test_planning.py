@@ -17,6 +17,7 @@ FREE = {
 }
 
 
+ALL_ITS_OWN = "tiny[significance=false]"
 EXAMPLES = ("smoke", "mlp", "mlp-free")
 """Protocols that test no claim."""
 
@@ -145,9 +146,10 @@ def test_what_tiny_gains_over_random_neurons_is_always_taken_apart(name):
     protocol = load_protocol(name)
     assert protocol.claim
     methods = {trial.method for trial in planned_whole(name)}
-    assert "tiny" in methods
+    assert methods & {"tiny", ALL_ITS_OWN}
     if "random_growth" in methods:
-        assert {"tiny[update=false]", "random_growth[update=true]"} <= methods
+        assert methods & {"tiny[update=false]", f"{ALL_ITS_OWN[:-1]},update=false]"}
+        assert "random_growth[update=true]" in methods
     else:
         assert name.removesuffix("-summed") in ("tiny-fig12", "tiny-fig13")
         assert "fixed" in methods
