@@ -19,10 +19,10 @@ from nas_bench.report.comparison import (
 )
 from nas_bench.report.contrasts import Contrast, settings_apart
 from nas_bench.report.curves import mean_curve, thinned
-from nas_bench.report.departures import departures
 from nas_bench.report.json_values import interval, number, singles
 from nas_bench.report.published import published_points
 from nas_bench.report.questions import twin_of
+from nas_bench.report.shipped import departures
 from nas_bench.report.standing import (
     COSTS,
     Standing,

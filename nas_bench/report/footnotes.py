@@ -7,7 +7,7 @@ from nas_bench import text
 from nas_bench.report import cells
 from nas_bench.report.comparison import Row
 from nas_bench.report.contrasts import Contrast, settings_apart
-from nas_bench.report.departures import departures
+from nas_bench.report.shipped import departures
 from nas_bench.report.standing import Standing
 from nas_bench.report.statistics import TESTABLE
 from nas_bench.results.reading import Run

@@ -7,6 +7,7 @@ from functools import partial
 from statistics import median_high
 
 from nas_bench.report.comparison import Comparison, Row, training_flops
+from nas_bench.report.shipped import declared_targets
 from nas_bench.results.reading import Run
 
 _ACCURACIES = (20.0, 50.0, 80.0, 90.0, 95.0, 97.0, 98.0, 99.0, 99.5)
@@ -32,7 +33,12 @@ class Reached:
 
 
 def targets(comparison: Comparison) -> tuple[float, ...]:
-    """At most three round validation scores, the last one that the best row ends with."""
+    """The validation scores that the protocol declares, easiest first.
+
+    Of other protocols at most three round ones, the last one that the best row ends with.
+    """
+    if declared := declared_targets(comparison):
+        return tuple(sorted(declared, reverse=not comparison.higher))
     validation = partial(comparison.score, split="validation")
     means = (row.estimate(validation).mean for row in comparison.rows if row.role != "twin")
     if not (ends := [mean for mean in means if math.isfinite(mean)]):

@@ -53,13 +53,21 @@ def plan(protocol: Protocol, baselines: bool = True) -> list[TrialConfig]:
             "No twins are planned: with the same target, fixed is the twin of equal %s",
             protocol.twins[0],
         )
-    per_task = {plugins.canonical(task, "task"): task for task in protocol.per_task}
-    tasks = _unique(plugins.canonical(task, "task") for task in protocol.tasks)
     trials: list[TrialConfig] = []
-    for task in tasks:
-        own = protocol.on(per_task[task]) if task in per_task else protocol
+    for task in _unique(plugins.canonical(task, "task") for task in protocol.tasks):
+        own = on_task(protocol, task)
         trials += _trials(own, task, own.baselines if baselines else (), _TRIALS - len(trials))
     return [*trials, *(twin for trial in trials for twin in _twins(protocol, trial))]
+
+
+def on_task(protocol: Protocol, task: str) -> Protocol:
+    """A protocol as it is on a task, by its canonical spec.
+
+    Raises:
+        InputError: if a task that has settings of its own is unknown.
+    """
+    per_task = {plugins.canonical(spec, "task"): spec for spec in protocol.per_task}
+    return protocol.on(per_task[task]) if task in per_task else protocol
 
 
 def _trials(

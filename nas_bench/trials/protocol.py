@@ -22,7 +22,7 @@ _NESTED = ("schedule", "recipe")
 """Fields of which single values are changed."""
 _VARY = ("optimizer_policy", "statistics_factor")
 """Fields, beside those of the schedule, that say nothing of networks that never grow."""
-_PER_TASK = ("methods", "budget", "evaluations", "full_evaluations", *_NESTED)
+_PER_TASK = ("methods", "budget", "evaluations", "full_evaluations", "targets", *_NESTED)
 """Fields that tasks may have of their own."""
 
 
@@ -59,7 +59,7 @@ class Protocol(Value):
         schedule: when, where and how much to grow.
         recipe: overrides of the tasks' training recipes, by field name.
         per_task: what is otherwise on single tasks, by their specs: methods, budget,
-            evaluations, full_evaluations, and single values of schedule and recipe.
+            evaluations, full_evaluations, targets, and single values of schedule and recipe.
         vary: values with which methods that grow are run, each with each of the others, such as
             `schedule.when: [every, plateau]`.
         evaluations: points of the grid on which records lie, shares of the FLOPs that training
@@ -75,6 +75,8 @@ class Protocol(Value):
         start: seed, the tasks' seed widths, or quarter, a quarter of their target widths.
         threads: torch threads on a CPU.
         twins: which twins each grown network gets.
+        targets: validation scores of which the report says when rows reach them: accuracies in
+            percent, or losses.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_.-]*$", max_length=100)
@@ -105,6 +107,7 @@ class Protocol(Value):
     start: First = "seed"
     threads: int = Field(default=1, gt=0, le=1024)
     twins: tuple[Literal["steps", "flops"], ...] = ()
+    targets: tuple[float, ...] = Field(default=(), max_length=3)
 
     @field_validator("tasks", "methods", "baselines", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ from synthetic import trial
 from nas_bench.report.comparison import Comparison, comparisons
 from nas_bench.report.targets import Reached, reached, targets
 from nas_bench.results.ledger import Ledger
+from nas_bench.trials.protocol import load_protocol
 
 
 def write(ledger: Ledger, method: str, seed: int, *curve: tuple[float, float]) -> None:
@@ -73,3 +74,17 @@ def test_nothing_is_reached_without_a_result(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     synthetic.fail(ledger, trial())
     assert targets(compared(ledger)) == ()
+
+
+def test_targets_are_those_that_the_protocol_declares_for_the_task(tmp_path: Path) -> None:
+    protocol = load_protocol("standard")
+    declared = protocol.on("digits").targets
+    assert declared
+    for version in (protocol.version, 1):
+        ledger = Ledger(tmp_path / str(version))
+        config = trial().model_copy(
+            update={"protocol": "standard", "version": version, "task": "digits"}
+        )
+        synthetic.run(ledger, config)
+        (comparison,) = comparisons(ledger.runs())
+        assert (targets(comparison) == declared) == (version == protocol.version)
