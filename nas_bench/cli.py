@@ -1,7 +1,6 @@
 """The command line: `nas-bench VERB`. Nothing heavy is imported before a verb runs."""
 
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -27,6 +26,7 @@ from nas_bench.commands.tune import tune
 from nas_bench.commands.unpack import unpack
 from nas_bench.commands.verify import verify
 from nas_bench.specs import InputError, said
+from nas_bench.text import traceback_of
 
 _EPILOG = examples(
     "nas-bench run --methods tiny,gradmax",
@@ -80,13 +80,13 @@ def status(arguments: Sequence[str]) -> int:
         return _say(f"Error: {error}", parameters.BROKEN)
     except (click.Abort, KeyboardInterrupt):
         return _say("Interrupted; the same command goes on from here.", parameters.INTERRUPTED)
-    except Exception as error:
+    except BaseException as error:  # code of others raises anything
         return _unexpected(error, verbose=not {"-v", "--verbose"}.isdisjoint(arguments))
 
 
-def _unexpected(error: Exception, *, verbose: bool) -> int:
+def _unexpected(error: BaseException, *, verbose: bool) -> int:
     if verbose:
-        traceback.print_exception(error)
+        click.echo(traceback_of(error), err=True, nl=False)
     hint = "" if verbose else "; run again with -v for the traceback"
     return _say(f"Error: {said(error)}{hint}", parameters.BROKEN)
 

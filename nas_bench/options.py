@@ -75,7 +75,9 @@ def _makes(cls: type, options: Mapping[str, Any], instance: Any) -> bool:
     """Whether a plugin with these options is the same."""
     try:
         return cls(**options) == instance
-    except Exception:  # plugins of others may do anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # plugins of others may do anything
         return False
 
 

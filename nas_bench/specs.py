@@ -144,7 +144,7 @@ def absolute(path: Path) -> Path:
 
 def said(error: BaseException) -> str:
     """An exception in one line."""
-    if isinstance(error, SystemExit):
+    if type(error) is SystemExit:  # not by __class__, which may raise
         return f"it called sys.exit({'' if error.code is None else repr(error.code)})"
     line, name = text_of(error).splitlines()[0], type(error).__name__
     return name if line == name else f"{name}: {line}"

@@ -104,6 +104,8 @@ class Remarks:
         os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "buffer":  # past this stream, where click writes if its encoding is ASCII
+            raise AttributeError(name)
         return getattr(self._stream, name)
 
 

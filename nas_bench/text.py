@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import traceback
 from collections.abc import Iterable
 
 _UNITS = ("", " k", " M", " G", " T", " P", " E")
@@ -151,6 +152,16 @@ def text_of(error: BaseException) -> str:
     except BaseException:  # its own code made the text
         said = "its text cannot be made"
     return said or type(error).__name__
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of an exception; empty where its own code does not let it be made."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return ""
 
 
 def shortened(text: str, length: int) -> str:

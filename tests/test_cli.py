@@ -261,13 +261,14 @@ def test_an_unexpected_error_shows_its_traceback_only_when_asked(capsys, tmp_pat
         .replace("{Name}", "Odd")
         .replace(
             "    def needs",
-            "    @property\n    def starts_from(self):\n        return {}['odd']\n\n    def needs",
+            "    @property\n    def starts_from(self):\n        raise GeneratorExit('odd')\n\n"
+            "    def needs",
         )
     )
     arguments = ["show", "odd", "--plugin", "odd.py"]
     assert status(arguments) == 4
     _, err = said(capsys)
-    assert err == "Error: KeyError: 'odd'; run again with -v for the traceback\n"
+    assert err == "Error: GeneratorExit: odd; run again with -v for the traceback\n"
     assert status([*arguments, "-v"]) == 4
     assert "Traceback" in said(capsys)[1]
 

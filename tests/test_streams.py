@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 
 from nas_bench import plugins, streams
@@ -114,8 +115,7 @@ def test_what_an_encoding_lacks_is_replaced(encoding, monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding))
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding))
     streams.prepare()
-    print("1 → 32, é")
-    sys.stdout.flush()
+    click.echo("1 → 32, é")
     accent = "?" if encoding == "ascii" else "é"
     assert shown.getvalue().decode(encoding) == f"1 ? 32, {accent}\n"
 

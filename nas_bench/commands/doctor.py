@@ -151,7 +151,9 @@ def _dataset(task: "Task", folder: Path) -> Finding:
         train, test = loaded(task, folder)
     except DataMissingError as error:
         return Finding(name, False, str(error))
-    except Exception as error:  # tasks of others may do anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # tasks of others may do anything
         return Finding(name, False, said(error))
     return Finding(name, None, f"{len(train)} training and {len(test)} test samples")
 

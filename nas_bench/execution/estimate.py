@@ -78,14 +78,18 @@ class Estimator:
             return Estimate(config.budget.flops, None, f"not known without the data: {error}")
         except TaskError as error:
             return Estimate(None, None, f"not known: {error}")
-        except Exception as error:  # tasks and methods of others may do anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # tasks and methods of others may do anything
             return Estimate(None, None, f"not known: {said(error)}")
 
     def refusal(self, config: TrialConfig) -> str | None:
         """Why a trial's method cannot grow the task's network; None where nothing says so."""
         try:
             return self._refusal(config.task, config.validation, config.method)
-        except Exception:  # what is wrong with data, task or method is told by the estimate
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # what is wrong with data, task or method is told by the estimate
             return None
 
     def _find_refusal(self, task: str, validation: float, method: str) -> str | None:

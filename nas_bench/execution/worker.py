@@ -5,7 +5,6 @@ import os
 import platform
 import resource
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,13 +18,13 @@ from nas_bench.execution.checkpoints import (
     PreemptedError,
     nothing,
 )
-from nas_bench.execution.job import Job, Settings
+from nas_bench.execution.job import Job, Settings, is_last
 from nas_bench.execution.overdue import OverdueError
 from nas_bench.execution.provenance import ran, site_kinds
 from nas_bench.execution.storage import require_mark, storage
 from nas_bench.growth.layers import NotFiniteError
 from nas_bench.results.environment import core_hash, environment, source_hash
-from nas_bench.text import text_of
+from nas_bench.text import text_of, traceback_of
 from nas_bench.training.data import data_folder, prepare
 from nas_bench.training.randomness import seed_all
 from nas_bench.training.soundness import out_of_memory
@@ -56,21 +55,22 @@ def messages(
         settings: how it runs.
         pausing: called about once a second while it trains.
     """
-    own = {"threads": job.config.threads, "shared_device": settings.shares_device(job.gpus)}
-    ended = False
-    try:
-        require_gpu(job.device)
-        yield {"type": "started", "environment": _surroundings(job.device) | own}
-        for message in _run(job, settings, pausing):
-            yield message
-            ended = message.get("final", False)
-    except (KeyboardInterrupt, GeneratorExit, OverdueError):
-        raise
-    except BaseException as error:  # whatever class a plugin's library chose
-        yield as_dict(failure(error))
-        return
+    ended, saying = False, _run(job, settings, pausing)
+    while (message := _next(saying)) is not None:
+        ended = ended or is_last(message)
+        yield message
     if not ended:
         yield as_dict(Failure("failed", "NoResultError", "the trial ended without a result", ""))
+
+
+def _next(saying: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
+    """The next message, a failure where anything is raised, and None after the last."""
+    try:
+        return next(saying, None)
+    except (KeyboardInterrupt, OverdueError):
+        raise
+    except BaseException as error:  # whatever class a plugin's library chose
+        return as_dict(failure(error))
 
 
 def require_gpu(device: str) -> None:
@@ -103,13 +103,21 @@ def reset(config: TrialConfig) -> None:
 
 def failure(error: BaseException) -> Failure:
     """The row that an exception becomes."""
-    text = "".join(traceback.format_exception(error))
-    return Failure(_status(error), type(error).__name__, _said(error), text)
+    name = type(error).__name__
+    try:
+        return Failure(_status(error), name, _said(error), traceback_of(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # its class answers to nothing
+        return Failure("failed", name, name, "")
 
 
 def _run(job: Job, settings: Settings, pausing: Callable[[], None]) -> Iterator[dict[str, Any]]:
     """What happens only once in a process, imports and loading, lies between two resets."""
     config, device, folder = job.config, job.device, data_folder(settings.data)
+    require_gpu(device)
+    own = {"threads": config.threads, "shared_device": settings.shares_device(job.gpus)}
+    yield {"type": "started", "environment": _surroundings(device) | own}
     reset(config)
     _enter(device)
     for path, content in settings.plugin_files:
@@ -192,7 +200,7 @@ def _status(error: BaseException) -> FailureStatus:
 
 
 def _said(error: BaseException) -> str:
-    if isinstance(error, SystemExit):
+    if type(error) is SystemExit:
         return f"the trial called sys.exit({error.code!r})"
     return text_of(error)
 

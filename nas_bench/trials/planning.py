@@ -241,7 +241,9 @@ def _parameters(task: "Task", widths: tuple[int, ...]) -> int:
     try:
         with isolated(0), torch.device("meta"):
             return sum(parameter.numel() for parameter in task.network(widths).parameters())
-    except Exception:  # tasks of others may do anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # tasks of others may do anything
         return 0
 
 

@@ -59,6 +59,37 @@ class UnsayableError(BaseException):
         raise SystemExit(7)
 
 
+class UntraceableError(Exception):
+    @property
+    def __traceback__(self) -> None:
+        raise SystemExit(7)
+
+    @__traceback__.setter
+    def __traceback__(self, value: object) -> None:
+        raise SystemExit(7)
+
+
+class UnknowableError(Exception):
+    @property
+    def __class__(self) -> type:
+        raise SystemExit(7)
+
+    def with_traceback(self, tb: object) -> "UnknowableError":
+        raise SystemExit(7)
+
+
+RAISED: dict[str, BaseException] = {
+    "MemoryError": MemoryError("no room"),
+    "KeyboardInterrupt": KeyboardInterrupt(),
+    "CancelledError": asyncio.CancelledError("not wanted any more"),
+    "GeneratorExit": GeneratorExit(),
+    "unsayable": UnsayableError(),
+    "untraceable": UntraceableError("no way back"),
+    "unknowable": UnknowableError("no way to ask"),
+    "unshowable": ValueError("half \udcff, a bell \a, a colour \x1b[31m, é\nsecond line"),
+}
+
+
 @dataclass(frozen=True)
 class Raises(Digits):
     name: ClassVar[str] = "raises"
@@ -71,17 +102,7 @@ class Raises(Digits):
                 sys.exit(3)
             case "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
-            case "MemoryError":
-                raise MemoryError("no room")
-            case "KeyboardInterrupt":
-                raise KeyboardInterrupt
-            case "CancelledError":
-                raise asyncio.CancelledError("not wanted any more")
-            case "unsayable":
-                raise UnsayableError
-            case "unshowable":
-                raise ValueError("half \udcff, a bell \a, a colour \x1b[31m, é\nsecond line")
-        raise ValueError("this network cannot be made")
+        raise RAISED.get(self.error, ValueError("this network cannot be made"))
 
 
 @dataclass(frozen=True)
