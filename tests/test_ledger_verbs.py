@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -382,6 +383,16 @@ def test_show_knows_trials_by_folder_and_by_the_start_of_their_id(ledger, said):
     assert (found["status"], found["config"]["seed"]) == ("diverged", 2)
     (ledger.trial_folder(config) / "growth.jsonl").unlink()
     assert "problem: growth.jsonl is missing" in said("show", config.id)
+
+
+def test_show_keeps_what_was_undone_out_of_sight(ledger, said):
+    config = trial("tiny")
+    begin(ledger, config, 4)
+    tried = replace(synthetic.growth(30), update_amplitude=0.123, warning="it may be unstable")
+    for event in (tried, replace(tried, status="too expensive", amplitude=None)):
+        ledger.write(config, synthetic.as_dict(event))
+    out = said("show", config.id)
+    assert (out.count("0.123"), out.count("unstable"), out.count("too expensive")) == (1, 1, 1)
 
 
 def test_the_start_of_an_id_must_be_unique(ledger, said, monkeypatch):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _FILES = ("run.json", "curve.jsonl", "growth.jsonl", "verified.json")
 _POINTS = 12
 """Rows of the summary of a curve."""
+_UNDONE = "too expensive"
+"""Of growths whose values are those of what was tried, but did not stay."""
 _PLACE = re.compile(r"(?:.*/)?(?:[^/]+/){4}s\d+/?")
 _PATH = re.compile(r"[^\[]*/[^\[]*(?<!\.yaml)(?<!\.yml)")
 
@@ -106,7 +108,7 @@ def print_run(run: "Run") -> None:
     print_table("curve", _CURVE, [_record(record) for record in _thinned(run.curve)])
     print_table("growth events", _GROWTH, [_event(event) for event in run.growth])
     for event in run.growth:
-        if event.warning:
+        if event.warning and event.status != _UNDONE:
             click.echo(one_line(f"step {event.step}: {event.warning}"))
     for line in (run.error or {}).get("traceback", "").splitlines():
         click.echo(escaped(line))
@@ -222,6 +224,7 @@ def _scores(record: Any) -> tuple[str, ...]:
 
 def _event(event: Any) -> tuple[str, ...]:
     numbers = str(event.step), event.site, *map(str, (event.asked, event.added, event.filled))
-    values = event.update_amplitude, event.amplitude, event.measured
+    update = None if event.status == _UNDONE else event.update_amplitude
+    values = update, event.amplitude, event.measured
     found = ("–" if value is None else f"{value:.3g}" for value in values)
     return *numbers, event.status, *found

@@ -94,7 +94,7 @@ def grow(
     check_kinds(
         {
             "model": model, "batches": batches, "loss": loss, "method": method, "fill": fill,
-            "optimizer": optimizer, "calibrate_young": calibrate_young,
+            "optimizer": optimizer, "grams": grams, "calibrate_young": calibrate_young,
         }
     )  # fmt: skip
     check_choice("where", where, get_args(Where))

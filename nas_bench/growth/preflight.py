@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 
 from nas_bench.growth.batches import Batch, some
+from nas_bench.growth.input_grams import InputGrams
 from nas_bench.growth.losses import Loss, check_mean
 from nas_bench.growth.method import GrowthMethod
 from nas_bench.growth.sites import Site, evaluating, randomness_kept
@@ -44,6 +45,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
     "fill": (bool, "True or False"),
     "calibrate_young": (bool, "True or False"),
     "optimizer": (Optimizer | None, "one torch.optim.Optimizer, or None"),
+    "grams": (InputGrams | None, "the InputGrams of earlier growths, or None"),
     "sites": (list | tuple, "a list of sites, as find_sites(model, example) returns it"),
     "an element of sites": (Site, "a site, as find_sites(model, example) returns them"),
 }

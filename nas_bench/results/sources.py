@@ -1,5 +1,6 @@
 """What the files of a trial are read from: its folder, or the pack that holds it."""
 
+import codecs
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -184,8 +185,8 @@ class Packs:
 
 
 def _as_written(content: bytes) -> bytes:
-    """The content without what git makes of line ends on some systems: drivers write no CR."""
-    return content.replace(b"\r\n", b"\n")
+    """The content without what git makes of line ends, and editors put first, on some systems."""
+    return content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
 
 
 def _problems(archive: Archive, twice: list[Path]) -> Iterator[str]:

@@ -119,6 +119,9 @@ class GrowthRecord:
         next_norm_before: ‖W‖ of the next layer, `next_norm_after`: the same after the growth; None
             where they were not yet recorded.
         warning: what may make the next training steps unstable, or None.
+
+    Of a growth that was "too expensive", and so undone, the update's values, `scale`,
+    `next_norm_after` and `warning` say what had been tried.
     """
 
     step: int

@@ -50,6 +50,7 @@ KINDS = {
     "batches a number": ({"batches": 5}, "batches is 5, expected batches of"),
     "model a class": ({"model": nn.Linear}, "model is the class Linear, not an instance"),
     "fill text": ({"fill": "no"}, "fill is 'no', expected True or False"),
+    "grams a dict": ({"grams": {}}, "grams is a dict, expected the InputGrams of earlier growths"),
     "calibration": ({"calibrate_young": 1}, "calibrate_young is 1, expected True or False"),
 }
 VALUES = {

@@ -165,7 +165,7 @@ def test_a_copy_that_is_not_whole_is_damage_where_a_trial_belongs(tmp_path: Path
     assert [run.status for run in ledger.runs()] == ["ok", "ok"]
 
 
-def test_line_ends_that_git_has_changed_are_read_as_they_were(tmp_path: Path) -> None:
+def test_line_ends_and_marks_of_other_systems_are_read_as_they_were(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "results")
     synthetic.run(ledger, trial("fixed"))
     (before,) = ledger.runs()
@@ -175,14 +175,15 @@ def test_line_ends_that_git_has_changed_are_read_as_they_were(tmp_path: Path) ->
     )  # fmt: skip
     write_verified(before, outcome)
     for path in before.folder.iterdir():
-        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     (run,) = ledger.runs()
     assert (run.status, run.curve, run.problems) == ("ok", before.curve, ())
     assert read_verified(run) == outcome
     assert [f for f in findings([run]) if f.check == "files"] == []
     target = Ledger(tmp_path / "target")
     assert [d.action for d in merge([ledger.folder], target.folder)] == ["copied"]
-    assert all(b"\r" not in content for content in snapshot(target.folder).values())
+    copied = snapshot(target.folder).values()
+    assert not any(b"\r" in content or b"\xef" in content for content in copied)
 
 
 @pytest.mark.parametrize("verb", ["run", "merge", "pack", "unpack"])
