@@ -461,12 +461,13 @@ def test_an_interrupted_run_says_so_by_its_exit_code_and_continues(number, code,
     command = [sys.executable, "-m", "nas_bench", "run", *arguments]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert running.stderr is not None
-    asked, devices, first = (running.stderr.readline() for _ in range(3))
+    asked, devices, loading, first = (running.stderr.readline() for _ in range(4))
     time.sleep(0.2)
     running.send_signal(number)
     _, err = running.communicate(timeout=60)
     assert asked == "smoke on sine: 1 row, seeds 0-14\n"
     assert devices == "sine trains on cpu: too small to gain from a GPU\n"
+    assert loading == "sine: loading data\n"
     assert first.startswith("[ 1/15")
     assert running.returncode == code
     assert err.splitlines()[-1] == sentence

@@ -59,12 +59,15 @@ def begin(ledger, config, records):
 def test_status_counts_trials_and_says_how_far_they_are(ledger, said):
     synthetic.sweep(ledger.folder, seeds=2)
     begin(ledger, trial("tiny", 5), 4)
+    begin(ledger, trial("tiny", task='image_arrays[path="/a/b/x.npz"]'), 1)
     (ledger.trial_folder(trial("fixed")) / "growth.jsonl").unlink()
     out = said("status")
     lines = {line.split()[2]: line.split() for line in out.splitlines() if "digits" in line}
     assert lines["tiny"][3:] == ["2", "1", "–", "–", "0-1,5", "25%", "0", "s", "ago"]
     assert lines["gradmax"][3:7] == ["1", "–", "1", "–"]
     assert "damaged: smoke/digits/fixed" in out
+    assert "image_arrays[path" in out
+    assert "/a/b" not in out
     assert "no driver writes here" in out
     document = json.loads(said("status", "--json"))
     assert sum(row["ok"] for row in document["rows"]) == 14

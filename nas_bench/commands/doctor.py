@@ -6,7 +6,7 @@ import platform
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -126,6 +126,7 @@ def _plugins() -> Iterator[Finding]:
 
 def _datasets(data: Path | None) -> Iterator[Finding]:
     from nas_bench import plugins
+    from nas_bench.training.cifar import Cifar
     from nas_bench.training.data import data_folder
 
     folder = data_folder(data)
@@ -133,9 +134,14 @@ def _datasets(data: Path | None) -> Iterator[Finding]:
         yield Finding("data folder", False, f"{folder} is not there: make it, or name another")
     else:
         yield Finding("data folder", None, str(folder))
+    read: dict[object, Finding] = {}
     for name, plugin in plugins.tasks().items():
         if plugin.cls is not None:
-            yield _dataset(plugins.task(name), folder)
+            task = plugins.task(name)
+            same = (type(task).load, task.files) if isinstance(task, Cifar) else task
+            if same not in read:
+                read[same] = _dataset(task, folder)
+            yield replace(read[same], name=f"data of {name}")
 
 
 def _dataset(task: "Task", folder: Path) -> Finding:

@@ -25,6 +25,7 @@ from nas_bench.commands.parameters import (
     say_strays,
     verbose_option,
 )
+from nas_bench.specs import short_names
 from nas_bench.text import one_line, ranges
 
 if TYPE_CHECKING:
@@ -105,8 +106,10 @@ def _lines(folder: Path, every: float) -> None:
 
     said: dict[str, str] = {}
     while not getattr(sys.stdout, "lost", False):
-        for trial in overview(folder).trials:
-            line = _line(trial)
+        found = overview(folder)
+        names = short_names(row.task for row in found.rows)
+        for trial in found.trials:
+            line = _line(trial, names[trial.run.task])
             if said.get(trial.place) != line:
                 said[trial.place] = line
                 click.echo(line)
@@ -114,11 +117,11 @@ def _lines(folder: Path, every: float) -> None:
         time.sleep(every)
 
 
-def _line(trial: "Trial") -> str:
+def _line(trial: "Trial", task: str) -> str:
     run = trial.run
     share = f" {trial.share:.0%}" if run.status == "running" and trial.share is not None else ""
     reason = f": {run.reason}" if run.reason else ""
-    name = f"{run.protocol} {run.task} {run.label} seed {run.seed}"
+    name = f"{run.protocol} {task} {run.label} seed {run.seed}"
     return one_line(f"{name}: {run.status}{share}{reason}")
 
 
@@ -134,8 +137,9 @@ def _shown(found: "Overview") -> "RenderableType":
         table.add_column(name, overflow="fold")
     for name in (*columns, "seeds", "running at", "last write"):
         table.add_column(name, justify="right")
+    names = short_names(row.task for row in found.rows)
     for row in found.rows:
-        table.add_row(*map(Text, _cells(row, columns, found.now)))
+        table.add_row(*map(Text, _cells(row, names[row.task], columns, found.now)))
     shown = [table] if found.rows else []
     return Group(*shown, *(Text(line) for line in _remarks(found)))
 
@@ -148,8 +152,8 @@ def _columns(found: "Overview") -> list[str]:
     return [name for name in names if name == "ok" or any(row.counts[name] for row in found.rows)]
 
 
-def _cells(row: "Row", columns: list[str], now: float) -> Iterator[str]:
-    yield from map(one_line, (row.protocol, row.task, row.label))
+def _cells(row: "Row", task: str, columns: list[str], now: float) -> Iterator[str]:
+    yield from map(one_line, (row.protocol, task, row.label))
     yield from (str(row.counts[name] or "–") for name in columns)
     yield ranges(row.seeds)
     shares = row.shares

@@ -12,9 +12,13 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nas_bench import plugins
 from nas_bench.contract import is_present
+from nas_bench.execution.devices import gpus_here, places
+from nas_bench.execution.job import Settings
+from nas_bench.growth.costs import synchronize
 from nas_bench.results.environment import environment
 from nas_bench.results.reading import Run
 from nas_bench.specs import said
@@ -150,15 +154,18 @@ class Estimator:
     def _find_speed(
         self, task: str, threads: int, validation: float, recipe: tuple[Any, ...]
     ) -> "_Clock":
+        gpus = gpus_here()
+        device = places([task], Settings(), gpus, {})[task].device
+        name = gpus.name if device == "cuda" else device
         here = environment()["cpu"]["model"]
         alike = [
             run
             for run in self._done
-            if run.task == task and _ran_on(run) == (here, threads, "cpu")
+            if run.task == task and _ran_on(run) == (here, threads, name)
             if run.config and run.config.evaluate_every is None
         ]
         facts = self._facts(task, validation)
-        return _fitted(alike, facts) or _measured(facts, threads, dict(recipe))
+        return _fitted(alike, facts) or _measured(facts, threads, dict(recipe), device)
 
 
 @dataclass(frozen=True)
@@ -310,31 +317,34 @@ def _fitted(runs: Sequence[Run], facts: _Facts) -> _Clock | None:
     return _Clock(max(0.0, mean - slope * middle), slope, fmean(evaluations), basis)
 
 
-def _measured(facts: _Facts, threads: int, recipe: dict[str, Any]) -> _Clock:
+def _measured(facts: _Facts, threads: int, recipe: dict[str, Any], device: str) -> _Clock:
     """The line through a few training steps at seed and at target size, made now."""
     task, before = facts.architectures.task, torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with isolated(0):
             pairs = [
-                (facts.costs(w), *_steps(facts, w, recipe))
+                (facts.costs(w), *_steps(facts, w, recipe, device))
                 for w in (task.seed_widths, task.target_widths)
             ]
     finally:
         torch.set_num_threads(before)
     (low, fast, _), (high, slow, evaluation) = pairs
     slope = max(0.0, (slow - fast) / (high - low)) if high > low else 0.0
-    basis = "counted, at the speed of a few steps measured now at seed and target size"
+    where = " on a GPU" if device == "cuda" else ""
+    basis = f"counted, at the speed of a few steps measured now{where} at seed and target size"
     return _Clock(max(0.0, slow - slope * high), slope, evaluation, basis)
 
 
-def _steps(facts: _Facts, widths: tuple[int, ...], changes: dict[str, Any]) -> tuple[float, float]:
+def _steps(
+    facts: _Facts, widths: tuple[int, ...], changes: dict[str, Any], device: str
+) -> tuple[float, float]:
     """Seconds per sample of training, and per sample scored."""
     task = facts.architectures.task
     recipe = replace(task.recipe, **changes)
-    network, loss, counted = task.network(widths), task.loss, task.metric == "accuracy"
-    inputs = facts.data.inputs[: recipe.batch_size]
-    targets = facts.data.targets[: recipe.batch_size]
+    network, loss = task.network(widths).to(device), task.loss.to(device)
+    counted = task.metric == "accuracy"
+    inputs, targets = _first(facts.data, recipe.batch_size, device)
     optimiser = optimizer(recipe, network.parameters())
 
     def step() -> None:
@@ -343,17 +353,24 @@ def _steps(facts: _Facts, widths: tuple[int, ...], changes: dict[str, Any]) -> t
         optimiser.step()
 
     training = _timed(step) / len(inputs)
-    some = facts.data.first(SAMPLE)
+    some = Samples(*_first(facts.data, SAMPLE, device))
     return training, _timed(lambda: score(network, some, loss, counted=counted)) / len(some)
+
+
+def _first(samples: Samples, count: int, device: str) -> tuple[Tensor, Tensor]:
+    """Inputs and targets of the first samples there."""
+    return samples.inputs[:count].to(device), samples.targets[:count].to(device)
 
 
 def _timed(action: Callable[[], Any]) -> float:
     """Seconds of one of several calls, the first one left out."""
     action()
+    synchronize()
     begin, done = time.perf_counter(), 0
     while done < STEPS and time.perf_counter() - begin < SECONDS:
         action()
         done += 1
+    synchronize()
     return (time.perf_counter() - begin) / max(done, 1)
 
 

@@ -19,6 +19,7 @@ from nas_bench.trials.messages import Seconds, raised_at
 
 LONGEST = 500
 """Letters of what a failure says in a line."""
+LOADING = "loading data"
 INTERVAL = 30.0
 """Seconds between plain lines about one trial."""
 
@@ -70,6 +71,8 @@ class Clock:
 class Lines:
     """A line for every trial that ends, and now and then one for those that run.
 
+    Before the first trial of a task a line says that its data are loaded.
+
     Attributes:
         total: how many trials will run.
         write: takes a line.
@@ -80,6 +83,7 @@ class Lines:
     write: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     _said: dict[str, float] = field(default_factory=dict)
+    _loaded: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._left = Clock(self.total, self.clock)
@@ -89,7 +93,10 @@ class Lines:
         self._left.begin()
         now = self.clock()
         last = self._said.setdefault(config.id, now)
-        if ending := status(message):
+        if message["type"] == "started" and config.task not in self._loaded:
+            self._loaded.add(config.task)
+            self.write(f"{short_names([config.task])[config.task]}: {LOADING}")
+        elif ending := status(message):
             del self._said[config.id]
             left = self._left.end()
             count = f"[{self._left.ended:{len(str(self.total))}}/{self.total}{left}]"
@@ -121,7 +128,7 @@ class Live:
         """Hear one message of a trial."""
         self._left.begin()
         if config.id not in self._running:
-            self._running[config.id] = self.bars.add_task(name(config), total=1.0, remark="")
+            self._running[config.id] = self.bars.add_task(name(config), total=1.0, remark=LOADING)
         if message["type"] == "record":
             done, said = share_done(config, message), remark(message)
             self.bars.update(self._running[config.id], completed=done, remark=said)

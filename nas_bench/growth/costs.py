@@ -17,7 +17,9 @@ from nas_bench.training.flop_meter import FlopMeter
 def synchronize() -> None:
     """Wait for what GPUs still have to do, so that clocks measure it."""
     if torch.cuda.is_initialized():
-        torch.cuda.synchronize()
+        for number in range(torch.cuda.device_count()):
+            if torch.cuda.memory_reserved(number):  # of others waiting would claim some
+                torch.cuda.synchronize(number)
 
 
 @dataclass

@@ -57,6 +57,7 @@ def test_a_trial_that_ends_is_one_line_with_validation_and_not_test_accuracy():
     lines(CONFIG, {"type": "started"})
     lines(CONFIG, as_dict(RECORD))
     lines(CONFIG, as_dict(FINAL))
+    assert said.pop(0) == "digits: loading data"
     assert said == ["[ 1/12] digits tiny seed 3: ok, validation accuracy 75.0%, widths 4-2"]
 
 
@@ -94,7 +95,7 @@ def test_what_is_left_is_told_from_what_has_ended():
     clock.now += 30
     for _ in range(3):
         lines(CONFIG, as_dict(FINAL))
-    left = [line.partition("]")[0].partition(", ")[2] for line in said]
+    left = [line.partition("]")[0].partition(", ")[2] for line in said[1:]]
     assert left == ["about 90 s left", "about 60 s left", "about 20 s left", ""]
 
 
@@ -125,7 +126,10 @@ def test_live_bars_disappear_with_their_trials():
     bars = Progress(console=Console(quiet=True))
     whole = bars.add_task("trials", total=2)
     live = Live(bars, whole, 2)
+    live(CONFIG, {"type": "started"})
+    assert bars.tasks[1].fields["remark"] == "loading data"
     live(CONFIG, as_dict(RECORD))
+    assert bars.tasks[1].fields["remark"] == "validation accuracy 75.0%, widths 4-2"
     assert [task.description for task in bars.tasks] == ["trials", "digits tiny seed 3"]
     live(CONFIG, as_dict(FINAL))
     live(CONFIG, as_dict(FAILURE))
