@@ -329,6 +329,13 @@ def test_verify_asks_for_the_plugin_of_a_trial(ledger, said, tmp_path, monkeypat
     assert "not run again: smoke/sine/mine" in out
     assert "there is no method mine here: give the file that it comes from with --plugin" in out
     assert "reproduced bit by bit" in said("verify", "--rerun", "1", "--plugin", str(plugin))
+    assert "stale" not in said("verify", "--plugin", str(plugin))
+    monkeypatch.setattr(plugins, "_loaded", {})
+    edited = plugin.read_text().replace(
+        "    summary:", "    version: ClassVar[int] = 2\n    summary:"
+    )
+    plugin.write_text(edited)
+    assert "1 stale" in said("verify", "--plugin", str(plugin))
 
 
 @pytest.mark.gpu

@@ -9,6 +9,8 @@ from nas_bench.results.summary import Summary
 from nas_bench.trials.config import Budget, TrialConfig
 
 _SEARCH, _TUNED = "-search-", "-tuned"
+FIRST_SEED = 1_000_000
+"""Of searches, unless others are asked for."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,11 @@ def tuned_protocol(protocol: str) -> str:
 def is_search(run: Summary) -> bool:
     """Whether a trial is one of a search, as it says itself: by its method and what was typed.
 
+    Where that was not kept its seed tells, which is none that others would take.
     The name of its protocol alone says nothing: anyone may call theirs `lr-search-small`.
     """
     _, found, method = run.protocol.rpartition(_SEARCH)
-    typed = len(run.command) < 2 or run.command[1] == "tune"
+    typed = run.command[1] == "tune" if len(run.command) > 1 else run.seed >= FIRST_SEED
     name = run.method.partition("[")[0]
     return bool(found) and typed and method.startswith(path_part(name))
 

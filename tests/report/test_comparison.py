@@ -11,6 +11,7 @@ from nas_bench.report.content import content
 from nas_bench.report.standing import standing
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import Budget, Twin
+from nas_bench.tuning.history import FIRST_SEED
 
 
 def compared(ledger: Ledger) -> tuple[Comparison, ...]:
@@ -185,20 +186,21 @@ def test_what_only_takes_a_method_apart_is_a_control(
 
 
 @pytest.mark.parametrize(
-    ("protocol", "method", "typed", "shown"),
+    ("protocol", "method", "seed", "typed", "shown"),
     [
-        ("lr-search-small", "tiny", (), True),
-        ("lr-search-small", "tiny", ("nas-bench", "tune"), True),
-        ("smoke-search-tiny", "tiny", ("nas-bench", "run"), True),
-        ("smoke-search-tiny", "tiny", (), False),
-        ("smoke-search-tiny", "tiny[update=false]", ("nas-bench", "tune"), False),
+        ("lr-search-small", "tiny", FIRST_SEED, (), True),
+        ("lr-search-small", "tiny", FIRST_SEED, ("nas-bench", "tune"), True),
+        ("smoke-search-tiny", "tiny", FIRST_SEED, ("nas-bench", "run"), True),
+        ("smoke-search-tiny", "tiny", 0, (), True),
+        ("smoke-search-tiny", "tiny", FIRST_SEED, (), False),
+        ("smoke-search-tiny", "tiny[update=false]", 0, ("nas-bench", "tune"), False),
     ],
 )
 def test_trials_of_a_search_are_told_by_what_they_say(
-    tmp_path: Path, protocol: str, method: str, typed: tuple[str, ...], shown: bool
+    tmp_path: Path, protocol: str, method: str, seed: int, typed: tuple[str, ...], shown: bool
 ) -> None:
     ledger = Ledger(tmp_path, typed)
-    synthetic.run(ledger, trial(method, protocol=protocol))
+    synthetic.run(ledger, trial(method, seed, protocol=protocol))
     assert len(comparisons(ledger.runs())) == shown
 
 
