@@ -19,7 +19,7 @@ from nas_bench.report.comparison import (
 )
 from nas_bench.report.contrasts import Contrast, settings_apart
 from nas_bench.report.curves import mean_curve, thinned
-from nas_bench.report.json_values import interval, number, singles
+from nas_bench.report.json_values import all_drawn, interval, number
 from nas_bench.report.published import published_points
 from nas_bench.report.questions import twin_of
 from nas_bench.report.shipped import departures
@@ -245,8 +245,8 @@ def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[Any]] | None
         for column in range(1, 1 + len(_AXES))
     ]
     _, mean, sd, gaps = found[0]
-    axes = {name: singles(x) for name, (x, *_) in zip(_AXES, found, strict=True)}
-    return axes | {"mean": singles(mean), "sd": singles(sd), "gap": gaps.tolist()}
+    axes = {name: all_drawn(x) for name, (x, *_) in zip(_AXES, found, strict=True)}
+    return axes | {"mean": all_drawn(mean), "sd": all_drawn(sd), "gap": gaps.tolist()}
 
 
 def _table(run: Run, comparison: Comparison) -> np.ndarray:

@@ -19,11 +19,11 @@ def number(value: float | None) -> float | None:
     return int(value) if whole else float(value)
 
 
-def single(value: float | None) -> float | None:
-    """The number with the seven digits of single precision, in which networks are trained."""
-    return number(None if value is None else float(f"{value:.7g}"))
+def drawn(value: float | None) -> float | None:
+    """The number with five digits: more than a chart shows, and half as long."""
+    return number(None if value is None else float(f"{value:.5g}"))
 
 
-def singles(values: Iterable[float]) -> list[float | None]:
-    """`single` of each."""
-    return [single(value) for value in values]
+def all_drawn(values: Iterable[float]) -> list[float | None]:
+    """`drawn` of each."""
+    return [drawn(value) for value in values]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from nas_bench.report.comparison import Comparison
-from nas_bench.report.json_values import number, single, singles
+from nas_bench.report.json_values import all_drawn, drawn, number
 from nas_bench.report.standing import COSTS
 from nas_bench.results.grown_sites import changed_places
 from nas_bench.results.reading import Run
@@ -62,7 +62,7 @@ def trial(comparison: Comparison, run: Run, environments: Environments) -> dict[
         **(_measured(last) if last else {}),
         "curve": {
             "step": [record.step for record in shown],
-            "score": singles([comparison.score(record, "validation") for record in shown]),
+            "score": all_drawn([comparison.score(record, "validation") for record in shown]),
         },
         "start": list(run.curve[0].widths) if run.curve else [],
         **_growth(run),
@@ -109,11 +109,11 @@ def _event(event: GrowthRecord, site: int, changed: int | None) -> list[Any]:
         "proposed": event.proposed,
         "added": event.added,
         "filled": event.filled,
-        "gain": single(max(event.gains, default=math.nan)),
-        "threshold": single(event.threshold),
-        "amplitude": single(event.amplitude),
-        "predicted": single(event.predicted),
-        "measured": single(event.measured),
+        "gain": drawn(max(event.gains, default=math.nan)),
+        "threshold": drawn(event.threshold),
+        "amplitude": drawn(event.amplitude),
+        "predicted": drawn(event.predicted),
+        "measured": drawn(event.measured),
         "flops": number(math.fsum(event.flops.values())),
         "index": changed,
         "width": None if changed is None else event.widths[changed],
