@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 _PAGE = files("nas_bench.report") / "page"
 _SCRIPTS = (
-    "text", "element", "state", "table", "figure", "theme", "trials", "leaderboard", "forest",
+    "text", "element", "state", "table", "saving", "figure", "theme", "trials", "leaderboard", "forest",
     "overview", "across", "pareto", "anytime", "growth", "pairwise", "budget", "failures",
     "provenance", "main",
 )  # fmt: skip

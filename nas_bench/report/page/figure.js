@@ -45,13 +45,14 @@ function figure(about, ...parts) {
   data.addEventListener("toggle", () => {
     if (data.open && data.children.length === 1) data.append(table(about.columns, about.rows, `Data: ${about.title}`));
   });
-  return element(
+  const shown = element(
     "figure",
     {},
     element("figcaption", {}, element("h2", {}, about.title), about.says && paragraph(about.says, "says")),
     ...parts,
-    under(data, csvButton(about.columns, about.rows, about.name)),
+    under(data, saving(about.columns, about.rows, about.name), svgButton(about.name, () => shown)),
   );
+  return shown;
 }
 
 /** A chart of Observable Plot in the look of the page. */
@@ -69,6 +70,24 @@ function plot(options) {
     part.removeAttribute("aria-description");
   }
   return made;
+}
+
+const ruler = document.createElement("canvas").getContext("2d");
+
+/** Pixels of a label of a chart. */
+function textWidth(text) {
+  ruler.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  return ruler.measureText(text).width;
+}
+
+/** What labels beside an axis need, at most a part of the chart's width. */
+const labelRoom = (labels, width) => Math.min(16 + (d3.max(labels, textWidth) ?? 0), Math.max(120, 0.34 * width));
+
+/** The text, shortened until it fits into so many pixels. */
+function fitting(text, room) {
+  let length = [...text].length;
+  while (length > 6 && textWidth(shortened(text, length)) > room) length -= 1;
+  return shortened(text, length);
 }
 
 /** A click on what the pointer is at opens its trials. */

@@ -1,12 +1,15 @@
-// Differences of the methods, one panel for each question that was asked before looking.
+// Differences of the methods: against networks from scratch, and against random growth.
+
+const LANES = ["equal steps", "equal flops", "against fixed"]; // each less a network from scratch
 
 function forest(found) {
-  const methods = found.rows.filter((row) => row.role === "method");
-  const panels = askedOf(found)
-    .map((question) => ({ question, pairs: [...found.growing, ...found.against].filter((pair) => pair.question === question && methods.some((row) => row.name === pair.first)) }))
-    .filter(({ pairs }) => pairs.length);
-  if (!panels.length) return null;
-  const points = panels.flatMap(({ question, pairs }) => pairs.map((pair) => ({ ...pair, label: (QUESTIONS[question] ?? [question])[0], row: rowNamed(pair.first) })));
+  const controls = found.rows.some((row) => row.role === "control" && found.growing.some((pair) => pair.first === row.name));
+  const shown = found.rows.filter((row) => row.role === "method" || (row.role === "control" && state.controls === "yes"));
+  const asked = askedOf(found);
+  const pairs = [...found.growing, ...found.against].filter((pair) => asked.includes(pair.question) && shown.some((row) => row.name === pair.first));
+  if (!pairs.length) return null;
+  const label = (question) => (QUESTIONS[question] ?? [question])[0];
+  const points = pairs.map((pair) => ({ ...pair, label: label(pair.question), row: rowNamed(pair.first) }));
   const columns = [
     { label: "Question", head: true, value: (p) => p.label },
     { label: "Method", value: (p) => p.first, cell: (p) => opens([p.row], rowLabel(p.row, 40)) },
@@ -17,34 +20,63 @@ function forest(found) {
     { label: "p", numeric: true, value: (p) => p.adjusted, text: (p) => pValue(p.adjusted) },
   ];
   const better = found.higher ? "right" : "left";
-  const says = `Differences with the intervals of their tests, in ${found.metric === "loss" ? "loss" : "points"}; better to the ${better} of 0. Filled where significant among all rows of its panel; hollow where it may be chance. Controls are in the table.`;
-  const charts = d3.groups(points, (p) => p.label).map(([label, own]) => element("div", { className: "small" }, element("h3", {}, label), chartPlace((width) => forestChart(own, label, width))));
-  return figure({ name: "forest", title: "Did it pay?", says, columns, rows: points }, element("div", { className: "pair-of-charts" }, ...charts));
+  const says = `Differences with the intervals of their tests, in ${found.metric === "loss" ? "loss" : "points"}; better to the ${better} of 0. Filled where significant among all rows of its question; hollow where it may be chance.`;
+  const charts = d3.groups(points, (p) => LANES.includes(p.question)).map(([, own]) => {
+    const lanes = [...new Set(own.map((p) => p.question))];
+    const title = lanes.length > 1 ? "Less networks from scratch" : label(lanes[0]);
+    const key = lanes.length > 1 && element("ul", { className: "key" }, ...lanes.map((lane, i) => element("li", {}, element("i", { className: i ? "lane dotted" : "lane" }), laneName(lane))));
+    return element("div", { className: "small" }, element("h3", {}, title), key, chartPlace((width) => forestChart(own, lanes, title, width)));
+  });
+  return figure({ name: "forest", title: "Did it pay?", says, columns, rows: points }, controls && element("div", {}, toggle("Controls under their methods", "controls")), element("div", { className: "pair-of-charts" }, ...charts));
 }
 
-function forestChart(points, label, width) {
-  const narrow = width < 480;
+const laneName = (question) => ({ "equal steps": "grown − the same from scratch, equal steps", "equal flops": "grown − the same from scratch, equal FLOPs", "against fixed": "less fixed" })[question];
+
+/** Methods in their order, controls under the method that they explain. */
+function folded(rows) {
+  const base = (row) => row.name.split(/[[ {]/)[0];
+  const methods = rows.filter((row) => row.role === "method");
+  const under = (method) => rows.filter((row) => row.role === "control" && methods.find((each) => base(each) === base(row)) === method);
+  return [...methods.flatMap((method) => [method, ...under(method)]), ...under(undefined)];
+}
+
+const LANE = 13; // pixels from a lane to the next
+
+function forestChart(points, lanes, title, width) {
   const [low, high] = forestEnds(points);
   const cut = (value) => Math.min(high, Math.max(low, value));
-  const mark = { x: (p) => cut(p.difference), y: "first", symbol: (p) => rowSymbol(p.row), r: 5.5, strokeWidth: 1.5, stroke: (p) => rowColour(p.row) };
-  const beyond = { x: (p) => cut(p.difference), y: "first", dy: -11, fill: "currentColor" };
+  const rows = folded([...new Set(points.map((p) => p.row))]);
+  const indent = (row) => (row.role === "control" ? 10 : 0);
+  const margin = labelRoom(rows.map((row) => row.name), width) + (rows.some(indent) ? 10 : 0);
+  const shown = (row) => fitting(row.name, margin - 14 - indent(row));
+  const marks = lanes.flatMap((lane, i) => {
+    const own = points.filter((p) => p.question === lane);
+    const dy = LANE * (i - (lanes.length - 1) / 2);
+    const mark = { x: (p) => cut(p.difference), y: "first", dy, symbol: (p) => rowSymbol(p.row), r: i ? 4 : 5.5, strokeWidth: 1.5, stroke: (p) => rowColour(p.row) };
+    const beyond = { x: (p) => cut(p.difference), y: "first", fill: "currentColor" };
+    return [
+      Plot.ruleY(own.filter((p) => p.interval), { y: "first", dy, x1: (p) => cut(p.interval[0]), x2: (p) => cut(p.interval[1]), stroke: (p) => rowColour(p.row), strokeWidth: 1.5, strokeDasharray: i ? "2 3" : undefined }),
+      Plot.dot(own.filter(isReal), { ...mark, fill: (p) => rowColour(p.row) }),
+      Plot.dot(own.filter((p) => !isReal(p)), { ...mark, fill: "var(--paper)" }),
+      Plot.text(own.filter((p) => p.difference < low), { ...beyond, dy, dx: 9, text: (p) => `‹ ${p.text[0]}`, textAnchor: "start" }),
+      Plot.text(own.filter((p) => p.difference > high), { ...beyond, dy, dx: -9, text: (p) => `${p.text[0]} ›`, textAnchor: "end" }),
+    ];
+  });
   const chart = plot({
     width,
-    height: 48 + 24 * points.length,
-    marginLeft: narrow ? 116 : 170,
+    height: 48 + (12 + LANE * lanes.length) * rows.length,
+    marginLeft: margin,
     marginRight: 16,
     marginTop: 6,
     marginBottom: 30,
-    ariaLabel: `${label}; the table below has the numbers`,
+    ariaLabel: `${title}; the table below has the numbers`,
     x: { domain: [low, high], label: null, grid: true, ticks: Math.max(3, width / 130) },
-    y: { type: "point", domain: points.map((p) => p.first), label: null, tickSize: 0, tickFormat: (name) => shortened(name, narrow ? 15 : 24), padding: 0.6 },
+    y: { type: "point", domain: rows.map((row) => row.name), axis: null, padding: 0.6 },
     marks: [
+      Plot.text(rows.filter((row) => !indent(row)), { y: "name", frameAnchor: "left", dx: -margin, textAnchor: "start", text: shown, fill: "currentColor" }),
+      Plot.text(rows.filter(indent), { y: "name", frameAnchor: "left", dx: 10 - margin, textAnchor: "start", text: shown, fill: "var(--soft)" }),
       Plot.ruleX([0], { stroke: "currentColor", strokeOpacity: 0.6 }),
-      Plot.ruleY(points.filter((p) => p.interval), { y: "first", x1: (p) => cut(p.interval[0]), x2: (p) => cut(p.interval[1]), stroke: (p) => rowColour(p.row), strokeWidth: 1.5 }),
-      Plot.dot(points.filter(isReal), { ...mark, fill: (p) => rowColour(p.row) }),
-      Plot.dot(points.filter((p) => !isReal(p)), { ...mark, fill: "var(--paper)" }),
-      Plot.text(points.filter((p) => p.difference < low), { ...beyond, text: (p) => `‹ ${p.text[0]}`, textAnchor: "start" }),
-      Plot.text(points.filter((p) => p.difference > high), { ...beyond, text: (p) => `${p.text[0]} ›`, textAnchor: "end" }),
+      ...marks,
       Plot.tip(points, Plot.pointer({ x: (p) => cut(p.difference), y: "first", title: (p) => `${shortened(p.first, 50)} − ${shortened(p.second, 50)}\n${p.text.join(" ")}\n${pValue(p.adjusted)}`, ...TIP })),
     ],
   });

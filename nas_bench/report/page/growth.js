@@ -119,7 +119,7 @@ function eventsSection(grew, row) {
     element("h3", {}, `Every attempt of seed ${trial.seed}`),
     eventCounts(events),
     table(EVENTS, events, `Growth events of ${shortened(row.name, 60)}, seed ${trial.seed}`),
-    under(csvButton(EVENTS, events, "growth events")),
+    under(saving(EVENTS, events, "growth events")),
   );
 }
 
@@ -223,7 +223,7 @@ function architectures() {
     "Final architectures",
     paragraph("Mean width of every site at the end, with the range over seeds where they differ. Bars share one scale.", "says"),
     table(columns, rows, "Final architectures"),
-    under(csvButton(columns, rows, "architectures")),
+    under(saving(columns, rows, "architectures")),
   );
 }
 

@@ -33,12 +33,15 @@ function leaderboard() {
   const twins = found.rows.some((row) => row.role === "twin");
   const common = commonBadges(rows);
   const board = table(columns, rows, `Leaderboard: ${found.title}`, state.sort);
-  board.classList.add("board");
+  board.classList.add("board", "stacks");
+  for (const button of board.querySelectorAll("tbody td .opens")) button.tabIndex = -1;
   return [
-    controls(twins && toggle("Show twins", "twins"), columnChooser(all), csvButton(plain(columns), rows, "leaderboard")),
+    controls(sortPicker(all), twins && toggle("Show twins", "twins"), columnChooser(all), saving(columns, rows, "leaderboard", { plain: [plain(columns), rows] })),
     forest(found),
     common.length > 0 && paragraph(`Of every row: ${common.map((badge) => `${badge} – ${BADGES[badge]?.[1] ?? badge}`).join("; ")}.`, "says"),
+    ...(rows.length >= MANY ? [finder(board, rows)] : []),
     board,
+    found.refused.length > 0 && section("Not applicable", table(REFUSED, found.refused, "Not applicable")),
     ...boardNotes(found, rows),
     ...across(),
   ];
@@ -70,7 +73,7 @@ function ownColumn() {
     label: "Own neurons", key: "own", chosen: "own", numeric: true, falls: true,
     help: "Of the neurons added, the method's own; the others are random, silent ones of the harness",
     value: (row) => row.own_neurons,
-    cell: (row) => (isNumber(row.own_neurons) ? opens([row], element("span", { className: row.own_neurons < 0.5 ? "worse" : "" }, percent(row.own_neurons))) : element("span", { className: "soft" }, "–")),
+    cell: (row) => (isNumber(row.own_neurons) ? opens([row], element("span", { className: row.own_neurons < 0.5 ? "worse" : "" }, percent(row.own_neurons))) : element("span", { className: "soft none" }, "–")),
   };
 }
 
@@ -197,13 +200,13 @@ function paidColumn(found, question) {
     parts: ["difference", "adjusted"].map((name) => ({ label: `${name} ${question}`, value: (row) => pair(row)?.[name] })),
     cell: (row) => {
       const against = pair(row);
-      if (!against) return element("span", { className: "soft" }, "–");
+      if (!against) return element("span", { className: "soft none" }, "–");
       const twin = rowNamed(against.second);
       return element(
         "div",
         { className: "paid" },
         opens([row, twin], element("span", { title: `${shortened(twin.name, 60)}: ${twin.score.text[0]}` }, differenceText(against))),
-        element("small", {}, against.text[1] && `${against.text[1]} · `, pValue(against.adjusted)),
+        element("small", {}, against.text[1] && `${against.text[1]} · `, element("span", { className: "whole" }, pValue(against.adjusted))),
         apart(against) && element("small", {}, apart(against)),
       );
     },
@@ -237,6 +240,38 @@ function costColumn(name, cost) {
     ],
     cell: (row) => element("div", {}, opens([row], cost.text(row.costs[name]?.mean)), growth(row)),
   };
+}
+
+/** What narrow screens have instead of heads to press. */
+function sortPicker(all) {
+  const keyed = all.filter((column) => column.key).map((column) => [`${column.falls ? "-" : ""}${column.key}`, oneLine(column.label)]);
+  const made = picker("Sort by", "sort", [["", "as ranked"], ...keyed]);
+  made.classList.add("narrow");
+  return made;
+}
+
+const MANY = 20; // rows that are searched rather than read
+
+/** Shows those lines of a board whose name has some letters and whose role is the one chosen. */
+function finder(board, rows) {
+  const lines = new Map([...board.querySelectorAll("tbody tr")].map((line) => [line.querySelector(".row-label > span").title, line]));
+  const count = element("span", { className: "soft", role: "status" });
+  const show = () => {
+    const found = rows.filter((row) => (state.only === "" || row.role === state.only) && row.name.toLowerCase().includes(state.find.toLowerCase()));
+    for (const row of rows) if (lines.has(row.name)) lines.get(row.name).hidden = !found.includes(row);
+    count.textContent = found.length < rows.length ? `${found.length} of ${plural(rows.length, "row")}` : "";
+  };
+  const box = element("input", {
+    type: "search", value: state.find, placeholder: "Find a row", "aria-label": "Find a row", dataset: { key: "find" },
+    input: () => {
+      state.find = box.value;
+      history.replaceState(null, "", address({}));
+      show();
+    },
+  });
+  show();
+  const roles = [...new Set(rows.map((row) => row.role))].map((role) => [role, `${role}s`]);
+  return controls(box, roles.length > 1 && choice("Rows", "only", [["", "all"], ...roles]), count);
 }
 
 function columnChooser(all) {

@@ -15,7 +15,7 @@ function overview() {
     line.addEventListener("click", (event) => event.target.closest("a") || go(opened(content.comparisons[i])));
   }
   const says = `Each method less fixed, the network of the same size trained from scratch: points of test accuracy, or test loss, with the interval of its test. ▲ significantly better, ▼ significantly worse, neither where it may be chance; grey and in brackets where nothing can be tested, for want of ${content.testable_from} paired seeds; – where there is no such pair, or its rows are of different behaviour. A press opens the comparison.`;
-  return [section("How far is each method from a fixed network?", paragraph(says, "says"), made, under(csvButton(OVERVIEW, pairs, "overview", content.results)))];
+  return [section("How far is each method from a fixed network?", paragraph(says, "says"), made, under(saving(columns, content.comparisons, "overview", { about: content.results, plain: [OVERVIEW, pairs] })))];
 }
 
 const OVERVIEW = [

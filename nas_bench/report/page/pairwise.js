@@ -39,7 +39,7 @@ function matrixSection(found, names) {
     "Every pair",
     paragraph(`Difference of the ${found.metric === "loss" ? "test loss" : "test accuracy in points"}, the row’s minus the column’s, paired by seed. p is that of the max-T test over all ${plural(found.pairs.length, "pair")}, which the ranks are made of; the questions below were asked before looking and are families of their own. ▲ the row is significantly better, ▼ significantly worse (p ≤ 0.05).`, "says"),
     made,
-    under(csvButton(flat, found.pairs, "pairs")),
+    under(saving(columns, rows, "pairs", { plain: [flat, found.pairs] })),
   );
 }
 
@@ -77,7 +77,7 @@ function questions(title, name, pairs, words) {
     { label: "p", numeric: true, value: (pair) => pair.adjusted, text: (pair) => (isNumber(pair.adjusted) ? pNumber(pair.adjusted) : "not testable") },
     { label: "In words", value: words, className: "prose" },
   ];
-  return section(title, table(columns, pairs, title), under(csvButton(columns, pairs, name)));
+  return section(title, table(columns, pairs, title), under(saving(columns, pairs, name)));
 }
 
 const untested = (pair) => (isNumber(pair.adjusted) ? "The difference may be chance." : `Not testable with ${plural(pair.pairs, "paired seed")}: it takes ${content.testable_from}.`);

@@ -43,7 +43,7 @@ function environmentTable(used, trials) {
     })),
   ];
   const says = known.length < 2 ? "All trials ran in the same environment." : differing ? `${plural(known.length, "environment")} that differ in ${plural(differing, "entry", "entries")}, shown first.` : "";
-  return [paragraph(says, "says"), table(columns, ordered, "Environments"), under(csvButton(columns, ordered, "environments"))];
+  return [paragraph(says, "says"), table(columns, ordered, "Environments"), under(saving(columns, ordered, "environments"))];
 }
 
 function sourceTable(trials) {
@@ -57,7 +57,7 @@ function sourceTable(trials) {
     { label: "Seeds", value: (row) => row.seeds.join(" "), text: (row) => seedList(row.seeds) },
     ...parts.map((part) => ({ label: `${oneLine(part)}${shared.get(part) > 1 && part !== "method" ? " (differs)" : ""}`, value: (row) => row.sources[part], className: "code" })),
   ];
-  return [paragraph("Hashes of the code that the result depends on; comments and docstrings do not count.", "says"), table(columns, rows, "Source code"), under(csvButton(columns, rows, "sources"))];
+  return [paragraph("Hashes of the code that the result depends on; comments and docstrings do not count.", "says"), table(columns, rows, "Source code"), under(saving(columns, rows, "sources"))];
 }
 
 function trialLocations(trials) {
@@ -75,5 +75,5 @@ function trialLocations(trials) {
   list.addEventListener("toggle", () => {
     if (list.open && list.children.length === 1) list.append(table(columns, trials, "Trials"));
   });
-  return under(list, csvButton(columns, trials, "trials"));
+  return under(list, saving(columns, trials, "trials"));
 }

@@ -1,4 +1,4 @@
-// Tables: sorted, with numbers to the right, and the same as CSV.
+// Tables: sorted, with numbers to the right.
 
 const MOST = 300; // rows that a table shows: more are not read but saved
 
@@ -12,7 +12,7 @@ const MOST = 300; // rows that a table shows: more are not read but saved
 function table(columns, rows, caption, sort = "") {
   const head = element("tr", {}, ...columns.map((column) => heading(column, sort)));
   const body = sorted(columns, rows, sort).slice(0, MOST).map((row) =>
-    element("tr", { className: row.className ?? "" }, ...columns.map((column) => cell(column, row))),
+    oneStop(element("tr", { className: row.className ?? "" }, ...columns.map((column) => cell(column, row)))),
   );
   const made = element(
     "table",
@@ -23,6 +23,16 @@ function table(columns, rows, caption, sort = "") {
   );
   const cut = rows.length > MOST && paragraph(`The first ${MOST} of ${rows.length} rows; the CSV has all.`, "says");
   return element("div", { className: "scroll", role: "region", tabIndex: 0, "aria-label": caption }, cut, made);
+}
+
+/** Of buttons of a line that open the same, the keyboard stops at one: its heading's, or the first. */
+function oneStop(line) {
+  const known = new Set();
+  for (const button of ["th .opens", "td .opens"].flatMap((which) => [...line.querySelectorAll(which)])) {
+    if (known.has(button.title)) button.tabIndex = -1;
+    known.add(button.title);
+  }
+  return line;
 }
 
 function heading(column, sort) {
@@ -80,30 +90,4 @@ function opening(shown, column, row) {
   if (row.trial) return opensTrial(row.trial, String(shown));
   const own = row.trials ? row : row.row;
   return own ? opens([own], String(shown)) : shown;
-}
-
-/** The same rows as comma-separated values, numbers in full. */
-function csv(columns, rows) {
-  const lines = [columns.map((column) => column.label), ...rows.map((row) => columns.map((c) => c.value(row)))];
-  return lines.map((line) => line.map(quoted).join(",")).join("\n") + "\n";
-}
-
-function quoted(value) {
-  const text = value === null || value === undefined ? "" : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-/** What saves a table as CSV, named after what it is about. */
-function csvButton(columns, rows, name, about = comparison()?.title ?? content.results) {
-  const file = `${name} ${about}`.replace(/[^a-zA-Z0-9]+/g, "-").slice(0, 100);
-  return element(
-    "button",
-    {
-      type: "button",
-      className: "quiet",
-      dataset: { key: `csv:${name}` },
-      click: () => download(`${file}.csv`, csv(columns, rows), "text/csv"),
-    },
-    "Download CSV",
-  );
 }

@@ -44,7 +44,7 @@ function rowsParts(rows) {
     panelHead(`${plural(trials.length, "trial")} of ${listed(rows.map((row) => shortened(row.name, 48)))}`),
     ...rows.map((row) => rowFacts(row)),
     table(columns, several ? d3.sort(trials, (t) => t.trial.seed) : trials, "Trials"),
-    under(csvButton(columns, trials, "trials")),
+    under(saving(columns, trials, "trials")),
   ];
 }
 
@@ -82,7 +82,7 @@ function trialParts(row, trial, rows) {
     trial.reason ? note(element("strong", {}, `${trial.status}: `), shortened(trial.reason, 600)) : null,
     trialFacts(trial),
     ...trialCurve(row, trial),
-    events.length > 0 && element("section", {}, element("h3", {}, "Growth events"), eventCounts(events), table(EVENTS, events, "Growth events"), under(csvButton(EVENTS, events, "growth events"))),
+    events.length > 0 && element("section", {}, element("h3", {}, "Growth events"), eventCounts(events), table(EVENTS, events, "Growth events"), under(saving(EVENTS, events, "growth events"))),
   ].filter(Boolean);
 }
 

@@ -1,7 +1,9 @@
 import csv
+import json
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from playwright.sync_api import expect
@@ -50,7 +52,7 @@ def test_sorting_works_from_the_keyboard_and_keeps_the_focus(opened: Any) -> Non
 def test_columns_can_be_chosen_and_stay_so(opened: Any) -> None:
     tab = opened()
     tab.get_by_text("Columns", exact=True).click()
-    tab.get_by_label("Seconds").uncheck()
+    tab.get_by_role("checkbox", name="Seconds").uncheck()
     expect(tab.get_by_role("columnheader", name="Seconds")).to_have_count(0)
     tab.reload()
     expect(tab.get_by_role("columnheader", name="Seconds")).to_have_count(0)
@@ -111,6 +113,71 @@ def test_twins_show_when_asked_for(opened: Any) -> None:
     assert not any("twin" in name for name in names(tab))
     tab.get_by_label("Show twins").check()
     assert sum("twin" in name for name in names(tab)) == 2
+
+
+def test_the_keyboard_stops_once_a_row(opened: Any) -> None:
+    for line in opened("twins=yes").locator(".board tbody tr").all():
+        assert line.locator("button:not([tabindex='-1'])").count() == 1
+        assert line.locator("button").count() > 4
+
+
+FORMS = {
+    "Markdown": "| 1–3 | fixed baseline | ",
+    "LaTeX": r"1--3 & fixed baseline & ",
+    "CSV": "1,3,fixed,",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tables_are_copied(opened: Any, shown: dict[str, Any], form: str) -> None:
+    best = next(row for row in shown["comparisons"][0]["rows"] if row["role"] != "twin")
+    assert (best["name"], best["rank"]) == ("fixed", [1, 3])
+    tab = opened(permissions=["clipboard-read", "clipboard-write"])
+    tab.get_by_text("Copy", exact=True).first.click()
+    tab.get_by_role("button", name=f"as {form}").first.click()
+    expect(tab.get_by_role("button", name=f"{form} copied")).to_be_visible()
+    text = tab.evaluate("navigator.clipboard.readText()")
+    line = next(each for each in text.splitlines() if "fixed" in each)
+    assert line.startswith(FORMS[form])
+    mean, margin = best["score"]["text"]
+    scores = {
+        "Markdown": f"{mean} {margin}",
+        "LaTeX": f"{mean} {margin}".replace("±", r"$\pm$"),
+        "CSV": str(best["score"]["mean"]),
+    }
+    assert scores[form] in line
+
+
+def test_a_chart_is_saved_as_it_is_shown(opened: Any, tmp_path: Path) -> None:
+    tab = opened("view=pareto", accept_downloads=True, color_scheme="dark")
+    with tab.expect_download() as waiting:
+        tab.get_by_role("button", name="Download SVG").first.click()
+    waiting.value.save_as(tmp_path / "saved.svg")
+    text = (tmp_path / "saved.svg").read_text()
+    ElementTree.fromstring(text)
+    assert "tiny" not in text or "<svg" in text
+    assert "var(" not in text
+    assert "currentColor" not in text
+    assert 'fill="rgb(20, 23, 26)"' in text
+
+
+def test_rows_are_found_from_twenty_on(opened: Any, shown: dict[str, Any]) -> None:
+    assert opened().get_by_label("Find a row").count() == 0
+    made = json.loads(json.dumps(shown))
+    rows = made["comparisons"][0]["rows"]
+    rows += [rows[0] | {"name": f"tiny[k={n}]", "role": "method"} for n in range(20)]
+    tab = opened("", made)
+    tab.goto(f"{tab.url.partition('#')[0]}#compare={made['comparisons'][0]['id']}")
+    box = tab.get_by_label("Find a row")
+    box.press_sequentially("K=1")
+    visible = tab.locator(".board tbody tr:visible")
+    expect(visible).to_have_count(11)  # 1 and 10 to 19
+    expect(tab.get_by_role("status")).to_contain_text("11 of ")
+    tab.reload()
+    expect(visible).to_have_count(11)
+    box.fill("")
+    tab.locator("[data-key='only:baseline']").check(force=True)
+    expect(visible).to_have_count(sum(row["role"] == "baseline" for row in rows))
 
 
 def test_a_number_opens_its_trials_and_one_of_them(opened: Any, shown: dict[str, Any]) -> None:

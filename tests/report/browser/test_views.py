@@ -218,10 +218,71 @@ def test_the_first_screen_says_what_is_best_and_whether_growing_paid(
     expect(said).to_have_text(found["answer"])
     assert said.bounding_box()["y"] < 300
     charts = tab.locator("main figure").first
-    expect(charts).to_contain_text("Growing, at equal steps")
+    expect(charts).to_contain_text("grown − the same from scratch, equal steps")
     labels = charts.locator("svg text").all_text_contents()
     methods = {row["name"] for row in found["rows"] if row["role"] == "method"}
     assert methods <= set(labels)
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
+def test_the_first_screen_of_lite_answers_without_scrolling(
+    opened: Any, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    ledger = Ledger(tmp_path)
+    for method in ("tiny", "gradmax", "random_growth", "fixed"):
+        for seed in range(6):
+            synthetic.run(ledger, synthetic.trial(method, seed, protocol="lite"))
+    made = content(ledger.runs(), "made up")
+    tab = opened("", made, viewport={"width": size[0], "height": size[1]})
+    said = tab.locator(".answer")
+    for words in ("On digits (lite, ", "the best is fixed 9", "Growing lost with 2 of 3 methods",
+                  "The best that grows, tiny 9", " × the training FLOPs of fixed."):  # fmt: skip
+        expect(said).to_contain_text(words)
+    box = said.bounding_box()
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= size[1]
+    assert box["x"] + box["width"] <= size[0]
+
+
+def test_a_phone_shows_every_column_of_the_leaderboard(opened: Any, shown: dict[str, Any]) -> None:
+    columns = [head.inner_text() for head in opened().locator(".board thead th").all()]
+    tab = opened(viewport=PHONE)
+    board = tab.locator(".board")
+    assert board.evaluate("board => board.scrollWidth <= board.clientWidth")
+    card = board.locator("tbody tr").filter(has=tab.locator("[title='tiny']"))
+    labels = card.locator("td").evaluate_all("cells => cells.map((cell) => cell.dataset.label)")
+    assert len(labels) == len(columns) - 1  # all but the method, which is the heading
+    for cell in card.locator("td:not(:has(> .none))").all():
+        box = cell.bounding_box()
+        assert box["width"] > 0
+        assert 0 <= box["x"] < box["x"] + box["width"] <= PHONE["width"]
+    tab.get_by_label("Sort by").select_option("parameters")
+    row = min(shown["comparisons"][0]["rows"], key=lambda r: r["costs"]["parameters"]["mean"])
+    expect(board.locator("tbody th").first).to_contain_text(row["name"].partition("[")[0])
+
+
+def test_controls_fold_under_their_method(opened: Any, shown: dict[str, Any]) -> None:
+    tab = opened()
+    chart = tab.locator("main figure .chart").first
+    assert "tiny[update=false]" not in chart.locator("svg text").all_text_contents()
+    tab.get_by_label("Controls under their methods").check()
+    labels = chart.locator("svg text").all_text_contents()
+    assert labels.index("tiny") < len(labels)
+    heights = {
+        name: chart.locator("svg text", has_text=name).first.bounding_box()["y"]
+        for name in ("tiny", "tiny[update=false]", "north_preactivation")
+    }
+    below = [name for name in heights if heights[name] > heights["tiny"]]
+    assert min(below, key=heights.__getitem__) == "tiny[update=false]"
+
+
+def test_a_lane_shows_grown_less_scratch(opened: Any, shown: dict[str, Any]) -> None:
+    found = shown["comparisons"][0]
+    asked = {pair["question"] for pair in found["growing"] if pair["first"] == "tiny"}
+    assert asked == {"equal steps", "equal flops"}
+    chart = opened().locator("main figure .chart").first
+    colour = f"var(--row-{[row['name'] for row in found['rows']].index('tiny')})"
+    assert chart.locator(f"path[stroke='{colour}']").count() == len(asked)
 
 
 def test_small_bars_are_better_to_the_right(opened: Any, shown: dict[str, Any]) -> None:
