@@ -22,6 +22,7 @@ from nas_bench.report.curves import mean_curve, thinned
 from nas_bench.report.json_values import all_drawn, interval, number
 from nas_bench.report.published import published_points
 from nas_bench.report.questions import twin_of
+from nas_bench.report.settings import settings
 from nas_bench.report.shipped import departures
 from nas_bench.report.standing import (
     COSTS,
@@ -43,7 +44,7 @@ from nas_bench.results.layout import path_part
 from nas_bench.results.reading import Run
 from nas_bench.results.staleness import is_stale, newest_data
 from nas_bench.results.verified import read_verified
-from nas_bench.tuning.history import settings
+from nas_bench.tuning.history import settings as tuned_settings
 
 SCHEMA = 2
 _AXES: dict[str, Measure] = {
@@ -103,6 +104,7 @@ def _comparison(
 ) -> dict[str, Any]:
     comparison = found.comparison
     looked = looks(row.name for row in comparison.rows)
+    shared, own = settings(comparison.rows)
     return {
         "id": identity,
         "title": comparison.title,
@@ -123,10 +125,12 @@ def _comparison(
         "best": found.best,
         "cost": telling_cost(comparison),
         "targets": list(targets(comparison)),
+        "shared_settings": shared,
         "rows": [
             _row(found, row, environments, data)
             | {"colour": looked[row.name].colour, "marker": looked[row.name].marker}
-            for row in comparison.rows
+            | {"own_settings": own_settings}
+            for row, own_settings in zip(comparison.rows, own, strict=True)
         ],
         "refused": [{"name": row.name, "reason": row.refusal} for row in comparison.refused],
         **{
@@ -193,7 +197,7 @@ def _tuning(row: Row) -> dict[str, Any]:
         "tuning": {
             "configurations": row.tuning.configurations,
             "flops": number(row.tuning.flops),
-            "settings": settings(row.config),
+            "settings": tuned_settings(row.config),
         }
     }
 

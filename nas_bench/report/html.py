@@ -14,9 +14,9 @@ from markupsafe import Markup
 
 _PAGE = files("nas_bench.report") / "page"
 _SCRIPTS = (
-    "text", "element", "state", "table", "saving", "figure", "theme", "trials", "leaderboard", "forest",
-    "overview", "across", "pareto", "anytime", "growth", "pairwise", "budget", "failures",
-    "provenance", "main",
+    "text", "element", "state", "table", "saving", "figure", "theme", "trials", "leaderboard",
+    "forest", "overview", "across", "pareto", "anytime", "growth", "pairwise", "budget",
+    "failures", "provenance", "main",
 )  # fmt: skip
 """Files of the page's script, in the order in which they become one."""
 _PACKED_FROM = 500_000

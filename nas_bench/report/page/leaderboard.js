@@ -206,7 +206,8 @@ function paidColumn(found, question) {
         "div",
         { className: "paid" },
         opens([row, twin], element("span", { title: `${shortened(twin.name, 60)}: ${twin.score.text[0]}` }, differenceText(against))),
-        element("small", {}, against.text[1] && `${against.text[1]} · `, element("span", { className: "whole" }, pValue(against.adjusted))),
+        against.text[1] && element("small", {}, against.text[1]),
+        element("small", {}, pValue(against.adjusted)),
         apart(against) && element("small", {}, apart(against)),
       );
     },

@@ -8,6 +8,7 @@ function provenance() {
   return [
     section("When", paragraph(finished.length ? `The ${plural(finished.length, "trial")} of this comparison ended between ${moment(finished[0])} and ${moment(finished.at(-1))} UTC.` : "No trial of this comparison has ended.")),
     found.departures.length > 0 && section("What the protocol has otherwise than its source", departuresTable(found)),
+    section("Settings", ...settingsTable(found)),
     section("Environments", ...environmentTable(used, trials)),
     section("Source code", ...sourceTable(trials)),
     section("Trials", trialLocations(trials)),
@@ -18,6 +19,23 @@ function departuresTable(found) {
   const columns = [["The source", "paper"], ["Here", "here"], ["Why", "why"]].map(([label, key]) => ({ label, value: (departure) => departure[key], className: "prose" }));
   return table(columns, found.departures, "What the protocol has otherwise than its source");
 }
+
+/** What each row was told, by default only that in which rows differ. */
+function settingsTable(found) {
+  const own = [...new Set(found.rows.flatMap((row) => Object.keys(row.own_settings)))].sort();
+  const all = state.differing === "yes" ? own : [...own, ...Object.keys(found.shared_settings)];
+  const columns = [
+    { label: "Method", head: true, value: (row) => row.name, cell: (row) => opens([row], rowLabel(row)) },
+    ...all.map((name) => ({ label: name.replaceAll("_", " "), value: (row) => row.own_settings[name] ?? found.shared_settings[name], text: (row) => settingText(row.own_settings[name] ?? found.shared_settings[name]), className: "code" })),
+  ];
+  return [
+    controls(toggle("Only what differs", "differing")),
+    all.length ? table(columns, found.rows, "Settings") : paragraph("All rows have the same settings.", "says"),
+    all.length > 0 && under(saving(columns, found.rows, "settings")),
+  ];
+}
+
+const settingText = (value) => (value === undefined ? "–" : oneLine(typeof value === "object" ? JSON.stringify(value) : value));
 
 /** Nested values as one level: `packages.torch`. */
 function flat(value, prefix = "") {

@@ -17,7 +17,7 @@ const DEFAULTS = {
   controls: "no",
   find: "",
   only: "",
-  settings: "differing",
+  differing: "yes",
   hide: [],
   cost: "",
   costs: "log",

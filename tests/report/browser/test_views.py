@@ -354,3 +354,18 @@ def test_print_is_light_and_without_controls(opened: Any) -> None:
     assert not tab.locator("nav").is_visible()
     assert not tab.locator(".controls").is_visible()
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_settings_show_what_differs_unless_all_are_asked_for(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    made = json.loads(json.dumps(shown))
+    made["comparisons"][0]["rows"][0]["own_settings"] = {"recipe.learning_rate": 0.25}
+    tab = opened("view=provenance", made)
+    table = tab.get_by_role("region", name="Settings")
+    heads = [head.inner_text() for head in table.locator("thead th").all()]
+    assert heads[:2] == ["Method", "recipe.learning rate"]
+    assert "schedule.growths" not in heads
+    expect(table.locator("tbody tr").first).to_contain_text("0.25")
+    tab.get_by_label("Only what differs").uncheck()
+    expect(table.locator("thead")).to_contain_text("schedule.growths")
