@@ -26,11 +26,12 @@ from nas_bench.commands.parameters import (
 
 if TYPE_CHECKING:
     from nas_bench.report import Report
+    from nas_bench.report.for_papers import Paper
 
 _EPILOG = examples(
     "nas-bench report",
     "nas-bench report results/published",
-    "nas-bench report results/local --figures pdf --json",
+    "nas-bench report results/local --figures pdf --width 5.5 --rows tiny,fixed --no-title",
 )
 
 _FORMATS = ("png", "svg", "pdf")
@@ -60,6 +61,14 @@ def _formats(
     help="Formats of the figures.  [default: all three; of more than 4 comparisons "
     "png alone, of more than 10 none]",
 )
+@click.option("--width", type=click.FloatRange(2, 20), help="Of figures for a paper, in inches.")
+@click.option("--rows", metavar="A,B,…", help="The rows that figures show.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="YAML of what figures call rows, such as `tiny: TINY`.",
+)
+@click.option("--no-title", is_flag=True, help="Figures without titles.")
 @explain_option()
 @json_option()
 @verbose_option()
@@ -68,21 +77,53 @@ def report(
     results: Path | None,
     plugin_paths: tuple[Path, ...],
     figures: tuple[str, ...] | None,
+    width: float | None,
+    rows: str | None,
+    labels: Path | None,
+    no_title: bool,
     explain: bool,
     as_json: bool,
 ) -> int:
-    """Write leaderboards, figures and a page of the results in FOLDER into its report/."""
+    """Write leaderboards, figures and a page of the results in FOLDER into its report/.
+
+    With --width, --rows, --labels or --no-title figures are for a paper: rows are named where they
+    are drawn, at most six in a figure, and each figure has a caption beside it.
+    """
     load_plugins(plugin_paths)
     place = folder_given(folder, results)
-    written = write_report(place, as_json, figures)
+    written = write_report(place, as_json, figures, _paper(width, rows, labels, not no_title))
     if written is None:
         return say_nothing("report", place, "results")
     _show(written, place, as_json, explain=explain)
     return OK
 
 
+def _paper(
+    width: float | None, rows: str | None, labels: Path | None, titled: bool
+) -> "Paper | None":
+    """What figures are asked to be like; None where nothing is asked.
+
+    Raises:
+        click.UsageError: if names cannot be read.
+    """
+    from nas_bench.report.for_papers import Paper
+    from nas_bench.specs import InputError, specs
+    from nas_bench.trials.inputs import read_yaml
+
+    try:
+        names = tuple(specs(rows)) if rows is not None else ()
+        given = read_yaml(labels) if labels else {}
+    except InputError as error:
+        raise click.UsageError(str(error)) from None
+    asked = Paper(width, names, {name: str(label) for name, label in given.items()}, titled)
+    return None if asked == Paper() else asked
+
+
 def write_report(
-    folder: Path, as_json: bool = False, figures: Sequence[str] | None = None
+    folder: Path,
+    as_json: bool = False,
+    figures: Sequence[str] | None = None,
+    paper: "Paper | None" = None,
 ) -> "Report | None":
     """The report of a results folder, None if it has no results; why not is on stderr.
 
@@ -92,14 +133,19 @@ def write_report(
         folder: of the results.
         as_json: whether to print JSON.
         figures: their formats; None leaves it to the report.
+        paper: what figures are for.
 
     Raises:
         CannotRunError: if it cannot be written.
+        click.UsageError: if the paper's rows are none of the folder.
     """
     from nas_bench.report import NothingToReportError, UnwrittenError, write
+    from nas_bench.specs import InputError
 
     try:
-        return write(folder, figures)
+        return write(folder, figures, paper)
+    except InputError as error:
+        raise click.UsageError(str(error)) from None
     except UnwrittenError as error:
         _show(error.report, folder, as_json)
         raise CannotRunError(str(error)) from error

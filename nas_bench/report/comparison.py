@@ -51,12 +51,14 @@ class Row:
         runs: by seed, with and without a result.
         asked: the seeds of all rows of the comparison.
         tuning: the search that its settings come from, None if they were not tuned.
+        label: what figures call it, if not by its name.
     """
 
     name: str
     runs: tuple[Run, ...]
     asked: frozenset[int] = frozenset()
     tuning: Tuning | None = None
+    label: str = ""
 
     @property
     def config(self) -> TrialConfig | None:

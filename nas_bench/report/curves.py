@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 
 from nas_bench.report.axes import cost_axis, cost_label, score_axis
 from nas_bench.report.comparison import Comparison, Measure, Row, training_flops
-from nas_bench.report.figure_layout import Grid, sheet
+from nas_bench.report.direct_labels import label_ends, room
+from nas_bench.report.figure_layout import LOOKED_AT, Grid, Layout, sheet
 from nas_bench.report.theme import (
     Look,
     legend_name,
@@ -64,7 +65,7 @@ class View:
         return [(x, y) for x, y in found if math.isfinite(y)]
 
 
-def anytime_figure(comparison: Comparison) -> Figure | None:
+def anytime_figure(comparison: Comparison, layout: Layout = LOOKED_AT) -> Figure | None:
     """Mean and sd over seeds with a result; other seeds dotted, up to their end (×).
 
     Twins are left out: what they say of growing is in the table. None without a curve.
@@ -78,19 +79,20 @@ def anytime_figure(comparison: Comparison) -> Figure | None:
     if not costs:
         return None
     looked = looks(row.name for row in comparison.rows)
-    figure, (against_flops, against_steps) = sheet(
-        comparison.title,
-        Grid(2),
-        legend(rows, looked),
-        _SAYS,
-    )
+    grid, entries = Grid(2), legend(rows, looked)
+    if layout.direct:
+        grid, entries = replace(grid, right=room(rows)), entries[len(rows) :]
+    figure, panels = sheet(comparison.title, grid, entries, _SAYS, layout=layout)
+    against_flops, against_steps = panels
     cost_axis(against_flops, cost_label(comparison, "training_flops"), costs)
     score_axis(against_flops, comparison.metric, scores, "validation")
     score_axis(against_steps, comparison.metric, scores, "validation")
     against_steps.set(xlabel="training steps", ylabel="")
     against_steps.tick_params(left=False, labelleft=False)
     draw_curves(against_flops, rows, view, looked)
-    draw_curves(against_steps, rows, replace(view, x=_steps), looked)
+    ends = draw_curves(against_steps, rows, replace(view, x=_steps), looked)
+    if layout.direct:
+        label_ends(against_steps, ends, looked)
     return figure
 
 
@@ -100,8 +102,12 @@ def curve_rows(comparison: Comparison) -> list[Row]:
     return [row for row in rows if any(run.curve for run in row.runs)]
 
 
-def draw_curves(axes: Axes, rows: Sequence[Row], view: View, looked: Mapping[str, Look]) -> None:
+def draw_curves(
+    axes: Axes, rows: Sequence[Row], view: View, looked: Mapping[str, Look]
+) -> list[tuple[Row, float, float]]:
     """Mean ± sd of each row's seeds with a result; the others one by one, dotted.
+
+    Returns where the lines of rows end.
 
     Args:
         axes: to draw in; a logarithmic x axis must be one already.
@@ -109,8 +115,11 @@ def draw_curves(axes: Axes, rows: Sequence[Row], view: View, looked: Mapping[str
         view: of their runs.
         looked: by the name of a row.
     """
+    ends = []
     for index, row in enumerate(rows):
-        _draw(axes, row, view, looked[row.name], _MARKER_DISTANCE * index / len(rows))
+        offset = _MARKER_DISTANCE * index / len(rows)
+        ends += [(row, *end) for end in _draw(axes, row, view, looked[row.name], offset)]
+    return ends
 
 
 def mean_curve(
@@ -146,7 +155,11 @@ def thinned(*values: np.ndarray) -> list[np.ndarray]:
     return [array[kept] for array in values]
 
 
-def _draw(axes: Axes, row: Row, view: View, look: Look, offset: float) -> None:
+def _draw(
+    axes: Axes, row: Row, view: View, look: Look, offset: float
+) -> list[tuple[float, float]]:
+    """The end of the line is returned, the mean's, or of one that was cut; nothing without any."""
+    ends: list[tuple[float, float]] = []
     lines = {run.seed: _line(run, view) for run in row.runs if run.curve}
     ok = [lines[run.seed] for run in row.runs if run.status == "ok" and run.seed in lines]
     cut = [lines[run.seed] for run in row.runs if run.status != "ok" and run.seed in lines]
@@ -165,9 +178,12 @@ def _draw(axes: Axes, row: Row, view: View, look: Look, offset: float) -> None:
         if view.measured and len(x) <= _DOTS:
             axes.plot(x, mean, color=look.colour, **_EVALUATION)
         axes.plot(x[-1:], mean[-1:], zorder=3, **_style(look, size=5.5))
+        ends += zip(x[-1:], mean[-1:], strict=True)
     for _, *line in cut:
         x, y = _shown(axes, *thinned(*line))
         axes.plot(x, y, color=look.colour, markevery=[-1] if len(x) else None, **_CUT, **held)
+        ends += zip(x[-1:], y[-1:], strict=True)
+    return ends[:1]
 
 
 def _draw_parts(axes: Axes, x: np.ndarray, y: np.ndarray, gaps: np.ndarray, look: Look) -> None:

@@ -29,6 +29,7 @@ class Grid:
         across: room between columns.
         down: room between rows.
         left: room for the labels of the y axis.
+        right: room beside the last column.
         titled: whether panels have titles of their own.
         wide: whether a single panel takes two columns of the paper.
     """
@@ -39,6 +40,7 @@ class Grid:
     across: float = 0.2
     down: float = 0.3
     left: float = _LEFT
+    right: float = _RIGHT
     titled: bool = False
     wide: bool = False
 
@@ -48,8 +50,32 @@ class Grid:
         return TWO_COLUMNS if self.wide or self.columns > 1 else ONE_COLUMN
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What a paper asks of a sheet.
+
+    Attributes:
+        width: in inches, None: that of the grid.
+        titled: whether the sheet has its title and heading; a remark is left to the caption.
+        direct: whether rows are named where they are drawn and not in the legend.
+    """
+
+    width: float | None = None
+    titled: bool = True
+    direct: bool = False
+
+
+LOOKED_AT = Layout()
+"""That of figures which are for no paper."""
+
+
 def sheet(
-    title: str, grid: Grid, entries: Sequence[Artist], remark: str = "", heading: str = ""
+    title: str,
+    grid: Grid,
+    entries: Sequence[Artist],
+    remark: str = "",
+    heading: str = "",
+    layout: Layout = LOOKED_AT,
 ) -> tuple[Figure, list[Axes]]:
     """A figure with its panels, row by row.
 
@@ -61,35 +87,39 @@ def sheet(
         entries: of the legend, with labels.
         remark: the legend's title.
         heading: a line above the title.
+        layout: what a paper asks.
     """
-    columns = _legend_columns([str(entry.get_label()) for entry in entries], grid.width)
+    width = layout.width or grid.width
+    remark = "" if layout.direct else remark
+    texts = [text for text in (heading, title) if text and layout.titled]
+    columns = _legend_columns([str(entry.get_label()) for entry in entries], width)
     lines = math.ceil(len(entries) / columns) + (1 + remark.count("\n")) * bool(remark)
     below = _BOTTOM + lines * _LINE + 0.06
+    above = _TOP + _LINE * (len(texts) - 1) if texts else 0.08
     panels = grid.rows * grid.height + (grid.rows - 1) * grid.down
-    height = _TOP + 0.16 * grid.titled + _LINE * bool(heading) + panels + below
-    figure = Figure(figsize=(grid.width, height))
-    inner = grid.width - grid.left - _RIGHT - (grid.columns - 1) * grid.across
+    height = above + 0.16 * grid.titled + panels + below
+    figure = Figure(figsize=(width, height))
+    inner = width - grid.left - grid.right - (grid.columns - 1) * grid.across
     size = inner / grid.columns, grid.height
     axes = [
         figure.add_axes(
             (
-                (grid.left + column * (size[0] + grid.across)) / grid.width,
+                (grid.left + column * (size[0] + grid.across)) / width,
                 (below + (grid.rows - 1 - row) * (size[1] + grid.down)) / height,
-                size[0] / grid.width,
+                size[0] / width,
                 size[1] / height,
             )
         )
         for row in range(grid.rows)
         for column in range(grid.columns)
     ]
-    texts = (text for text in (heading, title) if text)
-    shown = "\n".join(caption(text, round(16 * grid.width)) for text in texts)
-    figure.text(0.06 / grid.width, 1 - 0.06 / height, shown, ha="left", va="top", fontsize=8)
+    shown = "\n".join(caption(text, round(16 * width)) for text in texts)
+    figure.text(0.06 / width, 1 - 0.06 / height, shown, ha="left", va="top", fontsize=8)
     if entries:
         figure.legend(
             handles=entries,
             loc="lower left",
-            bbox_to_anchor=(0.06 / grid.width, 0.03 / height),
+            bbox_to_anchor=(0.06 / width, 0.03 / height),
             borderaxespad=0,
             borderpad=0,
             ncols=columns,

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nas_bench.report.comparison import Comparison
+from nas_bench.report.for_papers import Paper, caption
 from nas_bench.report.standing import COSTS, WITH_TUNING, Standing
 from nas_bench.results.layout import path_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from nas_bench.report.figure_layout import Layout
 
 FORMATS = ("png", "svg", "pdf")
 _COSTS = (*COSTS, WITH_TUNING)
@@ -25,7 +28,10 @@ _METADATA: dict[str, dict[str, None]] = {
 
 
 def figures(
-    standings: Sequence[Standing], content: Mapping[str, Any], formats: Sequence[str]
+    standings: Sequence[Standing],
+    content: Mapping[str, Any],
+    formats: Sequence[str],
+    paper: Paper | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the files; matplotlib is imported only here.
 
@@ -33,44 +39,62 @@ def figures(
         standings: one for each comparison.
         content: what the report shows.
         formats: of FORMATS.
+        paper: what figures are for, which then have captions; None: for looking at.
     """
     if not formats:
         return
     from nas_bench.report.theme import style
 
     with style():
-        for name, figure in _drawn(standings, content):
+        for name, figure, said in _drawn(standings, content, paper):
             for kind in formats:
                 yield f"{name}.{kind}", _image(figure, kind)
+            if said:
+                yield f"{name}.txt", f"{said}\n".encode()
 
 
 def _drawn(
-    standings: Sequence[Standing], content: Mapping[str, Any]
+    standings: Sequence[Standing], content: Mapping[str, Any], paper: Paper | None
+) -> Iterator[tuple[str, "Figure", str]]:
+    """Names, figures and captions, which those for a paper have; the first part is named alone."""
+    from nas_bench.report.figure_layout import LOOKED_AT, Layout
+    from nas_bench.report.ranks_figure import ranks_figure
+
+    layout = Layout(paper.width, paper.titled, direct=True) if paper else LOOKED_AT
+    suffixes = _suffixes([found.comparison for found in standings])
+    for found, described, suffix in zip(standings, content["comparisons"], suffixes, strict=True):
+        for number, part in enumerate(paper.parts(found) if paper else (found,), start=1):
+            named = suffix + f"--part-{number}" * (number > 1)
+            for stem, figure in _of(part, described, layout):
+                yield stem + named, figure, caption(stem, part) if paper else ""
+    groups = [group for group in content["across"] if group["critical_difference"]]
+    for group, suffix in zip(groups, _unique(map(_place, groups)), strict=True):
+        figure = ranks_figure(group, paper.labels if paper else {}, titled=layout.titled)
+        yield f"critical_differences{suffix}", figure, ""
+
+
+def _of(
+    found: Standing, described: Mapping[str, Any], layout: "Layout"
 ) -> Iterator[tuple[str, "Figure"]]:
+    """The figures of a comparison, by what their names begin with."""
     from nas_bench.report.axes import cost_label
     from nas_bench.report.curves import anytime_figure
     from nas_bench.report.growth_figure import growth_figure
     from nas_bench.report.paper_figure import paper_figure
     from nas_bench.report.pareto import pareto_figure
-    from nas_bench.report.ranks_figure import ranks_figure
 
-    suffixes = _suffixes([found.comparison for found in standings])
-    shown = zip(standings, content["comparisons"], suffixes, strict=True)
-    for found, described, suffix in shown:
-        for cost in _COSTS:
-            published = described["published"] if cost == "parameters" else ()
-            label = cost_label(found.comparison, cost)
-            if figure := pareto_figure(found, cost, label, published):
-                yield f"pareto_{cost}{suffix}", figure
-        if figure := anytime_figure(found.comparison):
-            yield f"anytime{suffix}", figure
-        if figure := growth_figure(found.comparison):
-            yield f"growth{suffix}", figure
-        if figure := paper_figure(found.comparison):
-            yield f"paper{suffix}", figure
-    groups = [group for group in content["across"] if group["critical_difference"]]
-    for group, suffix in zip(groups, _unique(map(_place, groups)), strict=True):
-        yield f"critical_differences{suffix}", ranks_figure(group)
+    for cost in _COSTS:
+        published = described["published"] if cost == "parameters" else ()
+        label = cost_label(found.comparison, cost)
+        if figure := pareto_figure(found, cost, label, published, layout):
+            yield f"pareto_{cost}", figure
+    for stem, draw in (
+        ("anytime", anytime_figure),
+        ("growth", growth_figure),
+        ("paper", paper_figure),
+    ):
+        if figure := draw(found.comparison, layout):
+            yield stem, figure
 
 
 def _suffixes(compared: Sequence[Comparison]) -> list[str]:

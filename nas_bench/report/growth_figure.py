@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nas_bench.report.comparison import Comparison, Row
-from nas_bench.report.figure_layout import Grid, sheet
+from nas_bench.report.figure_layout import LOOKED_AT, Grid, Layout, sheet
 from nas_bench.report.theme import caption, neighbours
 from nas_bench.results.grown_sites import changed_places, site_names
 from nas_bench.results.reading import Run
@@ -28,7 +28,7 @@ _DASHES = ("-", (0, (4, 1.2)), (0, (1.2, 1)))
 _NOT_REFUSED = ("not chosen", "updated")  # another site was grown, or the weights changed
 
 
-def growth_figure(comparison: Comparison) -> Figure | None:
+def growth_figure(comparison: Comparison, layout: Layout = LOOKED_AT) -> Figure | None:
     """One panel for each grown method: mean width of each site over the seeds with a result.
 
     Discs mark growths and crosses refused ones, fainter where fewer seeds agree; twins do not
@@ -41,7 +41,8 @@ def growth_figure(comparison: Comparison) -> Figure | None:
     sites = _sites(run for _, runs in grown for run in runs)
     columns = min(_COLUMNS, len(grown))
     grid = Grid(columns, -(-len(grown) // columns), height=1.5, titled=True)
-    figure, panels = sheet(comparison.title, grid, _entries(sites), "mean width over seeds")
+    says = "mean width over seeds"
+    figure, panels = sheet(comparison.title, grid, _entries(sites), says, layout=layout)
     top = max(max(record.widths) for _, runs in grown for run in runs for record in run.curve)
     end = max(run.curve[-1].step for _, runs in grown for run in runs)
     for index, axes in enumerate(panels):
@@ -50,7 +51,7 @@ def growth_figure(comparison: Comparison) -> Figure | None:
             continue
         row, runs = grown[index]
         axes.set(xlim=(-0.02 * end, 1.02 * end), ylim=(0, 1.06 * top))
-        axes.set_title(caption(row.name, 40), fontsize=7.5, pad=3)
+        axes.set_title(caption(row.label or row.name, 40), fontsize=7.5, pad=3)
         for place in range(len(sites)):
             _draw(axes, runs, place, len(sites))
         lowest = index + columns >= len(grown)

@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from nas_bench.report.axes import AXES, clock_axis, cost_axis, cost_label, score_axis
 from nas_bench.report.comparison import Comparison, Measure, Row
 from nas_bench.report.curves import View, curve_rows, draw_curves, legend
-from nas_bench.report.figure_layout import Grid, sheet
+from nas_bench.report.direct_labels import label_ends, room
+from nas_bench.report.figure_layout import LOOKED_AT, Grid, Layout, sheet
 from nas_bench.report.questions import twin_of
 from nas_bench.report.standing import COSTS
 from nas_bench.report.theme import Look, from_scratch, looks, pale
@@ -99,7 +100,7 @@ _LABELS: Mapping[X, str] = {"epochs": "epochs", "steps": "training steps"}
 _ENDS = ("acc₀, after the last growth", "acc∞, after training")
 
 
-def paper_figure(comparison: Comparison) -> Figure | None:
+def paper_figure(comparison: Comparison, layout: Layout = LOOKED_AT) -> Figure | None:
     """The paper's figure of a protocol; None for protocols of no figure and without a curve."""
     paper = FIGURES.get(comparison.protocol)
     rows = curve_rows(comparison)
@@ -119,10 +120,13 @@ def paper_figure(comparison: Comparison) -> Figure | None:
         entries.append(Line2D([], [], label=from_scratch(paper.twins), **grey))
     one_height = len({y for _, y in paper.panels}) == 1
     grid = Grid(len(views), across=0.2 if one_height else 0.72, wide=True)
+    if layout.direct:
+        grid, entries = replace(grid, right=room(rows)), entries[len(rows) :]
     heading = f"As {paper.source}: {paper.subject}"
-    figure, drawn = sheet(comparison.title, grid, entries, "mean ± sd over seeds", heading)
+    says = "mean ± sd over seeds"
+    figure, drawn = sheet(comparison.title, grid, entries, says, heading, layout)
     for index, (axes, (x, y)) in enumerate(zip(drawn, paper.panels, strict=True)):
-        draw_curves(axes, shown, views[index], looked)
+        ends = draw_curves(axes, shown, views[index], looked)
         _x_axis(axes, comparison, x)
         if y == "flops":
             cost_axis(axes, AXES[y], heights[index], "y")
@@ -133,6 +137,8 @@ def paper_figure(comparison: Comparison) -> Figure | None:
         if index and one_height:
             axes.set_ylabel("")
             axes.tick_params(left=False, labelleft=False)
+        if layout.direct and axes is drawn[-1]:
+            label_ends(axes, ends[len(twins) :], looked)
     return figure
 
 

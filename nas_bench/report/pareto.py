@@ -12,7 +12,8 @@ from matplotlib.patches import ConnectionPatch
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from nas_bench.report.axes import cost_axis, score_axis
-from nas_bench.report.figure_layout import Grid, inches, sheet
+from nas_bench.report.direct_labels import label_points
+from nas_bench.report.figure_layout import LOOKED_AT, Grid, Layout, inches, sheet
 from nas_bench.report.pareto_points import Plot, Point, agreeing, are_equal, mark, plotted
 from nas_bench.report.standing import Standing, costs
 from nas_bench.report.strip import draw_strip, strip_height, strip_names
@@ -30,7 +31,11 @@ _HOLLOW: dict[str, Any] = {
 
 
 def pareto_figure(
-    found: Standing, cost: str, label: str, published: Sequence[Mapping[str, Any]] = ()
+    found: Standing,
+    cost: str,
+    label: str,
+    published: Sequence[Mapping[str, Any]] = (),
+    layout: Layout = LOOKED_AT,
 ) -> Figure | None:
     """Score against a cost: seeds faint, means with intervals, the front; None without results.
 
@@ -42,6 +47,7 @@ def pareto_figure(
         cost: of COSTS, or WITH_TUNING.
         label: of its axis.
         published: what papers report; shown hollow where it says the cost.
+        layout: what a paper asks.
     """
     plot = plotted(found, cost, label, published)
     if not plot.points:
@@ -53,14 +59,19 @@ def pareto_figure(
     figure, panels = sheet(
         found.comparison.title,
         _grid(plot, views, strips),
-        _entries(plot, looked, all(strips)),
+        _entries(plot, looked, all(strips), named=layout.direct),
         _remark(plot, all(strips)),
+        layout=layout,
     )
     for axes, view, is_strip in zip(panels, views, strips, strict=True):
         if is_strip:
             draw_strip(axes, plot, looked, view)
         else:
             _panel(axes, plot, looked, view, near)
+            if layout.direct:
+                elsewhere = near if view is not near and len(panels) > 1 else ()
+                named = [p for p in plot.points if p not in elsewhere and _inside(axes, p)]
+                label_points(axes, named, looked)
     if len(panels) > 1:
         _frame_detail(panels[0], panels[1], plot.comparison.metric, near[0].cost, strips)
     return figure
@@ -94,12 +105,14 @@ def _grid(plot: Plot, views: Sequence[Sequence[Point]], strips: Sequence[bool]) 
     return Grid(len(views), height=max(heights), left=room[0], across=room[-1], titled=two)
 
 
-def _entries(plot: Plot, looked: Mapping[str, Look], only_strips: bool) -> list[Line2D]:
-    """The legend: every method where no axis names it, then what the other signs mean."""
+def _entries(
+    plot: Plot, looked: Mapping[str, Look], only_strips: bool, *, named: bool
+) -> list[Line2D]:
+    """The legend: every method that is not named elsewhere, then what the other signs mean."""
     grey = {"color": "#777777", "linestyle": DOTTED, "linewidth": 0.9}
     rows = [
         Line2D([], [], label=legend_name(point.row), **mark(looked[point.row.name]))
-        for point in plot.points
+        for point in (() if named else plot.points)
     ]
     twins = [
         Line2D([], [], label=from_scratch(match), **grey)
@@ -109,6 +122,7 @@ def _entries(plot: Plot, looked: Mapping[str, Look], only_strips: bool) -> list[
         seeds = {"linestyle": "none", "marker": "o", "color": "#777777", "markersize": 3}
         return [*twins, Line2D([], [], label="single seeds", alpha=0.4, **seeds)]
     label = "front, twins left out" if twins else "not dominated"
+    label = "front of the rows shown" if named else label
     marks = [*rows, Line2D([], [], label=label, **_FRONT), *twins]
     if plot.published:
         marks.append(Line2D([], [], label="published, other protocols", **_HOLLOW))

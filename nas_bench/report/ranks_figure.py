@@ -20,11 +20,15 @@ _ROW, _GROUP, _HEAD = 0.19, 0.09, 0.75  # inches: of a name, of a group's bar, a
 _INK = "#444444"
 
 
-def ranks_figure(group: Mapping[str, Any]) -> Figure:
+def ranks_figure(
+    group: Mapping[str, Any], labels: Mapping[str, str] | None = None, titled: bool = True
+) -> Figure:
     """Mean ranks on an axis, best on the left; bars join what cannot be told apart.
 
     Args:
         group: of a report's `across`, with a critical difference.
+        labels: what rows are called, if not by their names.
+        titled: whether it has a title.
     """
     ranks = [(rank["name"], rank["mean"]) for rank in group["ranks"]]
     found = group["critical_difference"]
@@ -43,11 +47,12 @@ def ranks_figure(group: Mapping[str, Any]) -> Figure:
     looked = looks(name for name, _ in ranks)
     for place, (name, mean) in enumerate(ranks):
         low = 0.15 + bars * _GROUP + min(place, len(ranks) - 1 - place) * _ROW
-        _name(axes, scale, name, mean, low, place < rows, looked[name].colour)
+        shown = labels.get(name, name) if labels else name
+        _name(axes, scale, shown, mean, low, place < rows, looked[name].colour)
     place = f"{group['protocol']} v{group['version']} · {kind_name(group['kind'])}"
     tasks = f"{len(group['tasks'])} tasks"
     title = caption(f"{place} · {group['budget']} · {tasks} · {_friedman(found)}", 115)
-    axes.text(0.06, _HEAD - 0.06, title, va="top", fontsize=8)
+    axes.text(0.06, _HEAD - 0.06, title if titled else "", va="top", fontsize=8)
     return figure
 
 

@@ -183,7 +183,7 @@ def caption(text: str, length: int = 40) -> str:
 
 def legend_name(row: Row) -> str:
     """What a legend calls a row: its name in one line, with its seeds if some lack."""
-    return caption(row.name, 44) + ("" if row.complete else f" ({row.seeds} seeds)")
+    return caption(row.label or row.name, 44) + ("" if row.complete else f" ({row.seeds} seeds)")
 
 
 def spread(mean: Any, sd: Any, metric: str) -> tuple[Any, Any]:

@@ -13,6 +13,7 @@ from nas_bench.report import latex, markdown
 from nas_bench.report.comparison import comparisons
 from nas_bench.report.content import content
 from nas_bench.report.figures import FORMATS, STEMS, figures
+from nas_bench.report.for_papers import Paper
 from nas_bench.report.numbers import Value, numbers
 from nas_bench.report.standing import Standing, standing
 from nas_bench.report.table import ACROSS_NOTE, NOTE, Table, across_tables, leaderboard
@@ -79,7 +80,9 @@ class UnwrittenError(LedgerError):
         self.report = report
 
 
-def write(folder: Path, formats: Sequence[str] | None = None) -> Report:
+def write(
+    folder: Path, formats: Sequence[str] | None = None, paper: Paper | None = None
+) -> Report:
     """Writes tables, figures, the page and `report.json` into the folder's `report/`.
 
     The same ledger gives the same bytes. Files of earlier reports are removed.
@@ -87,8 +90,10 @@ def write(folder: Path, formats: Sequence[str] | None = None) -> Report:
     Args:
         folder: of the results.
         formats: of the figures, any of `FORMATS`; None: as many as take seconds, see `unasked`.
+        paper: what figures are for, which then have captions.
 
     Raises:
+        InputError: if the paper's rows are none of the folder.
         NothingToReportError: if there is nothing to report.
         UnwrittenError: if the report cannot be written; it holds the report.
     """
@@ -104,14 +109,17 @@ def write(folder: Path, formats: Sequence[str] | None = None) -> Report:
         raise NothingToReportError(
             f"nothing to report in {folder}: {detail}", found, searched=searched
         )
+    if paper:
+        paper.require(standings)
     tables = [*map(leaderboard, standings), *across_tables(shown)]
     report = replace(_report(tables, standings, shown), strays=tuple(found.aside))
-    drawn = unasked(len(standings)) if formats is None else formats
+    usual = unasked(len(standings)) or ("pdf",) * (paper is not None)
+    drawn = usual if formats is None else formats
     if formats is None and drawn != FORMATS:
         report = replace(report, left_out=_left_out(len(standings), drawn))
     paths: list[Path] = []
     try:
-        for path in _store(Path(folder) / "report", report, tables, standings, drawn):
+        for path in _store(Path(folder) / "report", report, tables, standings, drawn, paper):
             paths.append(path)
     except LedgerError as error:
         raise UnwrittenError(str(error), replace(report, paths=tuple(paths))) from error
@@ -159,12 +167,13 @@ def _store(
     tables: Sequence[Table],
     standings: Sequence[Standing],
     formats: Sequence[str],
+    paper: Paper | None,
 ) -> Iterator[Path]:
     """Writes the files, tables first; each path after its file is there."""
     files.own_folder(target.parent, target.name, "figures")
     written = set()
     with files.writing(target):
-        drawn = figures(standings, report.content, formats)
+        drawn = figures(standings, report.content, formats, paper)
         named = ((f"figures/{name}", image) for name, image in drawn)
         for name, image in chain(_files(report, tables), named):
             files.replace(target / name, image)
@@ -202,5 +211,5 @@ def _remove_earlier(target: Path, written: Collection[Path]) -> None:
     for path in (path for path in found if path not in written):
         stems = STEMS if path.parent.name == "figures" else _FORMER
         stem, _, kind = path.name.rpartition(".")
-        if stem.partition("--")[0] in stems and kind in (*FORMATS, "md", "csv"):
+        if stem.partition("--")[0] in stems and kind in (*FORMATS, "md", "csv", "txt"):
             path.unlink(missing_ok=True)

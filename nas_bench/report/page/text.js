@@ -84,7 +84,7 @@ function duration(seconds) {
 }
 
 /** Two significant digits: `0.031`. */
-const pNumber = (p) => (p < 1e-4 ? "< 0.0001" : String(Number(p.toPrecision(2))));
+const pNumber = (p) => (p < 1e-4 ? "< 0.0001" : String(Number(fixed(p, Math.min(100, 1 - magnitude(p))))));
 
 /** `p = 0.031`, or that there is none. */
 function pValue(p) {
