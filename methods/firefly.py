@@ -22,6 +22,9 @@ from nas_bench.growth import (
     with_mean_norm,
 )
 
+SAME = 0.95
+"""Cosine of the activities of two new neurons that are taken for one."""
+
 
 @dataclass(frozen=True)
 class Firefly(GrowthMethod):
@@ -33,7 +36,10 @@ class Firefly(GrowthMethod):
     promise, first order in what the next layer reads but exact in δ: ⟨v, W_i (½h(θ_i + δ) +
     ½h(θ_i − δ) − h(θ_i))⟩. This is the paper's second step with goals in place of gradients. Its
     first, an epoch of training of all perturbations together, is not this interface: a method
-    sees one pass over the goals and trains nothing.
+    sees one pass over the goals and trains nothing. Two things follow. Candidates that climb alone
+    meet at one optimum: of new neurons whose activities have a cosine above 0.95 the best is
+    taken. And δ stays as large as it began: 0.1, with which the authors' training begins, promised
+    +1.06 on Fashion-MNIST and measured −0.98.
 
     Attributes:
         epsilon: ε, which in the authors' code begins at 0.1 and is trained.
@@ -49,12 +55,13 @@ class Firefly(GrowthMethod):
     name: ClassVar[str] = "firefly"
     summary: ClassVar[str] = "splits and new neurons by the drop that the goals promise"
     reference: ClassVar[str] = "Wu et al., NeurIPS 2020, arXiv 2102.08574"
+    version: ClassVar[int] = 2
     search_space: ClassVar[Mapping[str, Range]] = {
-        "epsilon": LogUniform(1e-2, 1.0),
+        "epsilon": LogUniform(1e-3, 1e-1),
         "birth": LogUniform(1e-3, 1.0),
     }
 
-    epsilon: float = 0.1
+    epsilon: float = 0.01
     birth: float = 0.01
     candidates: int = 70
     steps: int = 10
@@ -130,7 +137,21 @@ class Firefly(GrowthMethod):
         )  # fmt: skip
         fan_out = wanted(rows)
         norm = fan_out.flatten(1).norm(dim=1)[:, None, None]
-        return rows, torch.where(norm > 0, size * fan_out / norm, 0.0), gains
+        fan_out = torch.where(norm > 0, size * fan_out / norm, 0.0)
+        own = _distinct(statistics.activation(seen.pre_activity(rows), None), gains)
+        return rows[own], fan_out[own], gains[own]
+
+
+def _distinct(activities: Tensor, gains: Tensor) -> Tensor:
+    """Which neurons (the second dimension) are not like one that promises more, best first."""
+    flat = activities.transpose(0, 1).flatten(1)
+    norms = flat.norm(dim=1)
+    alike = flat @ flat.T > SAME * norms[:, None] * norms
+    taken: list[int] = []
+    for index in gains.argsort(descending=True, stable=True).tolist():
+        if not any(alike[index, other] for other in taken):
+            taken.append(index)
+    return torch.tensor(taken, device=gains.device)
 
 
 def _size(rows: Tensor) -> Tensor:

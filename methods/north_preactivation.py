@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from nas_bench.growth import (
     InverseRoot,
@@ -16,6 +16,7 @@ from nas_bench.growth import (
     by_effective_rank,
     gaussian,
     inverse_root,
+    inverse_root_of_rows,
     with_mean_norm,
 )
 
@@ -44,21 +45,15 @@ class NorthPreactivation(RankedCandidates):
     name: ClassVar[str] = "north_preactivation"
     summary: ClassVar[str] = "NORTH's initialiser: orthogonal new pre-activities, zero fan-out"
     reference: ClassVar[str] = "Maile et al., AutoML 2022, arXiv 2202.08539"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def needs(self, site: Site) -> Need:
         """See the base class."""
         return Need.PATCHES | Need.SAMPLES
 
-    def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
-        """Twice the width of the widest layer, as the authors' buffer of activations."""
-        layers = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
-        widest = max(len(module.weight) for module in layers)
-        return 2 * max(widest, site.width(model) + k)
-
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""
-        root = inverse_root(statistics.patch_covariance, statistics.cut)
+        root = self._root(statistics)
         present = self._present(statistics, root)
         rank = root.rank - present.shape[1]
         drawn = gaussian(self.drawn(statistics, k), root.rank, generator, present).T
@@ -72,6 +67,15 @@ class NorthPreactivation(RankedCandidates):
             fan_out=fan_in.new_zeros(len(best), statistics.taps, statistics.outputs),
             gains=fan_in.new_zeros(len(best)),
         )
+
+    def _root(self, statistics: SiteStatistics) -> InverseRoot:
+        """T of all positions; of few rows, where they are all there is, at their price."""
+        p = statistics.grown_weight.shape[1]
+        if statistics.linear and statistics.count < p:
+            rows = statistics.sampled_inputs
+            if len(rows) == statistics.count:
+                return inverse_root_of_rows(rows, statistics.cut)
+        return inverse_root(statistics.patch_covariance, statistics.cut)
 
     def _present(self, statistics: SiteStatistics, root: InverseRoot) -> Tensor:
         """An orthonormal basis of Q over all positions, shape (rank S, rank Q)."""

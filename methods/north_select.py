@@ -32,6 +32,7 @@ class NorthSelect(RankedCandidates):
     name: ClassVar[str] = "north_select"
     summary: ClassVar[str] = "silent random neurons, the best of many by effective rank"
     reference: ClassVar[str] = "Maile et al., AutoML 2022, arXiv 2202.08539"
+    version: ClassVar[int] = 2
 
     def needs(self, site: Site) -> Need:
         """See the base class."""

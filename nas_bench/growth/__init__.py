@@ -17,6 +17,7 @@ from nas_bench.growth.linalg import (
     InverseRoot,
     in_metric,
     inverse_root,
+    inverse_root_of_rows,
     leading_directions,
     whitening,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "grow",
     "in_metric",
     "inverse_root",
+    "inverse_root_of_rows",
     "leading_directions",
     "lowest",
     "measure",

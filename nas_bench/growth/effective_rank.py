@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas_bench.growth.method import GrowthMethod
+from nas_bench.growth.sites import Site
 from nas_bench.growth.statistics import SiteStatistics
 
 GRAM_ENTRIES = 2**24
@@ -34,6 +35,12 @@ class RankedCandidates(GrowthMethod):
     def preserves_function(self) -> bool:
         """See the base class."""
         return True
+
+    def statistics_samples(self, site: Site, model: nn.Module, k: int) -> int:
+        """Twice the width of the widest layer, as the authors' buffer of activations."""
+        layers = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
+        widest = max(len(module.weight) for module in layers)
+        return 2 * max(widest, site.width(model) + k)
 
     def drawn(self, statistics: SiteStatistics, k: int) -> int:
         """How many candidates there are for k neurons."""

@@ -1,5 +1,6 @@
 """Decompositions of covariance matrices, invariant to the units of the features."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -82,7 +83,7 @@ def inverse_root(covariance: Tensor, cut: float) -> InverseRoot:
         covariance: S, shape (p, p), float64.
         cut: eigenvalues of R up to this fraction of the largest count as 0.
     """
-    alive = _alive(covariance)
+    alive = _alive(covariance.diagonal())
     scale = 1 / covariance.diagonal()[alive].sqrt()
     R = scale[:, None] * covariance[alive][:, alive] * scale
     L, failed = torch.linalg.cholesky_ex(R)
@@ -112,7 +113,7 @@ def ridged(covariance: Tensor, ridge: float, *, constant: bool) -> Tensor:
     Returns:
         Shape (p, p).
     """
-    alive = _alive(covariance)
+    alive = _alive(covariance.diagonal())
     if constant:
         alive[-1] = False
     if ridge == 0 or not alive.any():
@@ -120,9 +121,22 @@ def ridged(covariance: Tensor, ridge: float, *, constant: bool) -> Tensor:
     return covariance + torch.diag(ridge * covariance.diagonal()[alive].mean() * alive)
 
 
-def _alive(covariance: Tensor) -> Tensor:
-    """Which features are more than rounding, shape (p,)."""
-    scale = covariance.diagonal().sqrt()
+def inverse_root_of_rows(rows: Tensor, cut: float) -> InverseRoot:
+    """`inverse_root` of E[x xᵀ] over few rows x, shape (n, p), at n²p in place of p³."""
+    powers = rows.double().square().mean(0)
+    alive = _alive(powers)
+    scale = 1 / powers[alive].sqrt()
+    _, sigma, basis = torch.linalg.svd(
+        rows[:, alive].double() * scale / math.sqrt(len(rows)), full_matrices=False
+    )
+    eigenvalues = sigma.square()
+    kept = eigenvalues > cut * eigenvalues[:1]
+    return InverseRoot(scale, alive, basis=basis[kept].T / sigma[kept])
+
+
+def _alive(powers: Tensor) -> Tensor:
+    """Which features are more than rounding, shape (p,), by their mean squares."""
+    scale = powers.sqrt()
     return scale > ROUNDING * max(scale.tolist(), default=0.0)
 
 

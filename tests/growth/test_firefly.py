@@ -63,8 +63,21 @@ def test_a_new_neurons_fan_out_is_the_best_of_its_size():
 
 def test_ascent_raises_what_is_promised_and_never_lowers_it():
     stage = problems.ALL["cross-entropy, relu"]
-    sums = [float(proposal(stage, Firefly(candidates=5, steps=s)).gains.sum()) for s in (0, 3, 30)]
-    assert sums[0] < sums[1] < sums[2]
+    best = [float(proposal(stage, Firefly(candidates=5, steps=s)).gains[0]) for s in (0, 3, 30)]
+    assert best[0] < best[1] < best[2]
+
+
+@pytest.mark.parametrize("name", ["tanh", "cross-entropy, relu"])
+def test_candidates_that_meet_at_one_optimum_are_one_neuron(name):
+    """All are kept that have an activity of their own, and no two that share one."""
+    stage, method = problems.ALL[name], Firefly(candidates=40, steps=30)
+    new = proposal(stage, method, k=60)
+    inputs, activation = oracles.flat(stage.rows().inputs), stage.model[1]
+    h = activation(inputs @ new.fan_in[new.copied < 0].T)
+    h = h / h.norm(dim=0)
+    alike = (h.T @ h).fill_diagonal_(0)
+    assert 0 < h.shape[1] < 40
+    assert float(alike.max()) <= 0.951
 
 
 def test_splits_are_as_large_as_epsilon_says_and_of_both_signs():
@@ -94,7 +107,7 @@ def test_without_a_goal_nothing_is_proposed_and_dead_layers_get_new_neurons():
             parameter.zero_()
         dead.model[0].bias.fill_(-1.0)
     new = proposal(dead, FEW, k=3)
-    assert len(new) == 3
+    assert 0 < len(new) <= 3
     assert new.copied is None
     assert bool(new.fan_in.isfinite().all())
 
@@ -104,8 +117,8 @@ def test_a_network_grows_by_both_kinds_and_seeds_decide_alone():
     (first, (event,)), (again, _), (other, _) = (
         grown(stage, FEW, neurons=8, seed=s) for s in (0, 0, 1)
     )
-    assert event.added == 8
-    assert width(first) == 12
+    assert 4 < event.added <= 8
+    assert width(first) == 4 + event.added
     assert event.measured == pytest.approx(mean_loss(stage) - mean_loss(first), rel=1e-6)
     assert torch.equal(first.model[0].weight, again.model[0].weight)
     assert not torch.equal(first.model[0].weight, other.model[0].weight)
@@ -119,7 +132,8 @@ def test_it_costs_its_products_and_their_gradients(steps):
     )
     splits = n * p * h * 2  # forward, and back to the rows
     new = 2 * n * c * (p + d)
-    once = n * p * h + n * d * h + n * c * (p + d)
+    distinct = n * c * p + c * c * n
+    once = n * p * h + n * d * h + n * c * (p + d) + distinct
     assert event.flops["decomposition"] == once + (steps + 1) * (splits + new)
 
 

@@ -5,7 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_bench.growth.linalg import inverse_root, leading_directions, whitening
+from nas_bench.growth.linalg import (
+    inverse_root,
+    inverse_root_of_rows,
+    leading_directions,
+    whitening,
+)
 
 
 def mostly_zeros(rows, columns, rank):
@@ -90,3 +95,18 @@ def test_nothing_has_a_root_without_directions():
     assert root.solve(torch.ones(3, 2, dtype=torch.float64)).equal(
         torch.zeros(3, 2, dtype=torch.float64)
     )
+
+
+@pytest.mark.parametrize("dead", [0, 3])
+@pytest.mark.parametrize("n", [5, 12])
+def test_few_rows_have_the_root_of_their_covariance(n, dead):
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(n, 20, generator=generator) * torch.logspace(-3, 3, 20)
+    rows[:, :dead] = 0
+    rows[1] = rows[0]  # one direction less
+    whole = inverse_root(rows.double().T @ rows.double() / n, 1e-10)
+    found = inverse_root_of_rows(rows, 1e-10)
+    assert found.rank == whole.rank == n - 1
+    assert found.alive.tolist() == whole.alive.tolist()
+    projectors = [root.matrix @ root.matrix.T for root in (found, whole)]
+    torch.testing.assert_close(*projectors, rtol=1e-6, atol=1e-9 * float(projectors[1].max()))
