@@ -334,10 +334,10 @@ MUTATIONS = (
         "firefly tokens",
     ),
     Mutation(
-        "new fan-outs are as large as splits",
+        "new fan-outs are as large as those there are",
         Firefly._new,
         "self.birth",
-        "self.epsilon",
+        "1.0",
         "firefly tokens",
     ),
     Mutation(
