@@ -5,27 +5,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from nas_bench.report import cells
 from nas_bench.report.answer import answer
 from nas_bench.report.comparison import (
-    Comparison,
-    Measure,
     Row,
     comparisons,
     estimate,
-    training_flops,
 )
 from nas_bench.report.contrasts import Contrast, settings_apart
-from nas_bench.report.curves import mean_curve, thinned
-from nas_bench.report.json_values import all_drawn, interval, number
+from nas_bench.report.curve_content import curve
+from nas_bench.report.json_values import interval, number
+from nas_bench.report.profiles import profile, relative
 from nas_bench.report.published import published_points
 from nas_bench.report.questions import twin_of
 from nas_bench.report.settings import settings
 from nas_bench.report.shipped import departures
 from nas_bench.report.standing import (
-    COSTS,
     Standing,
     costs,
     standing,
@@ -47,12 +42,6 @@ from nas_bench.results.verified import read_verified
 from nas_bench.tuning.history import settings as tuned_settings
 
 SCHEMA = 2
-_AXES: dict[str, Measure] = {
-    "steps": lambda record: record.step,
-    "flops": training_flops,
-    "seconds": COSTS["seconds"],
-}
-"""What a curve can be drawn against."""
 
 
 def content(
@@ -182,7 +171,7 @@ def _row(
         "front": {name: found.front[name].get(row.name) for name in costs(row)},
         **_tuning(row),
         "spent": _spent(row),
-        "curve": _mean_curve(comparison, row),
+        "curve": curve(comparison, row),
         "reached": [vars(reached(comparison, row, target)) for target in targets(comparison)],
         "site_names": site_names(row.runs),
         "trials": [trial(comparison, run, environments) for run in row.runs],
@@ -233,35 +222,6 @@ def _spent(row: Row) -> dict[str, dict[str, float | None]]:
         "flops": {name: number(value) for name, value in flops.items()},
         "seconds": {name: number(value) for name, value in clocks.items()},
     }
-
-
-def _mean_curve(comparison: Comparison, row: Row) -> dict[str, list[Any]] | None:
-    """Mean and sd of the validation score over the seeds with a result, by what is spent.
-
-    `gap` says of each point whether nothing was measured for long before it.
-    """
-    runs = [run for run in row.runs if run.status == "ok" and len(run.curve) > 1]
-    tables = [table for run in runs if len(table := _table(run, comparison))]
-    if not tables:
-        return None
-    found = [
-        thinned(*mean_curve([(table[:, 0], table[:, column], table[:, -1]) for table in tables]))
-        for column in range(1, 1 + len(_AXES))
-    ]
-    _, mean, sd, gaps = found[0]
-    axes = {name: all_drawn(x) for name, (x, *_) in zip(_AXES, found, strict=True)}
-    return axes | {"mean": all_drawn(mean), "sd": all_drawn(sd), "gap": gaps.tolist()}
-
-
-def _table(run: Run, comparison: Comparison) -> np.ndarray:
-    """Progress, everything spent and validation score of each record: (records, columns)."""
-    end = max(run.curve[-1].step, 1)
-    rows = [
-        (record.step / end, *(measure(record) for measure in _AXES.values()), score)
-        for record in run.curve
-        if math.isfinite(score := comparison.score(record, "validation"))
-    ]
-    return np.array(rows, dtype=float).reshape(-1, 2 + len(_AXES))
 
 
 def _contrast(found: Standing, contrast: Contrast) -> dict[str, Any]:
@@ -320,6 +280,8 @@ def _across(group: Sequence[Standing]) -> dict[str, Any]:
             "distance": number(distance.distance),
             "groups": [list(group) for group in distance.groups],
         },
+        "profile": profile(group, list(known)),
+        "relative": relative(group, list(known)),
         "not_everywhere": sorted(set.union(*ranked) - set(known)),
     }
 

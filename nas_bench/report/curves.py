@@ -131,13 +131,38 @@ def mean_curve(
     the mean of the ends. Between its own records a curve is straight; a gap is where some curve
     has no record for more than a tenth of its training before the point. The sd of one curve is 0.
     """
+    progress, positions, scores = _on_one_grid(lines)
+    sd = scores.std(axis=0, ddof=1) if len(lines) > 1 else np.zeros(len(progress))
+    return positions.mean(axis=0), scores.mean(axis=0), sd, _gaps(lines, progress)
+
+
+def quartile_curve(
+    lines: Sequence[Line], cut: Sequence[Line], absent: int, worst: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean position, median score, both quartiles, and gaps, where seeds have no result.
+
+    Args:
+        lines: of the seeds with a result.
+        cut: of seeds without one, which count as the worst from their end on; progress is that of
+            the others.
+        absent: seeds without a line, which always do.
+        worst: the score.
+    """
+    progress, positions, scores = _on_one_grid(lines)
+    others = [np.interp(progress, line[0], line[2], right=worst) for line in cut]
+    others += [np.full(len(progress), worst)] * absent
+    low, middle, high = np.quantile([*scores, *others], (0.25, 0.5, 0.75), axis=0)
+    return positions.mean(axis=0), middle, low, high, _gaps(lines, progress)
+
+
+def _on_one_grid(lines: Sequence[Line]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All records' progress (n,), and positions and scores there: (lines, n)."""
     low, high = max(line[0][0] for line in lines), min(line[0][-1] for line in lines)
     progress = np.unique(np.concatenate([line[0] for line in lines]))
     progress = progress[(progress >= low) & (progress <= high)]
     positions = np.array([np.interp(progress, line[0], line[1]) for line in lines])
     scores = np.array([np.interp(progress, line[0], line[2]) for line in lines])
-    sd = scores.std(axis=0, ddof=1) if len(lines) > 1 else np.zeros(len(progress))
-    return positions.mean(axis=0), scores.mean(axis=0), sd, _gaps(lines, progress)
+    return progress, positions, scores
 
 
 def _gaps(lines: Sequence[Line], progress: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from synthetic import trial
 
 from nas_bench.report.comparison import Comparison, Row, comparisons, training_flops
 from nas_bench.report.content import content
-from nas_bench.report.curves import anytime_figure, mean_curve
+from nas_bench.report.curves import anytime_figure, mean_curve, quartile_curve
 from nas_bench.report.growth_figure import growth_figure, mean_widths
 from nas_bench.report.pareto import front, pareto_figure
 from nas_bench.report.pareto_points import Point
@@ -421,3 +421,15 @@ def test_a_long_curve_is_drawn_with_as_many_points_as_can_be_seen(tmp_path: Path
     steps = row["trials"][0]["curve"]["step"]
     assert (len(steps) <= 4002, steps[0], steps[-1]) == (True, 0, 75_000)
     assert len(row["curve"]["mean"]) == 4000
+
+
+def test_seeds_without_a_result_count_as_the_worst_in_quartiles() -> None:
+    progress = np.array([0.0, 0.5, 1.0])
+    lines = [(progress, 10 * progress, progress * n) for n in (80.0, 90.0, 100.0)]
+    cut = [(np.array([0.0, 0.5]), np.array([0.0, 5.0]), np.array([0.0, 60.0]))]
+    positions, middle, low, high, gaps = quartile_curve(lines, cut, absent=1, worst=5.0)
+    assert positions.tolist() == [0, 5, 10]
+    assert middle.tolist() == [0, np.median([40, 45, 50, 60, 5]), np.median([80, 90, 100, 5, 5])]
+    assert low.tolist()[1:] == [40, 5]
+    assert high.tolist()[1:] == [50, 90]
+    assert gaps.tolist() == [False, True, True]

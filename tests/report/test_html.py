@@ -60,8 +60,9 @@ def test_nothing_in_the_content_ends_its_element(shown: dict[str, Any], name: st
 
 def test_curves_have_five_digits(shown: dict[str, Any]) -> None:
     rows = shown["comparisons"][0]["rows"]
-    curves = [row["curve"][key] for row in rows if row["curve"] for key in ("seconds", "sd")]
-    values = [value for curve in curves for value in curve]
+    curves = [row["curve"] for row in rows if row["curve"]]
+    assert {name for curve in curves for name in curve} >= {"mean", "sd", "median", "low", "high"}
+    values = [value for curve in curves for own in curve.values() for value in own]
     assert values == [float(f"{value:.5g}") for value in values]
     assert rows[0]["score"]["sd"] != float(f"{rows[0]['score']['sd']:.5g}")
 

@@ -40,15 +40,17 @@ function reachedText({ seeds, of, after, by }) {
   return `${after === null ? "≤ " : `${human(after)} – `}${human(by)}${few}`;
 }
 
-/** The points of a row's mean curve; a single seed has no spread. */
+/** The points of a row's curve: means ± sd, or medians and quartiles where seeds have no result. */
 function curvePoints(row, along) {
-  const { mean, sd, gap } = row.curve;
-  return row.curve[along].map((x, i) => ({ row, x, mean: mean[i], sd: sd[i], gap: gap[i] })).filter((point) => isNumber(point.mean) && isNumber(point.x));
+  const { mean, sd, median, low, high, gap } = row.curve;
+  return row.curve[along]
+    .map((x, i) => ({ row, x, middle: (mean ?? median)[i], ends: median ? [low[i], high[i]] : band(mean[i], sd[i]), gap: gap[i] }))
+    .filter((point) => isNumber(point.middle) && isNumber(point.x));
 }
 
-function band(point) {
-  const [low, high] = clipped([point.mean - (point.sd ?? 0), point.mean + (point.sd ?? 0)], point.mean);
-  return comparison().metric === "loss" ? [Math.max(low, Math.min(point.mean, 0)), high] : [low, high];
+function band(mean, sd) {
+  const [low, high] = clipped([mean - (sd ?? 0), mean + (sd ?? 0)], mean);
+  return comparison().metric === "loss" ? [Math.max(low, Math.min(mean, 0)), high] : [low, high];
 }
 
 function anytimeFigure(along, rows, singles) {
@@ -57,13 +59,15 @@ function anytimeFigure(along, rows, singles) {
   const columns = [
     { label: "Method", head: true, value: (p) => p.row.name, text: (p) => shortened(p.row.name, 48) },
     { label: along, numeric: true, value: (p) => p.x, text: (p) => (along === "seconds" ? duration(p.x) : human(p.x)) },
-    { label: "Mean score", numeric: true, value: (p) => p.mean, text: (p) => score(p.mean, metric) },
-    { label: "sd", numeric: true, value: (p) => p.sd, text: (p) => score(p.sd, metric) },
+    { label: "Score", numeric: true, value: (p) => p.middle, text: (p) => score(p.middle, metric) },
+    { label: "From", numeric: true, value: (p) => p.ends[0], text: (p) => score(p.ends[0], metric) },
+    { label: "To", numeric: true, value: (p) => p.ends[1], text: (p) => score(p.ends[1], metric) },
+    { label: "Which", value: (p) => (p.row.curve.median ? "median and quartiles" : "mean and sd") },
   ];
   const about = {
     name: "anytime",
     title: `Validation ${metric} while training`,
-    says: "Lines are means over the seeds with a result, bands ± one standard deviation. Every dot is an evaluation; where a tenth of training has none the line is thin and dotted, for nothing is known there. × marks rows that lack seeds: their lines are of the others. What the tables report is the test score at the end.",
+    says: "Lines are means over seeds, bands, which show at the pointer, ± one standard deviation. Where seeds have no result (×) they are medians and quartiles, in which such seeds count as the worst from their end on. Every dot is an evaluation; where a tenth of training has none the line is thin and dotted, for nothing is known there. What the tables report is the test score at the end.",
     columns,
     rows: points,
   };
@@ -77,7 +81,7 @@ function everyFew(points) {
 }
 
 /** The points with breaks where nothing was measured for long. */
-const broken = (points) => points.flatMap((point) => (point.gap ? [{ ...point, mean: NaN }, point] : [point]));
+const broken = (points) => points.flatMap((point) => (point.gap ? [{ ...point, middle: NaN }, point] : [point]));
 
 /** The two ends of each gap. */
 const gapsOf = (points) => points.flatMap((point, i) => (point.gap && i ? [{ row: point.row, from: points[i - 1], to: point }] : []));
@@ -91,24 +95,58 @@ function anytimeChart(along, rows, points, singles, width) {
   const curves = rows.map((row) => curvePoints(row, along));
   const marks = curves.flatMap(everyFew);
   const ends = curves.filter((curve) => curve.length && curve[0].row.seeds_ok < curve[0].row.seeds).map((curve) => curve.at(-1));
+  const y = scoreScale(points.map((p) => p.middle), height, "validation");
+  const named = width >= 640 && rows.length <= 14 ? lineEnds(curves, y, height) : [];
   const chart = plot({
     width,
     height,
-    marginLeft: 52,
-    marginRight: 20,
+    marginLeft: axisRoom(y),
+    marginRight: named.length ? labelRoom(named.map((p) => p.name), width) : 20,
     ariaLabel: `Score against ${ALONG[along]}; the table below has the numbers`,
     x: { label: ALONG[along], labelAnchor: "center", labelArrow: "none", tickFormat: along === "seconds" ? (v) => String(v) : tick, ticks: Math.max(3, width / 110), domain: [0, d3.max(points, (p) => p.x)] },
-    y: scoreScale(points.map((p) => p.mean), height, "validation"),
+    y,
     marks: [
-      singles ? null : Plot.areaY(points, { x: "x", y1: (p) => band(p)[0], y2: (p) => band(p)[1], z: (p) => p.row.name, fill: (p) => rowColour(p.row), fillOpacity: 0.12, clip: true }),
+      singles ? null : Plot.areaY(points, { x: "x", y1: (p) => p.ends[0], y2: (p) => p.ends[1], z: (p) => p.row.name, fill: (p) => rowColour(p.row), className: "bands", clip: true }),
       Plot.line(seeds, { x: "x", y: "score", z: (p) => p.trial.id, stroke: (p) => rowColour(p.row), strokeOpacity: 0.4, strokeWidth: 0.8, clip: true }),
-      Plot.line(curves.flatMap(broken), { x: "x", y: "mean", z: (p) => p.row.name, stroke: (p) => rowColour(p.row), strokeWidth: 1.8, clip: true }),
-      Plot.link(curves.flatMap(gapsOf), { x1: (g) => g.from.x, x2: (g) => g.to.x, y1: (g) => g.from.mean, y2: (g) => g.to.mean, stroke: (g) => rowColour(g.row), strokeWidth: 1, strokeDasharray: "1.5 4", clip: true }),
-      Plot.dot(curves.filter((curve) => curve.length <= DOTS).flat(), { x: "x", y: "mean", fill: (p) => rowColour(p.row), r: 2, clip: true }),
-      Plot.dot(marks, { x: "x", y: "mean", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", r: 4.2 }),
-      Plot.text(ends, { x: "x", y: "mean", text: (p) => `× ${p.row.seeds_ok}/${p.row.seeds}`, dy: -10, textAnchor: "end", fill: (p) => rowColour(p.row), stroke: "var(--paper)", strokeWidth: 3 }),
-      Plot.tip(points, Plot.pointer({ x: "x", y: "mean", title: (p) => `${shortened(p.row.name, 60)}\n${score(p.mean, metric)}${isNumber(p.sd) ? ` ± ${score(p.sd, metric)} (sd)` : ""}\n${along === "seconds" ? `${duration(p.x)} s` : `${human(p.x)} ${ALONG[along]}`}`, ...TIP })),
+      Plot.line(curves.flatMap(broken), { x: "x", y: "middle", z: (p) => p.row.name, stroke: (p) => rowColour(p.row), strokeWidth: 1.8, clip: true }),
+      Plot.link(curves.flatMap(gapsOf), { x1: (g) => g.from.x, x2: (g) => g.to.x, y1: (g) => g.from.middle, y2: (g) => g.to.middle, stroke: (g) => rowColour(g.row), strokeWidth: 1, strokeDasharray: "1.5 4", clip: true }),
+      Plot.dot(curves.filter((curve) => curve.length <= DOTS).flat(), { x: "x", y: "middle", fill: (p) => rowColour(p.row), r: 2, clip: true }),
+      Plot.dot(marks, { x: "x", y: "middle", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", r: 4.2 }),
+      Plot.text(ends, { x: "x", y: "middle", text: (p) => `× ${p.row.seeds_ok}/${p.row.seeds}`, dy: -10, textAnchor: "end", fill: (p) => rowColour(p.row), stroke: "var(--paper)", strokeWidth: 3 }),
+      Plot.text(named, { x: "x", y: "place", text: "name", dx: 8, textAnchor: "start", fill: (p) => rowColour(p.row) }),
+      Plot.tip(points, Plot.pointer({ x: "x", y: "middle", title: (p) => `${shortened(p.row.name, 60)}\n${p.row.curve.median ? "median " : ""}${score(p.middle, metric)} (${p.row.curve.median ? "quartiles " : "± sd "}${p.ends.map((end) => score(end, metric)).join(" to ")})\n${along === "seconds" ? `${duration(p.x)} s` : `${human(p.x)} ${ALONG[along]}`}`, ...TIP })),
     ],
   });
-  return clickable(chart);
+  return clickable(singles ? chart : bandsAtPointer(chart, rows));
+}
+
+/** The ends of curves with places for their names, in the units of the axis, none on another. */
+function lineEnds(curves, y, height) {
+  const transform = y.transform ?? ((value) => value);
+  const ends = curves.filter((curve) => curve.length).map((curve) => curve.at(-1));
+  const [low, high] = y.domain;
+  const least = (14 / (height - 68)) * (high - low);
+  const inverse = (place) => (y.inverse ?? ((value) => value))(place);
+  let above = high + least;
+  const placed = d3.sort(ends, (p) => -transform(p.middle)).map((point) => {
+    above = Math.min(transform(point.middle), above - least);
+    return { ...point, above };
+  });
+  let below = low;
+  for (const point of placed.toReversed()) {
+    point.above = Math.max(point.above, below);
+    below = point.above + least;
+  }
+  const last = d3.max(ends, (p) => p.x);
+  return placed.map((point) => ({ row: point.row, x: last, place: inverse(point.above), name: shortened(point.row.name, 30) }));
+}
+
+/** Shows the band of the row that the pointer is at. */
+function bandsAtPointer(chart, rows) {
+  const bands = [...chart.querySelectorAll(".bands path")];
+  const shown = rows.filter((row) => curvePoints(row, "steps").length);
+  const show = () => bands.forEach((each, i) => each.classList.toggle("shown", bands.length < 3 || shown[i] === chart.value?.row));
+  chart.addEventListener("input", show);
+  show();
+  return chart;
 }

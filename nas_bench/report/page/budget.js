@@ -52,18 +52,18 @@ function budgetFigure(rows) {
 }
 
 function budgetChart(rows, values, parts, unit, width) {
-  const narrow = width < 560;
+  const room = labelRoom(rows.map((row) => row.name), width);
   const shares = state.parts === "share";
   const text = unit === "seconds" ? (value) => `${duration(value)} s` : human;
   const chart = plot({
     width,
     height: 56 + 26 * rows.length,
-    marginLeft: narrow ? 118 : 250,
+    marginLeft: room,
     marginRight: 24,
     marginTop: 8,
     ariaLabel: `${unit} by part and row; the table below has the numbers`,
     x: { label: shares ? "share (%)" : unit === "seconds" ? "seconds" : "FLOPs", labelAnchor: "center", labelArrow: "none", grid: true, percent: shares, ticks: Math.max(3, width / 120), tickFormat: shares ? undefined : unit === "seconds" ? (v) => String(v) : tick },
-    y: { domain: rows.map((row) => row.name), label: null, tickSize: 0, tickFormat: (name) => shortened(name, narrow ? 15 : 38) },
+    y: { domain: rows.map((row) => row.name), label: null, tickSize: 0, tickFormat: (name) => fitting(name, room - 12) },
     marks: [
       Plot.barX(values, Plot.stackX({ x: shares ? "share" : "value", y: (v) => v.row.name, fill: (v) => partColour(v.part), order: parts, z: "part", insetTop: 1, insetBottom: 1 })),
       Plot.tip(values.filter((v) => v.value > 0), Plot.pointer(Plot.stackX({ x: shares ? "share" : "value", y: (v) => v.row.name, z: "part", order: parts, title: (v) => `${shortened(v.row.name, 60)}\n${partName(v.part)}: ${text(v.value)} (${percent(v.share)})`, ...TIP }))),

@@ -89,6 +89,13 @@ function toggle(label, key, disabled = false) {
   return element("label", { className: "toggle" }, box, element("span", {}, label));
 }
 
+/** What is made and shown when it is asked for. */
+function unfolds(label, key, make) {
+  const made = element("details", { dataset: { key } }, element("summary", {}, label));
+  made.addEventListener("toggle", () => made.open && made.children.length === 1 && made.append(make()));
+  return made;
+}
+
 const controls = (...children) => element("div", { className: "controls" }, ...children);
 
 /** What can be pressed and opens the trials of these rows. */

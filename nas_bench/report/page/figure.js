@@ -41,10 +41,7 @@ function drawAll() {
  * @param {...Node} parts the chart and what explains its marks
  */
 function figure(about, ...parts) {
-  const data = element("details", { dataset: { key: `data:${about.name}` } }, element("summary", {}, "Show data"));
-  data.addEventListener("toggle", () => {
-    if (data.open && data.children.length === 1) data.append(table(about.columns, about.rows, `Data: ${about.title}`));
-  });
+  const data = unfolds("Show data", `data:${about.name}`, () => table(about.columns, about.rows, `Data: ${about.title}`));
   const shown = element(
     "figure",
     {},

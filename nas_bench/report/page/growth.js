@@ -6,8 +6,12 @@ function growth() {
   const row = grew.find((each) => each.name === state.grown) ?? grew.find((each) => each.trials.some((trial) => eventsOf(trial).some((event) => event.gain > 0))) ?? grew[0];
   const seeds = [...new Set(grew.flatMap((each) => each.trials.map((trial) => trial.seed)))].sort((a, b) => a - b);
   return [
-    controls(picker("Widths of", "seed", [["mean", "the mean over seeds"], ...seeds.map((seed) => [String(seed), `seed ${seed}`])])),
+    controls(
+      picker("Widths of", "seed", [["mean", "the mean over seeds"], ...seeds.map((seed) => [String(seed), `seed ${seed}`])]),
+      choice("Shown as", "widths", [["lines", "lines"], ["map", "sites × steps"]], widthsAs(grew)),
+    ),
     widthsFigure(grew),
+    addedFigure(grew),
     eventsSection(grew, row),
     architectures(),
   ];
@@ -15,8 +19,32 @@ function growth() {
 
 const named = (values) => Object.fromEntries(content.event_columns.map((name, i) => [name, values[i]]));
 
-/** A site's name; layers of a sequence have only a number. */
-const siteLabel = (site, length = 40) => shortened(/^\d+$/.test(site) ? `site ${site}` : site, length);
+/** As a map where there are more sites than lines can be told apart. */
+const widthsAs = (rows) => (["lines", "map"].includes(state.widths) ? state.widths : d3.max(rows, (row) => siteNames(row).length) > 4 ? "map" : "lines");
+
+/** A site's name without the parts that all share; layers of a sequence have only a number. */
+function siteLabel(site, length = 40) {
+  const [before, after] = sharedParts();
+  const parts = site.split(".");
+  const own = parts.slice(before, parts.length - after).join(".") || site;
+  return shortened(/^\d+$/.test(own) ? `site ${own}` : own, length);
+}
+
+/** How many parts the names of all sites begin and end with alike. */
+function sharedParts() {
+  const found = comparison();
+  if (sharedParts.known?.found === found) return sharedParts.known.parts;
+  const names = [...new Set(found.rows.flatMap((row) => [...row.site_names.filter(Boolean), ...row.trials.flatMap((trial) => trial.sites)]))].map((name) => name.split("."));
+  const same = (place) => new Set(names.map((parts) => parts.at(place))).size < 2;
+  const most = (d3.min(names, (parts) => parts.length) ?? 1) - 1;
+  let [before, after] = [0, 0];
+  if (names.length > 1) {
+    while (before < most && same(before)) before += 1;
+    while (after < most - before && same(-1 - after)) after += 1;
+  }
+  sharedParts.known = { found, parts: [before, after] };
+  return [before, after];
+}
 
 /** The events of a trial with the names of their sites and statuses. */
 const eventsOf = (trial) =>
@@ -59,10 +87,11 @@ function widthsFigure(rows) {
   ];
   const top = d3.max(points, (p) => p.width);
   const last = d3.max(points, (p) => p.step);
+  const asMap = widthsAs(rows) === "map";
   const small = [...lines].map(([row, own]) =>
-    element("div", { className: "small" }, element("h3", {}, opens([row], rowLabel(row, 40))), own.length ? chartPlace((width) => widthChart(row, own, top, last, width)) : paragraph(`Seed ${state.seed} has not run.`, "says")),
+    element("div", { className: "small" }, element("h3", {}, opens([row], rowLabel(row, 40))), own.length ? chartPlace((width) => (asMap ? widthMap(row, own, top, last, width) : widthChart(row, own, top, last, width))) : paragraph(`Seed ${state.seed} has not run.`, "says")),
   );
-  const says = state.seed === "mean" ? "Mean width over the seeds with a result, one line for each site, at its name." : `Seed ${state.seed}, one line for each site; marks are attempts to grow: filled where neurons were added, hollow where not.`;
+  const says = asMap ? `Width of every site over steps, ${state.seed === "mean" ? "mean over the seeds with a result" : `of seed ${state.seed}`}: the darker, the wider, on one scale up to ${Math.round(top)}. The first site is on top.` : state.seed === "mean" ? "Mean width over the seeds with a result, one line for each site, at its name." : `Seed ${state.seed}, one line for each site; marks are attempts to grow: filled where neurons were added, hollow where not.`;
   return figure({ name: "widths", title: "Widths while training", says, columns, rows: points }, element("div", { className: "multiples" }, ...small));
 }
 
@@ -90,6 +119,65 @@ function widthChart(row, own, top, last, width) {
   });
 }
 
+/** Widths as colours: a line for each site, a field from each change to the next. */
+function widthMap(row, own, top, last, width) {
+  const sites = [...new Set(own.map((p) => p.site))];
+  const fields = sites.flatMap((site) => {
+    const steps = own.filter((p) => p.site === site);
+    return steps.slice(0, -1).map((point, i) => ({ ...point, until: steps[i + 1].step }));
+  });
+  const room = labelRoom(sites.map((site) => siteLabel(site, 24)), width);
+  const shade = (p) => `color-mix(in oklab, ${rowColour(row)} ${Math.round(8 + (92 * p.width) / top)}%, var(--paper))`;
+  return plot({
+    width,
+    height: 42 + Math.max(9, Math.min(20, 220 / sites.length)) * sites.length,
+    marginLeft: room,
+    marginTop: 4,
+    marginBottom: 34,
+    ariaLabel: `Widths of ${shortened(row.name, 60)} by site and step`,
+    x: { domain: [0, last], label: "steps", labelAnchor: "center", labelArrow: "none", ticks: 3, tickFormat: tick },
+    y: { domain: sites, label: null, tickSize: 0, tickFormat: (site) => fitting(siteLabel(site, 24), room - 12), padding: 0.06 },
+    marks: [
+      Plot.rect(fields, { x1: "step", x2: "until", y: "site", fill: shade }),
+      Plot.tip(fields, Plot.pointer({ x: (p) => (p.step + p.until) / 2, y: "site", title: (p) => `${siteLabel(p.site)}\nfrom step ${p.step}: width ${Number(p.width.toFixed(1))}`, ...TIP })),
+    ],
+  });
+}
+
+const ORIGINS = { added: "the method’s own", filled: "filled by the harness" };
+
+/** Whose neurons were added, as means over the seeds with a result. */
+function addedFigure(rows) {
+  const found = rows.flatMap((row) => {
+    const trials = row.trials.filter((trial) => trial.status === "ok");
+    return Object.keys(ORIGINS).map((origin) => ({ row, origin, neurons: d3.mean(trials, (trial) => d3.sum(eventsOf(trial), (event) => event[origin])) ?? 0 }));
+  });
+  const columns = [
+    { label: "Method", head: true, value: (each) => each.row.name, cell: (each) => opens([each.row], rowLabel(each.row)) },
+    { label: "Neurons", value: (each) => ORIGINS[each.origin] },
+    { label: "Mean", numeric: true, value: (each) => each.neurons, text: (each) => fixed(each.neurons, 1) },
+  ];
+  const colour = (each) => (each.origin === "added" ? rowColour(each.row) : "var(--line)");
+  const chart = (width) => {
+    const room = labelRoom(rows.map((row) => row.name), width);
+    return plot({
+      width,
+      height: 50 + 22 * rows.length,
+      marginLeft: room,
+      marginRight: 60,
+      marginTop: 4,
+      ariaLabel: "Neurons added; the table below has the numbers",
+      x: { label: "neurons, mean over seeds", labelAnchor: "center", labelArrow: "none", grid: true, ticks: Math.max(3, width / 120), tickFormat: tick },
+      y: { domain: rows.map((row) => row.name), label: null, tickSize: 0, tickFormat: (name) => fitting(name, room - 12) },
+      marks: [
+        Plot.barX(found, Plot.stackX({ x: "neurons", y: (each) => each.row.name, fill: colour, z: "origin", order: Object.keys(ORIGINS), insetTop: 1, insetBottom: 1 })),
+        Plot.text(rows, { x: (row) => d3.sum(found.filter((each) => each.row === row), (each) => each.neurons), y: "name", dx: 6, textAnchor: "start", text: (row) => (isNumber(row.own_neurons) ? `${percent(row.own_neurons)} own` : ""), fill: "currentColor" }),
+      ],
+    });
+  };
+  return figure({ name: "added", title: "Whose neurons were added", says: "In colour the method’s own, grey those that the harness filled up with, random and silent, to keep to the schedule.", columns, rows: found }, chartPlace(chart));
+}
+
 /** Ends of lines with places for their names that do not overlap. */
 function spaced(ends, top, height) {
   const least = (13 / height) * top;
@@ -100,6 +188,8 @@ function spaced(ends, top, height) {
   });
 }
 
+const FEW_EVENTS = 16; // that are shown unasked
+
 function eventsSection(grew, row) {
   const trials = row.trials.filter((trial) => trial.events.length);
   const trial = trials.find((each) => String(each.seed) === state.seed) ?? trials[0];
@@ -107,6 +197,7 @@ function eventsSection(grew, row) {
   const all = trials.flatMap(eventsOf);
   const drops = all.filter((event) => isNumber(event.predicted) && isNumber(event.measured));
   const gains = all.filter((event) => event.gain > 0);
+  const eventTable = () => table(EVENTS, events, `Growth events of ${shortened(row.name, 60)}, seed ${trial.seed}`);
   return section(
     "Growth events",
     controls(picker("Method", "grown", grew.map((each) => [each.name, each.name]), row.name)),
@@ -118,7 +209,7 @@ function eventsSection(grew, row) {
     ),
     element("h3", {}, `Every attempt of seed ${trial.seed}`),
     eventCounts(events),
-    table(EVENTS, events, `Growth events of ${shortened(row.name, 60)}, seed ${trial.seed}`),
+    events.length > FEW_EVENTS ? unfolds(`Show all ${events.length}`, "all-events", eventTable) : eventTable(),
     under(saving(EVENTS, events, "growth events")),
   );
 }

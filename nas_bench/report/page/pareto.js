@@ -97,7 +97,6 @@ function paretoPanels(cost, points, papers) {
 
 /** Rows whose costs agree: a line for each, the best first, twins below their own. */
 function stripChart({ cost, view, frame }, width) {
-  const narrow = width < 480;
   const seeds = seedPoints(view, cost);
   const scores = [...view, ...seeds].map((p) => p.score);
   const { metric, higher } = comparison();
@@ -106,17 +105,18 @@ function stripChart({ cost, view, frame }, width) {
   const own = best.filter((p) => p.row.role !== "twin" || !owner(p));
   const ordered = own.flatMap((point) => [point, ...best.filter((p) => p.row.role === "twin" && owner(p) === point)]);
   const name = (p) => p.row.name;
+  const room = labelRoom(ordered.map(name), width);
   const bar = { y: name, x1: "low", x2: "high", stroke: (p) => rowColour(p.row), strokeWidth: 1.5, clip: true };
   const isTwin = (p) => p.row.role === "twin";
   const chart = plot({
     width,
     height: 60 + 24 * ordered.length,
-    marginLeft: narrow ? 116 : 220,
+    marginLeft: room,
     marginRight: 16,
     marginTop: 8,
     ariaLabel: "Score of each row; the table below has the numbers",
     x: { ...scoreScale(scores, width * 0.6), labelAnchor: "center" },
-    y: { type: "point", domain: ordered.map(name), label: null, tickSize: 0, tickFormat: (each) => shortened(each, narrow ? 15 : 28), padding: 0.6 },
+    y: { type: "point", domain: ordered.map(name), label: null, tickSize: 0, tickFormat: (each) => fitting(each, room - 12), padding: 0.6 },
     marks: [
       frame ? Plot.rectX([frame], { x1: "bottom", x2: "top", fill: "currentColor", fillOpacity: 0.07 }) : null,
       Plot.dot(seeds, { x: "score", y: name, symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), fillOpacity: 0.5, r: 3, clip: true }),
@@ -161,15 +161,16 @@ function paretoChart({ cost, points, view, papers, short = false, frame }, width
   const front = frontLine(points.filter((point) => point.row.role !== "twin")).map((p) => ({ score: p.score, cost: p.cost * (shifts.get(p.row) ?? 1) }));
   const line = front.length ? [...front, { ...front.at(-1), cost: domain[1] }] : [];
   const height = Math.round(Math.max(300, Math.min(480, width * (short ? 0.72 : 0.5))));
+  const y = scoreScale(scores, height);
   const bar = { x: "at", y1: "low", y2: "high", stroke: (p) => rowColour(p.row), strokeWidth: 1.5, clip: true };
   const chart = plot({
     width,
     height,
-    marginLeft: 48,
+    marginLeft: axisRoom(y),
     marginRight: 16,
     ariaLabel: `Score against ${COSTS[cost].label}; the table below has the numbers`,
     x: { ...costScale(cost, domain, width), ...(only && { ticks: [state.costs === "log" ? Math.log10(only) : only], tickFormat: () => COSTS[cost].text(only) }) },
-    y: scoreScale(scores, height),
+    y,
     marks: [
       frame ? Plot.rectY([frame], { y1: "bottom", y2: "top", fill: "currentColor", fillOpacity: 0.07 }) : null,
       Plot.line(line, { x: "cost", y: "score", curve: "step-after", stroke: "currentColor", strokeOpacity: 0.5, strokeDasharray: "5 4", clip: true }),

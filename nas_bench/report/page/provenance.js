@@ -89,9 +89,6 @@ function trialLocations(trials) {
     { label: "Verified", value: (t) => t.trial.verified },
     { label: "Folder", value: (t) => t.trial.folder, cell: (t) => element("code", {}, oneLine(t.trial.folder)) },
   ];
-  const list = element("details", { dataset: { key: "all-trials" } }, element("summary", {}, `Show all ${trials.length}`));
-  list.addEventListener("toggle", () => {
-    if (list.open && list.children.length === 1) list.append(table(columns, trials, "Trials"));
-  });
+  const list = unfolds(`Show all ${trials.length}`, "all-trials", () => table(columns, trials, "Trials"));
   return under(list, saving(columns, trials, "trials"));
 }

@@ -27,6 +27,7 @@ const DEFAULTS = {
   singles: "no",
   grown: "",
   seed: "mean",
+  widths: "",
   spent: "flops",
   parts: "absolute",
   rows: [],

@@ -139,10 +139,10 @@ function scoreScale(values, height, split = "test") {
   const label = metricLabel(split);
   if (ends[0] === undefined) return { label };
   const even = state.scores === "even" || (state.scores === "fit" && !spreadWide(ends));
-  if (even) return { label, domain: padded(ends, "linear"), grid: true, labelArrow: "none", ticks: Math.max(4, height / 60) };
+  if (even) return { label, domain: padded(ends, "linear"), grid: true, labelArrow: "none", ticks: Math.max(4, height / 60), tickFormat: smallTick };
   if (comparison().metric === "loss") {
-    if (ends[0] <= 0) return { label, domain: padded(ends, "linear"), grid: true, labelArrow: "none" };
-    return { ...logScale(padded(ends, "log"), height / 50, tick), label: `${label}, log scale` };
+    if (ends[0] <= 0) return { label, domain: padded(ends, "linear"), grid: true, labelArrow: "none", tickFormat: smallTick };
+    return { ...logScale(padded(ends, "log"), height / 50, smallTick), label: `${label}, log scale` };
   }
   return { ...errorScale(ends, height), label: `${label}, log scale of the error` };
 }
@@ -160,6 +160,7 @@ function errorScale(ends, height) {
   }
   return {
     transform: depth,
+    inverse: (place) => TOP - 10 ** -place,
     domain: [bottom - margin, top + margin],
     grid: true,
     labelArrow: "none",
@@ -179,12 +180,25 @@ function logScale(domain, most, format) {
   const every = Math.ceil(ticks.length / Math.max(3, most));
   return {
     transform: Math.log10,
+    inverse: (place) => 10 ** place,
     domain: domain.map(Math.log10),
     ticks: ticks.filter((_, i) => i % every === 0).map(Math.log10),
     tickFormat: (place) => format(Number((10 ** place).toPrecision(6))),
     grid: true,
     labelArrow: "none",
   };
+}
+
+/** A tick of a score: all digits that it needs, powers of ten where it is very small or large. */
+function smallTick(value) {
+  const size = Math.abs(value);
+  return size && (size < 1e-4 || size >= 1e6) ? minus(Number(value.toPrecision(3)).toExponential()) : minus(String(Number(value.toPrecision(6))));
+}
+
+/** Pixels beside an axis of scores for its widest label. */
+function axisRoom(scale) {
+  const ticks = Array.isArray(scale.ticks) ? scale.ticks : d3.ticks(...(scale.domain ?? [0, 1]), scale.ticks ?? 5);
+  return Math.max(36, Math.ceil(16 + d3.max(ticks, (value) => textWidth((scale.tickFormat ?? String)(value)))));
 }
 
 /** A domain with room at both ends. */

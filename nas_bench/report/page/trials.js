@@ -112,13 +112,14 @@ function trialCurve(row, trial) {
   const points = trial.curve.step.map((step, i) => ({ step, score: trial.curve.score[i] })).filter((point) => isNumber(point.score));
   if (points.length < 2) return [];
   const columns = [{ label: "Step", numeric: true, head: true, value: (p) => p.step }, { label: "Score", numeric: true, value: (p) => p.score }];
+  const y = scoreScale(points.map((p) => p.score), 260, "validation");
   const chart = (width) => plot({
     width,
     height: 260,
-    marginLeft: 52,
+    marginLeft: axisRoom(y),
     ariaLabel: "Score while training",
     x: { label: "training steps", labelAnchor: "center", labelArrow: "none", ticks: 5, tickFormat: tick },
-    y: scoreScale(points.map((p) => p.score), 260, "validation"),
+    y,
     marks: [
       Plot.line(points, { x: "step", y: "score", stroke: rowColour(row), strokeWidth: 1.8 }),
       Plot.dot(points, Plot.pointerX({ x: "step", y: "score", fill: rowColour(row), r: 4 })),

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,92 @@ def test_mean_ranks_are_those_of_the_content(opened: Any, shown: dict[str, Any])
         assert rank["name"] in labels
         assert f"{rank['mean']:.2f}" in labels
     expect(tab.locator("main")).to_contain_text("Critical differences need at least 5 tasks")
+
+
+def test_lines_are_named_at_their_ends_where_there_is_room(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    rows = [row["name"] for row in shown["comparisons"][0]["rows"] if row["role"] != "twin"]
+    tab = opened("view=anytime", viewport={"width": 1280, "height": 900})
+    chart = tab.locator("main .chart").first
+    labels = chart.locator("svg text").all()
+    named = {label.text_content(): label.bounding_box() for label in labels}
+    assert {*rows} <= {*named}
+    places = sorted(named[name]["y"] for name in rows)
+    assert all(below - above >= 12 for above, below in pairwise(places))
+    phone = opened("view=anytime", viewport=PHONE)
+    assert not {*rows} & {*phone.locator("main .chart svg text").all_text_contents()}
+
+
+def test_bands_show_at_the_pointer_and_are_quartiles_where_a_seed_failed(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    row = next(r for r in shown["comparisons"][0]["rows"] if r["name"] == "gradmax")
+    assert row["seeds_ok"] < row["seeds"]
+    tab = opened("view=anytime&hide=tiny")
+    chart = tab.locator("main .chart").first
+    assert chart.locator(".bands path.shown").count() == 0
+    mark = chart.locator(f"path[fill='{colour(shown, 'gradmax')}']").last
+    mark.scroll_into_view_if_needed()
+    box = mark.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(chart.locator(".bands path.shown")).to_have_count(1)
+    expect(chart).to_contain_text("quartiles")
+
+
+def colour(shown: dict[str, Any], name: str) -> str:
+    return f"var(--row-{[row['name'] for row in shown['comparisons'][0]['rows']].index(name)})"
+
+
+def test_sites_by_steps_are_a_map_where_there_are_many(opened: Any, shown: dict[str, Any]) -> None:
+    made = json.loads(json.dumps(shown))
+    sites = [f"body.{n}.net.conv" for n in range(6)]
+    for row in made["comparisons"][0]["rows"]:
+        row["site_names"] = sites
+        for trial in row["trials"]:
+            trial |= {"sites": sites[:1], "start": [4] * 6, "widths": [4] * 6}
+    tab = opened("view=growth", made)
+    expect(tab.locator("[data-key='widths:map']")).to_be_checked()
+    chart = tab.locator("main .multiples .chart").first
+    labels = chart.locator("svg text").all_text_contents()
+    assert {"site 0", "site 5"} <= {*labels}  # without what all names share
+    assert chart.locator("svg rect").count() >= 6
+    tab.locator("[data-key='widths:lines']").check(force=True)
+    assert tab.locator("main .multiples .chart").first.locator("svg rect").count() == 0
+
+
+def test_own_and_filled_neurons_are_told_apart(opened: Any, shown: dict[str, Any]) -> None:
+    row = next(r for r in shown["comparisons"][0]["rows"] if r["name"] == "tiny")
+    added = shown["event_columns"].index("added")
+    tab = opened("view=growth")
+    place = tab.locator("figure").filter(has_text="Whose neurons were added")
+    place.get_by_text("Show data").click()
+    line = place.locator("tbody tr").filter(has=tab.locator("[title='tiny']")).first
+    neurons = sum(event[added] for event in row["trials"][0]["events"])
+    expect(line).to_contain_text("the method’s own")
+    expect(line).to_contain_text(f"{neurons:.1f}")
+
+
+def test_profiles_and_relative_errors_are_those_of_the_content(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    made = json.loads(json.dumps(shown))
+    group = next(g for g in made["across"] if g["kind"] == "same_target")
+    assert group["profile"] == []
+    group["profile"] = [
+        {"name": "tiny", "ratios": [1, 1, 2, 4, None]},
+        {"name": "fixed", "ratios": [3, 1.5, 1, 1, 1]},
+    ]
+    tab = opened("", made)
+    tab.goto(f"{tab.url.partition('#')[0]}#compare={made['comparisons'][0]['id']}")
+    profile = tab.locator("figure").filter(has_text="How soon as good as fixed")
+    expect(profile).to_contain_text("On which share of 5 tasks")
+    profile.get_by_text("Show data").click()
+    ends = [row.inner_text() for row in profile.locator("tbody tr").all()]
+    assert any("tiny" in row and "4.00" in row and "80 %" in row for row in ends)
+    relative = tab.locator("figure").filter(has_text="Error relative to fixed")
+    for each in group["relative"]:
+        expect(relative.locator(".chart")).to_contain_text(f"{each['mean']:.2f}")
 
 
 def test_equal_costs_are_a_line_for_each_row(opened: Any, shown: dict[str, Any]) -> None:
