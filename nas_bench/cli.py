@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -25,6 +26,7 @@ from nas_bench.commands.status import status as status_verb
 from nas_bench.commands.tune import tune
 from nas_bench.commands.unpack import unpack
 from nas_bench.commands.verify import verify
+from nas_bench.signals import Terminated, terminable
 from nas_bench.specs import InputError, said
 from nas_bench.text import traceback_of
 
@@ -35,7 +37,21 @@ _EPILOG = examples(
 )
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+class _Verbs(click.Group):
+    """Verbs that signals end as documented."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See the base class."""
+        try:
+            with terminable():
+                return super().invoke(ctx)
+        except Terminated as error:
+            return _say(
+                f"Ended by {error}; the same command goes on from here.", parameters.TERMINATED
+            )
+
+
+@click.group(cls=_Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="nas-bench", prog_name="nas-bench")
 def cli() -> None:
     """Benchmark neural networks that grow while they train.

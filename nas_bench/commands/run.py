@@ -15,7 +15,6 @@ from nas_bench.commands.parameters import (
     MANY,
     NOTHING,
     OK,
-    TERMINATED,
     CannotRunError,
     Decorator,
     Number,
@@ -31,11 +30,11 @@ from nas_bench.commands.parameters import (
 )
 from nas_bench.commands.report import print_report, report_values, write_report
 from nas_bench.commands.selection import Selection, selection_options
+from nas_bench.signals import Stop, terminable
 from nas_bench.specs import absolute
 
 if TYPE_CHECKING:
     from nas_bench.execution import Settings, Sink
-    from nas_bench.execution.signals import Stop
     from nas_bench.execution.wandb_log import WandbLog
     from nas_bench.report import Report
     from nas_bench.results.ledger import Ledger
@@ -180,14 +179,8 @@ def run(**values: Any) -> int:
     The same command again continues: what has finished is not run twice. Changes to the
     protocol come from --config, then --set, then --methods, --tasks, --seeds and --budget.
     """
-    from nas_bench.execution.signals import Terminated, terminable
-
-    try:
-        with terminable() as stop:
-            return _run(Request(**values), stop)
-    except Terminated as error:
-        click.echo(f"Ended by {error}; the same command goes on from here.", err=True)
-        return TERMINATED
+    with terminable() as stop:
+        return _run(Request(**values), stop)
 
 
 def _run(request: Request, stop: "Stop") -> int:

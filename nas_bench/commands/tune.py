@@ -9,7 +9,6 @@ import click
 from nas_bench.commands.parameters import (
     FAILED,
     OK,
-    TERMINATED,
     examples,
     load_plugins,
     print_json,
@@ -27,12 +26,12 @@ from nas_bench.commands.run import (
     trial_values,
 )
 from nas_bench.commands.selection import selection_options
+from nas_bench.signals import Stop, terminable
 from nas_bench.specs import InputError
 
 if TYPE_CHECKING:
     from nas_bench.execution.asha import EarlyStopping
     from nas_bench.execution.estimate import Estimator
-    from nas_bench.execution.signals import Stop
     from nas_bench.results.ledger import Ledger
     from nas_bench.trials.config import TrialConfig
     from nas_bench.trials.protocol import Protocol
@@ -87,16 +86,8 @@ def tune(**values: Any) -> int:
     runs with the protocol's own seeds. The same command again continues. With --search asha a
     configuration has at most that budget: see docs/tuning.md for what that does to equality.
     """
-    from nas_bench.execution.signals import Terminated, terminable
-
-    try:
-        with terminable() as stop:
-            return _tune(
-                _Request(**values, wandb="off", slurm=None, submit=False, sbatch=()), stop
-            )
-    except Terminated as error:
-        click.echo(f"Ended by {error}; the same command goes on from here.", err=True)
-        return TERMINATED
+    with terminable() as stop:
+        return _tune(_Request(**values, wandb="off", slurm=None, submit=False, sbatch=()), stop)
 
 
 def _tune(request: _Request, stop: "Stop") -> int:

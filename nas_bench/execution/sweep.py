@@ -16,13 +16,13 @@ from nas_bench.execution.checkpoints import ask_to_stop, forget_stop
 from nas_bench.execution.devices import Place, earlier, places, sentence
 from nas_bench.execution.job import is_last
 from nas_bench.execution.resume import NO_DATA, Rerun, missing
-from nas_bench.execution.signals import Stop
 from nas_bench.execution.storage import Storage, forget_sweeps, marked
 from nas_bench.results.files import own_folder, writing
 from nas_bench.results.ledger import Ledger, LedgerError
 from nas_bench.results.lock import locked
 from nas_bench.results.reading import Run
 from nas_bench.results.summary import ENDED_WELL
+from nas_bench.signals import Stop
 from nas_bench.streams import Say
 from nas_bench.trials.config import Budget, TrialConfig
 from nas_bench.trials.messages import Failure, Record, as_dict

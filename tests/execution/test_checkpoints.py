@@ -19,11 +19,11 @@ from nas_bench.execution.checkpoints import (
     asked_to_stop,
     forget_stop,
 )
-from nas_bench.execution.signals import Stop
 from nas_bench.execution.storage import Folder
 from nas_bench.execution.sweep import sweep
 from nas_bench.execution.worker import messages
 from nas_bench.results.ledger import Ledger
+from nas_bench.signals import Stop
 
 SOURCES = {"core": "1", "data": "2"}
 STATE = {"trial": {"weights": torch.arange(3.0), "step": 7}, "messages": [{"loss": 0.5}]}

@@ -186,7 +186,7 @@ import sys
 from pathlib import Path
 from execution.trials import SETTINGS, config
 from nas_bench.execution.sweep import sweep
-from nas_bench.execution.signals import terminable
+from nas_bench.signals import terminable
 from nas_bench.results.ledger import Ledger
 
 def tell(config, message):
@@ -216,7 +216,7 @@ def test_modules_in_the_working_folder_are_not_executed(tmp_path):
     ("number", "error"),
     [
         (signal.SIGINT, "KeyboardInterrupt"),
-        (signal.SIGTERM, "nas_bench.execution.signals.Terminated: SIGTERM"),
+        (signal.SIGTERM, "nas_bench.signals.Terminated: SIGTERM"),
     ],
 )
 def test_an_interrupt_stops_the_workers_and_is_raised_and_the_trial_is_preempted(

@@ -1,4 +1,4 @@
-"""What the process hears while trials run: SIGTERM, SIGHUP and Ctrl-C interrupt."""
+"""What the process hears while a verb runs: SIGTERM, SIGHUP and Ctrl-C interrupt."""
 
 import os
 import signal
@@ -41,6 +41,13 @@ class Stop:
     def requested(self) -> bool:
         """Whether a signal has come."""
         return self.signal is not None
+
+    @property
+    def error(self) -> KeyboardInterrupt:
+        """As what the signal that has come is raised in the end."""
+        if self.signal in (None, signal.SIGINT):
+            return KeyboardInterrupt()
+        return Terminated(signal.Signals(self.signal).name)
 
     @contextmanager
     def heard_by(self, listener: Callable[[], None]) -> Iterator[None]:
@@ -90,9 +97,11 @@ def terminable() -> Iterator[Stop]:
     before = {number: signal.signal(number, stop.hear) for number in numbers}
     try:
         yield stop
-    except KeyboardInterrupt:
-        if stop.signal not in (None, signal.SIGINT):  # not in the handler: Ray would replace it
-            raise Terminated(signal.Signals(stop.signal).name) from None
+        if stop.signal not in (None, signal.SIGINT):  # and was lost, or ended a watch
+            raise stop.error
+    except (KeyboardInterrupt, TypeError, SystemError):  # compiled code makes these of the first
+        if stop.requested:
+            raise stop.error from None  # not in the handler: Ray would replace it
         raise
     finally:
         for number, handler in before.items():
