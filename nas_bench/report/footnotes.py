@@ -7,6 +7,7 @@ from nas_bench import text
 from nas_bench.report import cells
 from nas_bench.report.comparison import Row
 from nas_bench.report.contrasts import Contrast, settings_apart
+from nas_bench.report.questions import RANDOM, SILENT
 from nas_bench.report.shipped import departures
 from nas_bench.report.standing import Standing
 from nas_bench.report.statistics import TESTABLE
@@ -43,6 +44,7 @@ def remarks(found: Standing) -> tuple[Remark, ...]:
         *_filled(found),
         *_tuned(found),
         *_attribution(found),
+        *_silent(found),
         *_lacking(found),
         *_refused(found),
         *_failures(found),
@@ -141,6 +143,17 @@ def _tuned(found: Standing) -> Iterator[Remark]:
 def _settings(row: Row) -> str:
     chosen = settings(row.config) if row.config else {}
     return text.one_line(f"{row.name}: {', '.join(f'{k}={v}' for k, v in chosen.items())}")
+
+
+def _silent(found: Standing) -> Iterator[Remark]:
+    silent = [
+        c.first for c in found.against if c.question == f"against {RANDOM}" and c.second == SILENT
+    ]
+    if silent:
+        yield Remark(
+            f"Compared with silent random neurons, {SILENT}, since their own are silent too: "
+            f"{', '.join(map(text.one_line, silent))}."
+        )
 
 
 def _lacking(found: Standing) -> Iterator[Remark]:

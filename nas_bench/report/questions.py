@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
+from nas_bench import plugins
 from nas_bench.report.comparison import Comparison, Row
 from nas_bench.specs import InputError, Spec, parse
 
 SEED_SIZE = "fixed[size=seed]"
 BASELINES = ("fixed", SEED_SIZE)
 RANDOM = "random_growth"
+SILENT = f"{RANDOM}[zero_fan_out=true]"
 RIVALS = (BASELINES[0], RANDOM)
 """What each method is compared with."""
 MATCHES = ("steps", "flops")
@@ -37,9 +39,30 @@ def _growing(comparison: Comparison, match: str) -> Iterator[Question]:
 def _against(comparison: Comparison, spec: str) -> Iterator[Question]:
     """Each method and a rival that is configured alike."""
     for row in comparison.rows:
-        rival = comparison.row_like(row, spec) if row.role == "method" else None
+        rival = _rival(comparison, row, spec) if row.role == "method" else None
         if rival is not None and rival is not row:
             yield f"against {spec}", row.name, rival.name
+
+
+def _rival(comparison: Comparison, row: Row, spec: str) -> Row | None:
+    """Random neurons are compared as they are added: silent ones with silent ones, if there are.
+
+    A line search shrinks random neurons, and who is not shrunk has an advantage that it has not
+    earned.
+    """
+    if spec == RANDOM and row.method != RANDOM and _silent(row.method):
+        silent = comparison.row_like(row, SILENT)
+        if silent is not None:
+            return silent
+    return comparison.row_like(row, spec)
+
+
+def _silent(method: str) -> bool:
+    """Whether growing keeps the function; not known of methods that are not here."""
+    try:
+        return plugins.method(method).preserves_function
+    except InputError:
+        return False
 
 
 def twin_of(comparison: Comparison, row: Row, match: str) -> Row | None:

@@ -41,7 +41,7 @@ _QUESTIONS = {
     "equal steps": ("grown − scratch, equal steps", 6),
     "equal flops": ("grown − scratch, equal FLOPs", 3),
     "against fixed": ("method − fixed", 5.5),
-    "against random_growth": ("method − random_growth", 4.5),
+    "against random_growth": ("method − random neurons", 4.5),
 }
 """Titles of columns and what they are worth, by question."""
 

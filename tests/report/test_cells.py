@@ -59,7 +59,7 @@ def test_every_cell_is_what_the_page_has(
             assert columns["ranks"][place] == (rank or "–")
             for title, question in (
                 ("grown − scratch, equal steps", "equal steps"),
-                ("method − random_growth", "against random_growth"),
+                ("method − random neurons", "against random_growth"),
             ):
                 pair = asked.get((question, name))
                 text = " ".join(filter(None, pair["text"])) if pair else ""

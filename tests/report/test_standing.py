@@ -310,6 +310,23 @@ def test_rows_of_different_recipes_are_not_ranked_but_where_they_were_tuned(
     assert "Not comparable, so not ranked: rows are of different recipe." in said
 
 
+def test_silent_neurons_are_compared_with_silent_random_ones(tmp_path: Path) -> None:
+    ledger, silent = Ledger(tmp_path), "random_growth[zero_fan_out=true]"
+    for seed in range(2):
+        for method in ("random_growth", silent, "gradmax", "tiny", "of_another_day"):
+            synthetic.run(ledger, trial(method, seed))
+    (comparison,) = comparisons(ledger.runs())
+    found = standing(comparison)
+    rivals = {c.first: c.second for c in found.against if c.question == "against random_growth"}
+    assert rivals == {
+        "gradmax": silent,
+        "tiny": "random_growth",
+        "of_another_day": "random_growth",
+    }
+    said = [remark.sentence for remark in remarks(found)]
+    assert any("silent random neurons" in line and line.endswith(": gradmax.") for line in said)
+
+
 def test_rows_of_different_data_are_not_tested_against_each_other(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for method, data in (("gradmax", "a"), ("tiny", "b"), ("fixed", "b")):

@@ -178,7 +178,7 @@ const QUESTIONS = {
   "equal steps": ["Growing, at equal steps", "The grown network's score less that of the same network trained from scratch, with equal steps"],
   "equal flops": ["Growing, at equal FLOPs", "The grown network's score less that of the same network trained from scratch, with equal FLOPs"],
   "against fixed": ["Less fixed", "The score less that of fixed, seed by seed"],
-  "against random_growth": ["Less random growth", "The score less that of random_growth, seed by seed"],
+  "against random_growth": ["Less random neurons", "The score less that of random neurons added in the same way, seed by seed"],
 };
 
 /** The questions that have a column; with the same target the first says what fixed says. */
