@@ -150,6 +150,15 @@ def fail(ledger: Ledger, config: TrialConfig, message: str = "the loss is NaN at
     ledger.finish(config)
 
 
+def refuse(ledger: Ledger, config: TrialConfig) -> None:
+    """A trial of a method that cannot grow its network."""
+    begin(ledger, config)
+    reason = f"{config.method} cannot grow 'layers.1': it follows a softmax"
+    refused = Failure("not applicable", "NotApplicableError", reason, "")
+    ledger.write(config, as_dict(refused))
+    ledger.finish(config)
+
+
 def begin(ledger: Ledger, config: TrialConfig) -> None:
     ledger.write(config, {"type": "started", "environment": ENVIRONMENT})
 

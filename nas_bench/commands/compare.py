@@ -34,7 +34,7 @@ _NOTE = (
     "cases."
 )
 _UNTESTED = " Not testable: below {least} paired seeds no difference can be significant at 5 %."
-_HOLM = " In brackets: p after Holm's correction for the {tests} comparisons tested."
+_FAMILY = " In brackets: p among the {tests} comparisons tested (max-T over joint sign flips)."
 _EPILOG = examples(
     "nas-bench compare tiny random_growth",
     "nas-bench compare tiny 'tiny twin (flops)' --task mnist --results results/published",
@@ -160,8 +160,8 @@ def _p(pairing: "Pairing") -> str:
     found, adjusted = pairing.difference, pairing.adjusted
     if found is None or found.p is None or adjusted is None:
         return "not testable"
-    corrected = f" ({p_value(adjusted)})" if adjusted != found.p else ""
-    return f"{p_value(found.p)}{corrected}"
+    among = f" ({p_value(adjusted)})" if adjusted != found.p else ""
+    return f"{p_value(found.p)}{among}"
 
 
 def _remarks(pairing: "Pairing") -> Iterator[str]:
@@ -186,4 +186,4 @@ def _note(pairings: Sequence["Pairing"], first: str, second: str) -> str:
     tests = sum(pairing.adjusted is not None for pairing in pairings)
     note = _NOTE.format(first=first, second=second)
     untested = _UNTESTED.format(least=TESTABLE) if tests < len(pairings) else ""
-    return note + untested + (_HOLM.format(tests=tests) if tests > 1 else "")
+    return note + untested + (_FAMILY.format(tests=tests) if tests > 1 else "")

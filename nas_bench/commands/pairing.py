@@ -10,8 +10,8 @@ from nas_bench.report.comparison import Comparison, Row, differing, estimate
 from nas_bench.report.statistics import (
     TESTABLE,
     Difference,
-    corrected,
     detectable_gap,
+    jointly,
     paired,
     smallest_p,
 )
@@ -26,7 +26,7 @@ class Pairing:
         comparison: what holds them both.
         first, second: the rows.
         difference: of their scores, first minus second; None if the comparison has no result.
-        adjusted: its p after Holm's correction over all pairings; None if not testable.
+        adjusted: its p among all pairings (max-T); None if not testable.
     """
 
     comparison: Comparison
@@ -118,9 +118,13 @@ def paired_rows(found: Sequence[Comparison], first: str, second: str) -> list[Pa
     both = [(c, _only(c, a, first), _only(c, b, second)) for c, a, b in rows if a and b]
     if any(one is other for _, one, other in both):
         raise InputError(f"{first} and {second} are the same row: name two different ones")
-    differences = [_difference(*pair) for pair in both]
-    answers = zip(both, differences, corrected(differences), strict=True)
-    return [Pairing(*pair, difference, p) for pair, difference, p in answers]
+    gaps = [(pair, _difference(*pair)) for pair in both]
+    tested = [_by_seed(*pair) for pair, gap in gaps if gap and gap.p is not None]
+    adjusted = iter(jointly(tested))
+    return [
+        Pairing(*pair, gap, next(adjusted) if gap and gap.p is not None else None)
+        for pair, gap in gaps
+    ]
 
 
 def _rows(comparison: Comparison, name: str) -> list[Row]:
@@ -145,6 +149,11 @@ def _difference(comparison: Comparison, first: Row, second: Row) -> Difference |
     if math.isnan(comparison.worst) or differing((first, second)):
         return None
     return paired(comparison.scores(first), comparison.scores(second))
+
+
+def _by_seed(comparison: Comparison, first: Row, second: Row) -> dict[int, float]:
+    scores, others = comparison.scores(first), comparison.scores(second)
+    return {seed: scores[seed] - others[seed] for seed in scores if seed in others}
 
 
 def pairing_values(pairing: Pairing) -> dict[str, Any]:

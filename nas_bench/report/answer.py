@@ -12,9 +12,12 @@ from nas_bench.report.statistics import TESTABLE
 
 
 def answer(found: Standing) -> str:
-    """Which method is best, whether growing paid, and at what cost; empty without a result."""
-    if found.best is None or not found.comparison.rows[0].results:
-        return ""
+    """Which method is best, whether growing paid, and at what cost; or that there is no result."""
+    comparison = found.comparison
+    if found.best is None or not comparison.rows[0].results:
+        tried = "no trial has a result" if comparison.rows else "no method is applicable"
+        where = f"{comparison.task_name} ({comparison.protocol}, {comparison.budget})"
+        return f"On {where} {tried}."
     return " ".join((_best(found), *_growing(found), *_cost(found)))
 
 

@@ -324,10 +324,10 @@ def _lost(runs: Iterable[Run], groups: Mapping[Key, Sequence[Run]]) -> Iterator[
 
 
 def _comparison(found: Comparison) -> Comparison:
-    """The same, best row first, without those that are not applicable beside others."""
+    """The same, best row first, without those that are not applicable."""
     tried = tuple(row for row in found.rows if row.refusal is None)
     refused = (row for row in found.rows if row.refusal is not None and row.role != "twin")
-    found = replace(found, rows=tried, refused=tuple(refused)) if tried else found
+    found = replace(found, rows=tried, refused=tuple(refused))
     return replace(found, rows=tuple(sorted(found.rows, key=lambda row: _place(found, row))))
 
 

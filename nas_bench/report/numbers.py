@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from nas_bench.report.comparison import Row, estimate
 from nas_bench.report.contrasts import Contrast
-from nas_bench.report.standing import COSTS, WITH_TUNING, Standing, costs
+from nas_bench.report.standing import COSTS, WITH_TUNING, Score, Standing, costs
 from nas_bench.report.statistics import Interval
 
 Value = str | float | None
@@ -16,6 +16,7 @@ _DIFFERENCES = {
     "minus_random_growth": "against random_growth",
 }
 """What differences are called, by the question that they answer."""
+_NO_SCORE = Score({}, (), estimate([]), None, is_cut=False)
 
 
 def numbers(standings: Iterable[Standing]) -> list[dict[str, Value]]:
@@ -36,7 +37,7 @@ def numbers(standings: Iterable[Standing]) -> list[dict[str, Value]]:
 
 def _refused(found: Standing, row: Row) -> dict[str, Value]:
     """The same of a method that is not applicable: why, and no number."""
-    values = _numbers(found, found.comparison.rows[0])
+    values = _numbers(found, row)
     shared = ("protocol", "version", "kind", "task", "budget", "metric")
     own: dict[str, Value] = {
         "method": row.name,
@@ -49,7 +50,8 @@ def _refused(found: Standing, row: Row) -> dict[str, Value]:
 
 
 def _numbers(found: Standing, row: Row) -> dict[str, Value]:
-    comparison, score, rank = found.comparison, found.scores[row.name], found.ranks.get(row.name)
+    comparison, rank = found.comparison, found.ranks.get(row.name)
+    score = found.scores.get(row.name, _NO_SCORE)
     twin = row.config.twin if row.config else None
     values: dict[str, Value] = {
         "protocol": comparison.protocol,

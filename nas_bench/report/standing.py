@@ -228,6 +228,8 @@ def _lacking(comparison: Comparison) -> Iterator[str]:
     """Rows without which a comparison cannot answer its question."""
     own = [row for row in comparison.rows if row.role != "twin"]
     there = {row.method for row in own}
+    if not own:
+        return
     yield from (spec for spec in BASELINES if spec not in there)
     for row in own:
         alone = row.role in ("method", "control") and BASELINES[0] in there

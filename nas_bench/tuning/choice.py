@@ -6,6 +6,7 @@ from statistics import fmean
 
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.reading import Run
+from nas_bench.results.summary import ENDED_WELL
 from nas_bench.tuning.history import spent
 from nas_bench.tuning.search import Candidate, Search
 
@@ -19,7 +20,7 @@ class Chosen:
         candidate: the best one; the default if none has a result.
         scores: of each candidate on validation data, higher is better: mean accuracy, or the
             negative loss; -inf where a trial has no finite result.
-        failed: trials without a result that were not stopped.
+        failed: trials without a result that neither were stopped nor are not applicable.
         stopped: trials that were stopped early.
         flops: training and growth of all trials of this search.
     """
@@ -43,12 +44,12 @@ def choose(search: Search, ledger: Ledger) -> Chosen:
     scores = tuple(fmean(map(_final_score, group)) for group in runs)
     known = [run for group in runs for run in group if run]
     stopped = sum(run.status == "stopped" for run in known)
-    without = sum(run is None or run.status != "ok" for group in runs for run in group)
+    failed = sum(run is None or run.status not in ENDED_WELL for group in runs for run in group)
     return Chosen(
         search=search,
         candidate=search.candidates[scores.index(max(scores))],
         scores=scores,
-        failed=without - stopped,
+        failed=failed,
         stopped=stopped,
         flops=spent(known),
     )

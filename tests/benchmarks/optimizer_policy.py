@@ -3,7 +3,7 @@
     python tests/benchmarks/optimizer_policy.py results/published
 
 Each method of `lite-reset` against itself in `lite`, paired by seed: percent of test accuracy, p
-of the exact sign-flip test with Holm's correction over the methods of a task.
+and interval of the sign-flip test among the methods of a task (max-T).
 """
 
 import argparse
@@ -11,8 +11,10 @@ from collections import defaultdict
 from pathlib import Path
 
 from nas_bench.report.comparison import comparisons
-from nas_bench.report.statistics import corrected, paired
+from nas_bench.report.statistics import TESTABLE, answers
+from nas_bench.report.statistics.differences import differences
 from nas_bench.results.ledger import Ledger
+from nas_bench.text import difference, p_equals
 
 KEPT, RESET = "lite", "lite-reset"
 
@@ -23,13 +25,13 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     for task, scores in scores_by_task(parser.parse_args().results).items():
         kept, reset = scores[KEPT], scores[RESET]
-        names = [name for name in reset if name in kept]
-        differences = [paired(reset[name], kept[name]) for name in names]
+        rows = {name: differences(reset[name], kept[name]) for name in reset if name in kept}
         print(f"{task}: {RESET} − {KEPT}")
-        for name, found, p in zip(names, differences, corrected(differences), strict=True):
-            half = found.interval.high - found.mean if found.interval else float("nan")
-            tested = "not testable" if p is None else f"p = {p:.2g}"
-            print(f"  {name:34} {found.mean:+.2f} ± {half:.2f}  ({found.pairs} pairs, {tested})")
+        for (name, row), found in zip(rows.items(), answers([*rows.values()]), strict=True):
+            ends = found.interval and (found.interval.low, found.interval.high)
+            tested = "not testable" if row.size < TESTABLE else p_equals(found.p)
+            shown = difference(float(row.mean()), ends, "accuracy")
+            print(f"  {name:34} {shown}  ({row.size} pairs, {tested})")
 
 
 def scores_by_task(folder: Path) -> dict[str, dict[str, dict[str, dict[int, float]]]]:

@@ -44,6 +44,6 @@ def test_a_method_that_is_best_is_named_once(tmp_path: Path) -> None:
     assert answer(found(ledger)).endswith("seeds) the best is tiny 94.55 ± 0.40.")
 
 
-def test_nothing_is_said_where_all_failed(tmp_path: Path) -> None:
+def test_where_all_failed_that_is_said(tmp_path: Path) -> None:
     synthetic.fail(Ledger(tmp_path), trial())
-    assert answer(found(Ledger(tmp_path))) == ""
+    assert answer(found(Ledger(tmp_path))) == "On digits (smoke, 12 epochs) no trial has a result."

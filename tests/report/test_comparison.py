@@ -6,6 +6,7 @@ import pytest
 import synthetic
 from synthetic import trial
 
+from nas_bench import report
 from nas_bench.report.comparison import Comparison, comparisons
 from nas_bench.report.content import content
 from nas_bench.report.standing import standing
@@ -255,3 +256,15 @@ def test_links_to_comparisons_stay_whatever_others_there_are(tmp_path: Path) -> 
     found = [comparison["id"] for comparison in content(ledger.runs(), "")["comparisons"]]
     assert only["id"] in found
     assert len(set(found)) == 3
+
+
+def test_where_no_method_is_applicable_there_is_no_row_and_no_failure(tmp_path: Path) -> None:
+    for method in ("net2net", "splitting"):
+        synthetic.refuse(Ledger(tmp_path), trial(method))
+    made = report.write(tmp_path, ())
+    (found,) = made.content["comparisons"]
+    assert found["rows"] == found["lacking"] == []
+    assert [row["name"] for row in found["refused"]] == ["net2net", "splitting"]
+    assert found["answer"] == "On digits (smoke, 12 epochs) no method is applicable."
+    assert [row["not_applicable"] is not None for row in made.numbers] == [True, True]
+    assert "| – | net2net | n/a |" in made.markdown

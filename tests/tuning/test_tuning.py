@@ -121,6 +121,15 @@ def test_a_failed_seed_makes_a_configuration_the_worst(tmp_path):
     assert found.failed == 1
 
 
+def test_what_is_not_applicable_is_no_failure(tmp_path):
+    ledger, asked = Ledger(tmp_path), search(2)
+    write(ledger, asked.trials[0], 0.9)
+    synthetic.refuse(ledger, asked.trials[1])
+    found = choose(asked, ledger)
+    assert (found.failed, found.stopped) == (0, 0)
+    assert found.candidate is asked.candidates[0]
+
+
 def test_where_all_fail_the_default_is_kept_and_the_cost_is_known(tmp_path):
     ledger, asked = Ledger(tmp_path), search(2)
     for trial in asked.trials:

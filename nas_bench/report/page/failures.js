@@ -31,10 +31,22 @@ function failures() {
     section(
       "Problems of the ledger",
       content.problems.length
-        ? element("ul", { className: "problems" }, ...content.problems.map((problem) => element("li", {}, oneLine(problem))))
+        ? problemList()
         : paragraph("None: every file of every trial can be read and is as it was when the trial ended."),
     ),
   ];
+}
+
+/** The problems of the ledger, those of a trial together, and seeds that have the same ones. */
+function problemList() {
+  const split = content.problems.map((problem) => oneLine(problem).match(/^(\S*?)(?:\/s(\d+))?: (.*)$/) ?? ["", "", undefined, oneLine(problem)]);
+  const trials = d3.groups(split, ([, folder, seed]) => `${folder}/${seed}`).map(([, own]) => ({ folder: own[0][1], seed: own[0][2], said: own.map((each) => each[3]).join("; ") }));
+  const lines = d3.groups(trials, ({ folder, said }) => `${folder}: ${said}`).map(([, own]) => {
+    const [{ folder, said }] = own;
+    const seeds = own.flatMap(({ seed }) => (seed === undefined ? [] : [Number(seed)]));
+    return element("li", {}, folder && element("code", {}, folder), seeds.length > 0 && `, seed ${seedList(seeds)}`, folder && ": ", said);
+  });
+  return element("ul", { className: "problems" }, ...lines);
 }
 
 function notRun(found) {

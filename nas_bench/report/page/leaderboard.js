@@ -28,6 +28,8 @@ const BADGES = {
 function leaderboard() {
   const found = comparison();
   const rows = candidates();
+  const refused = found.refused.length > 0 && section("Not applicable", table(REFUSED, found.refused, "Not applicable"));
+  if (!rows.length) return [refused];
   const all = boardColumns(found, rows);
   const columns = all.filter((column) => !column.chosen || state.columns.includes(column.chosen));
   const twins = found.rows.some((row) => row.role === "twin");
@@ -41,7 +43,7 @@ function leaderboard() {
     common.length > 0 && paragraph(`Of every row: ${common.map((badge) => `${badge} – ${BADGES[badge]?.[1] ?? badge}`).join("; ")}.`, "says"),
     ...(rows.length >= MANY ? [finder(board, rows)] : []),
     board,
-    found.refused.length > 0 && section("Not applicable", table(REFUSED, found.refused, "Not applicable")),
+    refused,
     ...boardNotes(found, rows),
     ...across(),
   ];

@@ -78,7 +78,12 @@ def holm(p_values: Values) -> tuple[float, ...]:
     return tuple(np.minimum(adjusted, 1).tolist())
 
 
-def corrected(family: Sequence[Difference | None]) -> tuple[float | None, ...]:
-    """Holm's adjusted p of each, over those that have one; None for the others."""
-    adjusted = iter(holm([found.p for found in family if found and found.p is not None]))
-    return tuple(next(adjusted) if found and found.p is not None else None for found in family)
+def jointly(questions: Sequence[Mapping[int, float]]) -> tuple[float, ...]:
+    """The p of each question, of differences by seed, among all of them (max-T).
+
+    A seed's differences have the same sign flipped in all questions; to one that lacks the seed
+    it adds nothing.
+    """
+    seeds = sorted({seed for question in questions for seed in question})
+    rows = [[question.get(seed, 0.0) for seed in seeds] for question in questions]
+    return tuple(answer.p for answer in answers(rows))

@@ -30,7 +30,7 @@ from nas_bench.report.html import page
 from nas_bench.results import files
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import Budget, TrialConfig, Twin
-from nas_bench.trials.messages import Failure, Record, as_dict
+from nas_bench.trials.messages import Record, as_dict
 
 VIEWS = (
     "overview", "leaderboard", "pareto", "anytime", "growth", "pairwise", "budget", "failures",
@@ -203,18 +203,9 @@ def partial_seeds(ledger: Ledger) -> None:
 def not_applicable(ledger: Ledger) -> None:
     """A method that refuses the network beside others, and a task that all refuse."""
     trials(ledger, seeds=6)
-    refuse(ledger, trial("net2net"))
+    synthetic.refuse(ledger, trial("net2net"))
     for method in ("net2net", "splitting"):
-        refuse(ledger, trial(method, task="iris"))
-
-
-def refuse(ledger: Ledger, config: TrialConfig) -> None:
-    """A trial of a method that cannot grow its network."""
-    synthetic.begin(ledger, config)
-    reason = f"{config.method} cannot grow 'layers.1': it follows a softmax"
-    error = Failure("not applicable", "NotApplicableError", reason, "")
-    ledger.write(config, as_dict(error))
-    ledger.finish(config)
+        synthetic.refuse(ledger, trial(method, task="iris"))
 
 
 LEDGERS: dict[str, Callable[[Ledger], None]] = {

@@ -142,6 +142,36 @@ def test_every_failure_is_listed_with_its_reason(opened: Any, shown: dict[str, A
         expect(tab.locator("main table")).to_contain_text(trial["reason"])
 
 
+def test_what_is_not_applicable_is_in_the_leaderboard_and_no_failure(
+    opened: Any, tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.run(ledger, synthetic.trial("fixed"))
+    for task in ("digits", "iris"):
+        synthetic.refuse(ledger, synthetic.trial("net2net", task=task))
+    made = content(ledger.runs(), "refused")
+    for found in made["comparisons"]:
+        tab = opened(f"compare={found['id']}", made)
+        table = tab.get_by_role("region", name="Not applicable")
+        expect(table).to_contain_text("it follows a softmax")
+        for view in visits(tab):
+            assert len(tab.inner_text("main")) > 20, view
+        expect(tab.locator("[data-key='view:failures']")).to_have_text("Failures")
+
+
+def test_problems_of_a_trial_and_of_its_seeds_are_one_line(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    place = "smoke/digits/tiny/0123"
+    said = [f"{place}/s{seed}: {what}" for seed in (1, 2, 4) for what in ("a is", "b: is")]
+    tab = opened("view=failures", shown | {"problems": [*said, "other/s0: c is", "as it is"]})
+    assert tab.locator(".problems li").all_inner_texts() == [
+        f"{place}, seed 1, 2, 4: a is; b: is",
+        "other, seed 0: c is",
+        "as it is",
+    ]
+
+
 def test_what_differs_between_environments_is_marked(opened: Any, shown: dict[str, Any]) -> None:
     made = json.loads(json.dumps(shown))
     made["environments"] = [

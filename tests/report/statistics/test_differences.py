@@ -10,8 +10,8 @@ from statsmodels.stats.multitest import multipletests
 from nas_bench.report.statistics import (
     TESTABLE,
     answers,
-    corrected,
     holm,
+    jointly,
     paired,
     sign_flip,
     smallest_p,
@@ -109,15 +109,16 @@ def test_holm_keeps_the_order_and_never_lowers_p(p: list[float]) -> None:
     assert np.all(np.diff(np.array(adjusted)[order]) >= 0)
 
 
-def test_what_cannot_be_tested_takes_no_part_in_the_correction() -> None:
-    zeros = dict.fromkeys(range(10), 0.0)
-    rows = [{seed: seed - shift for seed in range(10)} for shift in (0.5, 2.0, 4.0)]
-    tested = [paired(row, zeros) for row in rows]
-    few = paired({0: 1.0}, {0: 0.0})
-    first, second, third = holm([found.p for found in tested if found.p is not None])
-    family = [few, tested[0], None, tested[1], few, tested[2]]
-    assert corrected(family) == (None, first, None, second, None, third)
-    assert corrected([few, None]) == (None, None)
+def test_questions_of_several_tables_are_one_family_by_seed() -> None:
+    generator = np.random.default_rng(0)
+    first, second = (dict(enumerate(generator.normal(1, 1, 8))) for _ in range(2))
+    rows = [[*first.values()], [*second.values()]]
+    assert jointly([first, second]) == tuple(answer.p for answer in answers(rows))
+    sure, few = dict.fromkeys(range(8), 1.0), dict.fromkeys(range(6), 1.0)
+    assert jointly([sure, sure]) == (smallest_p(8),) * 2
+    assert jointly([few]) == (smallest_p(6),)
+    assert jointly([sure, few]) == (smallest_p(8), smallest_p(6))
+    assert jointly([]) == ()
 
 
 def test_paired_is_the_exact_test_over_common_seeds() -> None:
