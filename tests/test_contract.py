@@ -1,4 +1,6 @@
+import pickle
 import random
+import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,12 +13,15 @@ from nas_bench import plugins
 from nas_bench.contract import check_method, check_plugin, check_task
 from nas_bench.contract.settings import settings
 from nas_bench.growth import GrowthMethod, Need, NewNeurons, SiteError
-from nas_bench.training.data import data_folder
+from nas_bench.training.cifar import CIFAR10, CIFAR100
 from nas_bench.training.task import DataMissingError, Samples, Task
+from nas_bench.training.torchvision_data import FILES
 from nas_bench.trials.planning import CONTROLS
 
 GLOBAL = "leaves statistics and everything global alone"
 VARIANTS = ("fixed[size=seed]", *CONTROLS)
+BRINGS_NOTHING = ("image_arrays", "table")
+"""Tasks whose data is a person's own."""
 
 
 def failed(checks):
@@ -24,18 +29,40 @@ def failed(checks):
     return {check.name for check in checks if not check.ok}
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder with small data sets in the places and forms of those that are downloaded."""
+    folder = tmp_path_factory.mktemp("data")
+    draw = np.random.default_rng(0)
+    for cifar in (CIFAR10, CIFAR100):
+        (folder / cifar.place).mkdir()
+        for name in (*cifar.train, cifar.test):
+            images = draw.integers(0, 256, (200, 3072), dtype=np.uint8)
+            held = {b"data": images, cifar.labels: [i % cifar.classes for i in range(200)]}
+            (folder / cifar.place / name).write_bytes(pickle.dumps(held, protocol=2))
+    for name in ("MNIST", "FashionMNIST"):
+        (folder / name / "raw").mkdir(parents=True)
+        for file in FILES:
+            shape = (60, 28, 28) if "images" in file else (60,)
+            values = draw.integers(0, 256 if "images" in file else 10, shape, dtype=np.uint8)
+            header = struct.pack(f">I{len(shape)}I", 0x800 + len(shape), *shape)
+            (folder / name / "raw" / file).write_bytes(header + values.tobytes())
+    return folder
+
+
 @pytest.mark.parametrize("spec", [*plugins.triggers()])
-def test_every_trigger_keeps_its_contract(spec):
-    checks = check_plugin(spec, data_folder())
+def test_every_trigger_keeps_its_contract(spec, data):
+    checks = check_plugin(spec, data)
     assert [check for check in checks if not check.ok] == []
     assert len(checks) == 4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", [*plugins.methods(), *VARIANTS, *plugins.tasks()])
-def test_every_plugin_keeps_its_contract(spec):
-    checks = check_plugin(spec, data_folder())
+def test_every_plugin_keeps_its_contract(spec, data):
+    checks = check_plugin(spec, data)
     assert [check for check in checks if not check.ok] == []
+    assert spec in BRINGS_NOTHING or not any(check.message for check in checks)
     assert len(checks) >= 8
 
 

@@ -1,6 +1,8 @@
 """The contract of growth methods."""
 
-from dataclasses import fields, replace
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,12 +20,41 @@ from nas_bench.trials.applicability import refusal
 _COUNTS = (1, 3, 50)
 
 
+@dataclass(frozen=True)
+class _Subject:
+    """A method, and what it proposes where it does not refuse to grow."""
+
+    method: GrowthMethod
+
+    def stages(self) -> list[Stage]:
+        """New networks, the same each time."""
+        found = [stage for stage in stages() if refusal(self.method, [stage.site]) is None]
+        require(bool(found), "it refuses to grow any of the networks")
+        return [stage.prepared_for(self.method) for stage in found]
+
+    @cached_property
+    def shown(self) -> list[tuple[Stage, SiteStatistics]]:
+        """Networks that stay as they are, and what is measured there; methods see copies."""
+        return [(stage, stage.statistics(self.method)) for stage in self.stages()]
+
+    def proposals(self, k: int) -> list[NewNeurons]:
+        """What the method proposes at first sight, made once."""
+        if k not in self._made:
+            self._made[k] = [proposed(self.method, deepcopy(seen), k) for _, seen in self.shown]
+        return self._made[k]
+
+    @cached_property
+    def _made(self) -> dict[int, list[NewNeurons]]:
+        return {}
+
+
 def check_method(method: GrowthMethod) -> list[Check]:
     """What a method must do on small networks of linear layers and of convolutions."""
-    return run_checks(_CHECKS, method)
+    return run_checks(_CHECKS, _Subject(method))
 
 
-def _declares_itself(method: GrowthMethod) -> None:
+def _declares_itself(subject: _Subject) -> None:
+    method = subject.method
     require_words(method)
     require_frozen(method, "method")
     starts = {"seed", "quarter"}
@@ -31,7 +62,8 @@ def _declares_itself(method: GrowthMethod) -> None:
     require(known, f"its grows_from {method.grows_from} names other starts than seed and quarter")
 
 
-def _accepts_its_search_space(method: GrowthMethod) -> None:
+def _accepts_its_search_space(subject: _Subject) -> None:
+    method = subject.method
     for name, values in type(method).search_space.items():
         known = options(method)
         require(name in known, f"its search space names {name!r}, which is no option of it")
@@ -39,68 +71,65 @@ def _accepts_its_search_space(method: GrowthMethod) -> None:
             replace(method, **{name: values.at(share)})
 
 
-def _needs_what_it_reads(method: GrowthMethod) -> None:
-    for stage in _stages(method):
-        stage.proposal(method, 3)
+def _needs_what_it_reads(subject: _Subject) -> None:
+    subject.proposals(3)
 
 
-def _has_the_right_shapes(method: GrowthMethod) -> None:
-    for stage in _stages(method):
-        statistics = stage.statistics(method)
-        for k in _COUNTS:
-            neurons = proposed(method, statistics, k)
-            _check_shapes(neurons, statistics, f"k = {k}, {stage.name}", k)
+def _has_the_right_shapes(subject: _Subject) -> None:
+    for k in _COUNTS:
+        for (stage, seen), neurons in zip(subject.shown, subject.proposals(k), strict=True):
+            _check_shapes(neurons, seen, f"k = {k}, {stage.name}", k)
 
 
-def _proposes_something(method: GrowthMethod) -> None:
-    proposals = [stage.proposal(method, 3) for stage in _stages(method)]
-    some = [len(found) > 0 or found.updates for found in proposals]
-    if method.grows:
+def _proposes_something(subject: _Subject) -> None:
+    some = [len(found) > 0 or found.updates for found in subject.proposals(3)]
+    if subject.method.grows:
         require(any(some), "it proposed neither neurons nor an update on any of the networks")
     else:
         require(not any(some), "it says that it never grows, and proposed something")
 
 
-def _is_finite(method: GrowthMethod) -> None:
-    for stage in _stages(method):
-        for k in _COUNTS:
-            for name, tensor in _tensors(stage.proposal(method, k)).items():
+def _is_finite(subject: _Subject) -> None:
+    for k in _COUNTS:
+        for (stage, _), neurons in zip(subject.shown, subject.proposals(k), strict=True):
+            for name, tensor in _tensors(neurons).items():
                 require(bool(tensor.isfinite().all()), f"{name} is not finite ({stage.name})")
 
 
-def _is_pure(method: GrowthMethod) -> None:
-    for stage in _stages(method):
-        statistics = stage.statistics(method)
-        proposals = []
-        for seed, measured in enumerate((statistics, statistics, stage.statistics(method))):
+def _is_pure(subject: _Subject) -> None:
+    for (stage, seen), anew in zip(subject.shown, subject.proposals(3), strict=True):
+        twice = deepcopy(seen)
+        proposals = [anew]
+        for seed in range(2):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                proposals.append(proposed(method, measured, 3))
+                proposals.append(proposed(subject.method, twice, 3))
         first, *others = map(_tensors, proposals)
         same = all(_equal(first, other) for other in others)
         require(same, f"the same generator gave other neurons ({stage.name})")
 
 
-def _leaves_all_else_alone(method: GrowthMethod) -> None:
-    for stage in _stages(method):
-        statistics = stage.statistics(method)
-        before, state = _copied(statistics), random_state()
+def _leaves_all_else_alone(subject: _Subject) -> None:
+    for stage, seen in subject.shown:
+        statistics = deepcopy(seen)
+        state = random_state()
         with settings_kept():
             had = settings()
-            method.propose(statistics, 3, Generator().manual_seed(7))
+            subject.method.propose(statistics, 3, Generator().manual_seed(7))
             changed = [name for name, value in settings().items() if value != had[name]]
-        require(_equal(before, _copied(statistics)), f"it changed the statistics ({stage.name})")
+        same = _equal(_copied(seen), _copied(statistics))
+        require(same, f"it changed the statistics ({stage.name})")
         require(state == random_state(), "it drew from a global generator: use the one given")
         require(not changed, f"it changed torch's {' and '.join(changed)}: propose must be pure")
 
 
-def _preserves_the_function(method: GrowthMethod) -> None:
-    if not method.preserves_function:
+def _preserves_the_function(subject: _Subject) -> None:
+    if not subject.method.preserves_function:
         return
-    for stage in _stages(method):
+    for stage, neurons in zip(subject.stages(), subject.proposals(3), strict=True):
         with torch.no_grad():
             before = stage.model(stage.inputs)
-            stage.widen(stage.proposal(method, 3))
+            stage.widen(neurons)
             change = (stage.model(stage.inputs) - before).abs().max() / before.abs().max()
         tolerance = 1e-10 if before.dtype == torch.float64 else 1e-4
         require(
@@ -109,21 +138,20 @@ def _preserves_the_function(method: GrowthMethod) -> None:
         )
 
 
-def _declares_zero_fan_in(method: GrowthMethod) -> None:
-    for stage in _stages(method):
-        fan_in = stage.proposal(method, 3).fan_in
-        silent = bool((fan_in == 0).all(dim=1).any())
-        if method.zero_fan_in:
-            require(not fan_in.any(), f"its fan-in is not zero ({stage.name})")
+def _declares_zero_fan_in(subject: _Subject) -> None:
+    for (stage, _), neurons in zip(subject.shown, subject.proposals(3), strict=True):
+        silent = bool((neurons.fan_in == 0).all(dim=1).any())
+        if subject.method.zero_fan_in:
+            require(not neurons.fan_in.any(), f"its fan-in is not zero ({stage.name})")
         else:
             require(not silent, "a fan-in is zero: let zero_fan_in say so")
 
 
-def _grows_a_network(method: GrowthMethod) -> None:
-    for stage in _stages(method):
-        added = _grow(stage, method, where="each", fill=True)
+def _grows_a_network(subject: _Subject) -> None:
+    for stage in subject.stages():
+        added = _grow(stage, subject.method, where="each", fill=True)
         require(added == 3, f"of 3 neurons asked for {added} were added ({stage.name})")
-        _grow(stage, method, where="best", fill=False)
+        _grow(stage, subject.method, where="best", fill=False)
         with torch.no_grad():
             finite = bool(stage.model(stage.inputs).isfinite().all())
         require(finite, f"the grown network's outputs are not finite ({stage.name})")
@@ -151,12 +179,6 @@ def _grow(stage: Stage, method: GrowthMethod, *, where: Where, fill: bool) -> in
     with settings_kept():
         grow(stage.model, stage.batches, loss, method, neurons=3, where=where, fill=fill, seed=0)
     return stage.site.width(stage.model) - before
-
-
-def _stages(method: GrowthMethod) -> list[Stage]:
-    found = [stage for stage in stages() if refusal(method, [stage.site]) is None]
-    require(bool(found), "it refuses to grow any of the networks")
-    return [stage.prepared_for(method) for stage in found]
 
 
 def _check_shapes(neurons: NewNeurons, statistics: SiteStatistics, where: str, k: int) -> None:

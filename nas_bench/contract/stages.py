@@ -1,7 +1,8 @@
 """Small networks with data, on which growth methods are tried."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Generator, Tensor, nn
@@ -37,7 +38,7 @@ class Stage:
     inputs: Tensor
     targets: Tensor
 
-    @property
+    @cached_property
     def site(self) -> Site:
         """Its one site."""
         (site,) = find_sites(self.model, self.inputs[:2])
@@ -53,17 +54,13 @@ class Stage:
         """The stage as the engine would show it to the method."""
         if method.zero_fan_in:
             arrange_slopes(self.model, [self.site])
-        return self
+        return replace(self)  # whose site is found anew
 
     def statistics(self, method: GrowthMethod) -> SiteStatistics:
         """What the method declares that it needs, and nothing else."""
         site = self.site
         needs = {site.name: method.needs(site)}
         return measure(self.model, [site], self.batches, nn.MSELoss(), needs)[site.name]
-
-    def proposal(self, method: GrowthMethod, k: int) -> NewNeurons:
-        """What the method proposes at its first sight of the stage."""
-        return proposed(method, self.statistics(method), k)
 
     def widen(self, neurons: NewNeurons) -> None:
         """Add the neurons to the model, which then is another one."""
