@@ -186,17 +186,18 @@ def _survey(task: "Task", data: Path | None) -> dict[str, Any]:
     from nas_bench.contract import is_present
     from nas_bench.growth import survey
     from nas_bench.training.data import data_folder
+    from nas_bench.training.soundness import loaded
     from nas_bench.training.task import DataMissingError
 
     folder = data_folder(data)
     if not is_present(task, folder):
         return {"sites": f"shown once the data is in {folder}"}
     try:
-        train, _ = task.load(folder)
+        train, _ = loaded(task, folder)
     except DataMissingError as error:
         return {"sites": f"shown once the data is there: {error}"}
     network = task.network(task.seed_widths)
-    found = survey(network, train.inputs[:2])
+    found = survey(network, train.first(2).inputs)
     growing = [site for site in found.sites if task.grows(site.grown)]
     targets = dict(zip((site.grown for site in growing), task.target_widths, strict=False))
     kept = {site.grown: _KEPT for site in found.sites if not task.grows(site.grown)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from nas_bench.specs import said
-from nas_bench.training.soundness import TaskError
+from nas_bench.training.task import TaskError
 
 Subject = TypeVar("Subject")
 

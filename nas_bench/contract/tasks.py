@@ -14,7 +14,8 @@ from nas_bench.contract.finding import Check, NotCheckedError, require, run_chec
 from nas_bench.growth import find_sites
 from nas_bench.training.data import Downloads
 from nas_bench.training.soundness import check_network, check_widths, loaded
-from nas_bench.training.task import DataMissingError, Samples, Task
+from nas_bench.training.streaming import Streamed
+from nas_bench.training.task import DataMissingError, Samples, Split, Task
 
 _SAMPLES = 32
 
@@ -27,11 +28,11 @@ class _Subject:
     folder: Path
 
     @cached_property
-    def data(self) -> tuple[Samples, Samples]:
+    def data(self) -> tuple[Split, Split]:
         """Training and test samples, unless they would have to be downloaded."""
         return self.loaded()
 
-    def loaded(self) -> tuple[Samples, Samples]:
+    def loaded(self) -> tuple[Split, Split]:
         """The same, loaded anew."""
         if not is_present(self.task, self.folder):
             raise NotCheckedError(f"its data is not in {self.folder}")
@@ -86,13 +87,19 @@ def _loads_train_and_test(subject: _Subject) -> None:
 def _loads_the_same_again(subject: _Subject) -> None:
     pairs = zip(subject.data, subject.loaded(), strict=True)
     same = all(
-        torch.equal(a.inputs, b.inputs) and torch.equal(a.targets, b.targets) for a, b in pairs
+        torch.equal(_held(a).inputs, _held(b).inputs) and torch.equal(a.targets, b.targets)
+        for a, b in pairs
     )
     require(same, "loading twice gave other samples")
 
 
+def _held(samples: Split) -> Samples:
+    """All samples, or a few of those that are streamed."""
+    return samples.first(_SAMPLES) if isinstance(samples, Streamed) else samples
+
+
 def _has_a_site_for_every_width(subject: _Subject) -> None:
-    example = subject.data[0].inputs[:2]
+    example = subject.data[0].first(2).inputs
     for widths in (subject.task.seed_widths, subject.task.target_widths):
         network = subject.network(widths)
         sites = [s for s in find_sites(network, example) if subject.task.grows(s.name)]
@@ -124,7 +131,8 @@ def _outputs(subject: _Subject) -> tuple[Tensor, Tensor]:
     network = copy.deepcopy(subject.network(subject.task.seed_widths)).eval()
     check_network(subject.task, network, train, test=test)
     with torch.no_grad():
-        return network(train.inputs[:_SAMPLES]), train.targets[:_SAMPLES]
+        few = train.first(_SAMPLES)
+        return network(few.inputs), few.targets
 
 
 _CHECKS = {

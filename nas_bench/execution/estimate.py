@@ -26,8 +26,8 @@ from nas_bench.training.data import SAMPLE
 from nas_bench.training.evaluation import score
 from nas_bench.training.optimizers import optimizer
 from nas_bench.training.randomness import isolated
-from nas_bench.training.soundness import TaskError, check_network, loaded
-from nas_bench.training.task import DataMissingError, Samples, Task
+from nas_bench.training.soundness import check_network, loaded
+from nas_bench.training.task import DataMissingError, Samples, Split, Task, TaskError
 from nas_bench.trials.applicability import refusal
 from nas_bench.trials.architecture import Architectures
 from nas_bench.trials.config import Budget, TrialConfig
@@ -149,7 +149,7 @@ class Estimator:
         held_out = max(1, round(validation * len(train)))
         with isolated(0):
             check_network(task, task.network(task.seed_widths), train, test=test)
-        return _Facts(Architectures(task, train.inputs[:2]), train, test, held_out)
+        return _Facts(Architectures(task, train.first(2).inputs), train, test, held_out)
 
     def _find_speed(
         self, task: str, threads: int, validation: float, recipe: tuple[Any, ...]
@@ -173,8 +173,8 @@ class _Facts:
     """A task's networks and how many samples there are."""
 
     architectures: Architectures
-    data: Samples
-    test: Samples
+    data: Split
+    test: Split
     held_out: int
 
     @property
@@ -357,9 +357,10 @@ def _steps(
     return training, _timed(lambda: score(network, some, loss, counted=counted)) / len(some)
 
 
-def _first(samples: Samples, count: int, device: str) -> tuple[Tensor, Tensor]:
+def _first(data: Split, count: int, device: str) -> tuple[Tensor, Tensor]:
     """Inputs and targets of the first samples there."""
-    return samples.inputs[:count].to(device), samples.targets[:count].to(device)
+    batch = data.first(count)
+    return batch.inputs.to(device), batch.targets.to(device)
 
 
 def _timed(action: Callable[[], Any]) -> float:

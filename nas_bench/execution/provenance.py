@@ -43,7 +43,7 @@ def ran(config: TrialConfig, method: GrowthMethod, task: Task, trigger: Trigger)
 
 def site_kinds(task: Task, data: Data) -> list[str]:
     """The kinds of sites that a task lets grow, which decide what changes of the core reach it."""
-    found = find_sites(task.network(task.seed_widths), data.train.inputs[:2].cpu())
+    found = find_sites(task.network(task.seed_widths), data.train.first(2).inputs.cpu())
     return sorted({kind for site in found if task.grows(site.name) for kind in site.kinds})
 
 

@@ -1,4 +1,4 @@
-"""Data of a trial: three splits in the memory of one device."""
+"""Data of a trial: three splits, in the memory of one device or streamed to it."""
 
 import functools
 import hashlib
@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import platformdirs
 import torch
@@ -15,13 +15,16 @@ from torch import Generator, Tensor
 from nas_bench.specs import absolute
 from nas_bench.training.randomness import isolated
 from nas_bench.training.soundness import loaded
-from nas_bench.training.task import Samples, Task
+from nas_bench.training.streaming import Streamed
+from nas_bench.training.task import Split, Task
 
 DATA_VARIABLE = "NAS_BENCH_DATA"
 SPLIT_SEED = 0
 """Of the validation split and of samples of a split, which are the same for every trial."""
 SAMPLE = 1000
 """How many of a split are looked at where all of it would take too long."""
+KEPT = 1 << 24
+"""Numbers of such a sample that are kept of what is streamed: 64 MB."""
 
 
 @dataclass(frozen=True)
@@ -32,21 +35,21 @@ class Data:
         train: what networks are trained and growth is decided on.
         validation: kept apart from the training set, for tuning.
         test: for the reported numbers only.
-        checksum: SHA-256 of all values, before splitting.
+        checksum: SHA-256 of all values, before splitting; of what is streamed, see its digest.
     """
 
-    train: Samples
-    validation: Samples
-    test: Samples
+    train: Split
+    validation: Split
+    test: Split
     checksum: str
 
     @cached_property
-    def train_sample(self) -> Samples:
+    def train_sample(self) -> Split:
         """What training scores are measured on: at most 1 000, the same for every trial."""
         return _sample(self.train)
 
     @cached_property
-    def validation_sample(self) -> Samples:
+    def validation_sample(self) -> Split:
         """The same of the validation split."""
         return _sample(self.validation)
 
@@ -103,9 +106,9 @@ def _prepared(task: Task, folder: Path, validation: float, device: str) -> Data:
         train, test = loaded(task, folder)
     kept, held_out = split(train.targets, validation, Generator().manual_seed(SPLIT_SEED))
     return Data(
-        _at(train, kept, device),
-        _at(train, held_out, device),
-        Samples(test.inputs.to(device), test.targets.to(device)),
+        train.at(kept).to(device),
+        train.at(held_out).to(device),
+        test.to(device),
         _checksum(train, test),
     )
 
@@ -135,65 +138,25 @@ def split(targets: Tensor, fraction: float, generator: Generator) -> tuple[Tenso
     return torch.nonzero(~held_out).flatten(), torch.nonzero(held_out).flatten()
 
 
-class DataOrder:
-    """Endless batches of indices: every epoch all samples once, in an order drawn anew.
+def _sample(samples: Split) -> Split:
+    """At most SAMPLE of a split, with equal shares of each class; all of a smaller one.
 
-    The last batch of an epoch is smaller where the batch size does not divide n. Orders are drawn
-    on the CPU, the same for every device, and go to the device once an epoch: to take a batch of
-    data there, nothing is waited for.
+    Of what is streamed it is kept in memory where it is small.
     """
-
-    def __init__(self, n: int, generator: Generator, device: str = "cpu") -> None:
-        self.n, self.generator, self.device = n, generator, device
-        self._take(torch.empty(0, dtype=torch.int64), 0)
-
-    def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on with the same batches."""
-        return {
-            "generator": self.generator.get_state(),
-            "permutation": self.permutation,
-            "position": self.position,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was asked."""
-        self.generator.set_state(state["generator"])
-        self._take(state["permutation"], state["position"])
-
-    def size_of_next(self, batch_size: int) -> int:
-        """How many indices the next batch has."""
-        left = len(self.permutation) - self.position
-        return min(batch_size, left or self.n)
-
-    def next(self, batch_size: int) -> Tensor:
-        """The next batch of indices, shape (≤ batch_size,), on the device."""
-        if self.position >= len(self.permutation):
-            self._take(torch.randperm(self.n, generator=self.generator), 0)
-        indices = self._there[self.position : self.position + batch_size]
-        self.position += len(indices)
-        return indices
-
-    def _take(self, permutation: Tensor, position: int) -> None:
-        self.permutation, self.position = permutation, position
-        self._there = permutation.to(self.device)
+    if len(samples) > SAMPLE:
+        generator = Generator().manual_seed(SPLIT_SEED)
+        _, chosen = split(samples.targets.cpu(), SAMPLE / len(samples), generator)
+        samples = samples.at(chosen)
+    small = isinstance(samples, Streamed) and len(samples) * samples.entries <= KEPT
+    return samples.first(len(samples)) if small else samples
 
 
-def _sample(samples: Samples) -> Samples:
-    """At most SAMPLE of a split, with equal shares of each class; all of a smaller one."""
-    if len(samples) <= SAMPLE:
-        return samples
-    generator = Generator().manual_seed(SPLIT_SEED)
-    _, chosen = split(samples.targets.cpu(), SAMPLE / len(samples), generator)
-    return _at(samples, chosen.to(samples.inputs.device), samples.inputs.device)
-
-
-def _at(samples: Samples, indices: Tensor, device: torch.device | str) -> Samples:
-    return Samples(samples.inputs[indices].to(device), samples.targets[indices].to(device))
-
-
-def _checksum(*splits: Samples) -> str:
+def _checksum(*splits: Split) -> str:
     digest = hashlib.sha256()
     for samples in splits:
+        if isinstance(samples, Streamed):
+            digest.update(samples.digest().encode())
+            continue
         for tensor in (samples.inputs, samples.targets):
             digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
             digest.update(tensor.flatten().cpu().numpy().data)

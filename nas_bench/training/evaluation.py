@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_bench.growth.sites import evaluating
-from nas_bench.training.task import Samples
+from nas_bench.training.task import Split
 
 CHUNK = 500
 """Samples of a batch of statistics: the activations of convolutions fit in memory."""
@@ -23,7 +23,7 @@ class Score:
     accuracy: float | None
 
 
-def score(model: nn.Module, samples: Samples, loss: nn.Module, *, counted: bool = True) -> Score:
+def score(model: nn.Module, samples: Split, loss: nn.Module, *, counted: bool = True) -> Score:
     """Loss and accuracy in eval mode; the model is left as it is, the host waits at the end.
 
     Args:
@@ -33,24 +33,19 @@ def score(model: nn.Module, samples: Samples, loss: nn.Module, *, counted: bool 
         counted: whether the right ones are, where targets are classes.
     """
     classes = counted and not samples.targets.is_floating_point()
-    entries = CPU_ENTRIES if samples.inputs.device.type == "cpu" else ENTRIES
-    size = max(1, entries // max(1, samples.inputs[0].numel()))
+    entries = CPU_ENTRIES if torch.device(samples.device).type == "cpu" else ENTRIES
+    size = max(1, entries // max(1, samples.entries))
     means: list[Tensor] = []
     right: list[Tensor] = []
-    parts = chunks(samples, size)
+    counts: list[int] = []
     with evaluating(model), torch.no_grad():  # in inference mode, what a loss keeps is spoiled
-        for inputs, targets in parts:
+        for inputs, targets in samples.batches(size):
+            counts.append(len(inputs))
             outputs = model(inputs)
             means.append(loss(outputs, targets))
             if classes:
                 right.append((outputs.argmax(-1) == targets).sum())
-    sizes = torch.tensor([len(inputs) for inputs, _ in parts], dtype=torch.float64)
+    sizes = torch.tensor(counts, dtype=torch.float64)
     total = float(torch.stack(means).cpu().double() @ sizes)
     share = int(torch.stack(right).sum()) / samples.targets.numel() if classes else None
     return Score(total / len(samples), share)
-
-
-def chunks(samples: Samples, size: int = CHUNK) -> list[tuple[Tensor, Tensor]]:
-    """The samples in order, in batches of at most so many."""
-    parts = samples.inputs.split(size), samples.targets.split(size)
-    return list(zip(*parts, strict=True))

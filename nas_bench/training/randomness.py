@@ -36,6 +36,25 @@ def isolated(seed: int) -> Iterator[None]:
             np.random.set_state(numpy)
 
 
+@contextmanager
+def drawing(name: str) -> Iterator[None]:
+    """The CPU's global generators start from a name inside, and go on outside as before.
+
+    Unlike `isolated` it touches no GPU: worker processes of a process that has one must not.
+    """
+    python, numpy, own = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(own)
+
+
 def global_state() -> dict[str, Any]:
     """The state of every global generator, as tensors and plain values."""
     kind, keys, position, gauss, cached = np.random.get_state(legacy=True)

@@ -8,15 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import Dataset, IterableDataset
 
 from nas_bench.growth.sites import evaluating, randomness_kept
 from nas_bench.specs import said
 from nas_bench.text import text_of
-from nas_bench.training.task import Samples, Task
-
-
-class TaskError(ValueError):
-    """What a task gives instead of what it must give, as one sentence."""
+from nas_bench.training.streaming import Streamed
+from nas_bench.training.task import Samples, Split, Task, TaskError
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -25,27 +23,31 @@ def out_of_memory(error: BaseException) -> bool:
     return allocation or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
-def loaded(task: Task, folder: Path) -> tuple[Samples, Samples]:
-    """The training and test samples of a task.
+def loaded(task: Task, folder: Path) -> tuple[Split, Split]:
+    """The training and test samples of a task; datasets become samples that are streamed.
 
     Raises:
         DataMissingError: if they are neither in the folder nor can be downloaded.
         TaskError: if they are not what networks can be trained and tested on.
     """
     found = task.load(folder)
-    if not isinstance(found, tuple) or [type(part) for part in found] != [Samples, Samples]:
-        raise TaskError(f"load returned {_kind(found)}, expected two Samples: training and test")
-    train, test = found
-    for name, samples in (("training", train), ("test", test)):
+    if not isinstance(found, tuple) or len(found) != 2 or not all(map(_readable, found)):
+        raise TaskError(
+            f"load returned {_kind(found)}, expected two Samples or map-style datasets of torch: "
+            "training and test"
+        )
+    train, test = (p if isinstance(p, Samples) else Streamed.of(p) for p in found)
+    few = [part.first(2) if isinstance(part, Streamed) else part for part in (train, test)]
+    for name, samples in zip(("training", "test"), few, strict=True):
         _check_samples(name, samples)
     for name in ("inputs", "targets"):
-        one, other = (_form(getattr(samples, name), "n") for samples in found)
+        one, other = (_form(getattr(samples, name), "n") for samples in few)
         if one != other:
             raise TaskError(f"training and test {name} differ: {one} and {other}")
     return train, test
 
 
-def check_network(task: Task, network: nn.Module, train: Samples, **splits: Samples) -> None:
+def check_network(task: Task, network: nn.Module, train: Split, **splits: Split) -> None:
     """Refuse a network or a loss that does not fit the samples; nothing is changed.
 
     Args:
@@ -84,7 +86,7 @@ def check_widths(found: Sequence[int], asked: Sequence[int]) -> None:
         raise TaskError(f"widths {list(asked)} became sites of widths {list(found)}")
 
 
-def check_last_batch(network: nn.Module, train: Samples, batch_size: int) -> None:
+def check_last_batch(network: nn.Module, train: Split, batch_size: int) -> None:
     """Refuse batch norm in a network whose last batch of an epoch is too small for it.
 
     Raises:
@@ -93,14 +95,21 @@ def check_last_batch(network: nn.Module, train: Samples, batch_size: int) -> Non
     normed = any(isinstance(module, _BatchNorm) for module in network.modules())
     if not normed or len(train) % batch_size != 1 % batch_size:
         return
+    one = train.first(1).inputs
     try:
-        with randomness_kept(train.inputs.device), torch.no_grad():
-            copy.deepcopy(network).train()(train.inputs[:1])
+        with randomness_kept(one.device), torch.no_grad():
+            copy.deepcopy(network).train()(one)
     except ValueError as error:
         raise TaskError(
             f"the last batch of an epoch has 1 sample ({len(train)} in batches of {batch_size}), "
             "with which batch norm cannot train: choose another recipe.batch_size"
         ) from error
+
+
+def _readable(part: object) -> bool:
+    """Whether these are samples, or a dataset of which each can be asked for."""
+    mapped = isinstance(part, Dataset) and not isinstance(part, IterableDataset)
+    return isinstance(part, Samples) or mapped
 
 
 def _check_samples(name: str, samples: Samples) -> None:
@@ -121,7 +130,7 @@ def _check_samples(name: str, samples: Samples) -> None:
         raise TaskError(f"{name} inputs are {samples.inputs.dtype}, expected floats: use .float()")
 
 
-def _check_labels(outputs: Tensor, splits: dict[str, Samples]) -> None:
+def _check_labels(outputs: Tensor, splits: dict[str, Split]) -> None:
     for name, samples in splits.items():
         targets = samples.targets
         if targets.ndim != 1 or targets.is_floating_point():

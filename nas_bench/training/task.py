@@ -4,12 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from nas_bench.options import WIDEST
 from nas_bench.training.augmentation import Augmentation
+from nas_bench.training.order import DataOrder
+
+if TYPE_CHECKING:
+    from nas_bench.training.streaming import Dataset, Streamed
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,62 @@ class Samples:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def order_device(self) -> torch.device:
+        """Where indices of samples are needed."""
+        return self.inputs.device
+
+    @property
+    def device(self) -> torch.device:
+        """On which they are."""
+        return self.inputs.device
+
+    @property
+    def entries(self) -> int:
+        """Numbers of one input."""
+        return self.inputs[0].numel()
+
     def first(self, count: int) -> "Samples":
         """At most so many of them, from the start."""
         return Samples(self.inputs[:count], self.targets[:count])
+
+    def at(self, indices: Tensor) -> "Samples":
+        """Some of them."""
+        indices = indices.to(self.inputs.device)
+        return Samples(self.inputs[indices], self.targets[indices])
+
+    def to(self, device: torch.device | str) -> "Samples":
+        """The same on a device."""
+        return Samples(self.inputs.to(device), self.targets.to(device))
+
+    def batches(self, size: int) -> list[tuple[Tensor, Tensor]]:
+        """All of them in order, in batches of at most so many."""
+        parts = self.inputs.split(size), self.targets.split(size)
+        return list(zip(*parts, strict=True))
+
+    def feed(self, order: DataOrder, name: str) -> "MemoryFeed":
+        """What training steps read, in an order; nothing is random in memory."""
+        return MemoryFeed(self, order)
+
+
+@dataclass(frozen=True)
+class MemoryFeed:
+    """The batches of training steps, from memory."""
+
+    samples: Samples
+    order: DataOrder
+
+    def next(self, batch_size: int, seen: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of the next batch of the order."""
+        indices = self.order.next(batch_size)
+        return self.samples.inputs[indices], self.samples.targets[indices]
+
+    def close(self) -> None:
+        """Nothing reads ahead."""
+
+
+Split: TypeAlias = "Samples | Streamed"
+"""Samples of a task, in memory or streamed: what reads them does not ask which."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +190,11 @@ class Task(ABC):
                 object.__setattr__(self, name, own)
 
     @abstractmethod
-    def load(self, folder: Path) -> tuple[Samples, Samples]:
+    def load(self, folder: Path) -> "tuple[Samples | Dataset, Samples | Dataset]":
         """Training and test samples; downloaded into folder where they are not yet there.
+
+        What does not fit into memory is a map-style dataset, from which samples are read as they
+        are needed (`nas_bench.training.streaming`).
 
         Raises:
             DataMissingError: if the data is neither there nor can be downloaded.
@@ -155,6 +216,10 @@ class Task(ABC):
     @abstractmethod
     def loss(self) -> nn.Module:
         """Loss(outputs, targets), the mean over samples."""
+
+
+class TaskError(ValueError):
+    """What a task gives instead of what it must give, as one sentence."""
 
 
 class DataMissingError(RuntimeError):

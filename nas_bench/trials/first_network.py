@@ -11,7 +11,7 @@ from nas_bench.growth.method import SEARCH_SAMPLES
 from nas_bench.text import counted
 from nas_bench.training.data import Data
 from nas_bench.training.soundness import check_network
-from nas_bench.training.task import Samples, Task
+from nas_bench.training.task import Samples, Split, Task
 from nas_bench.trials.start import Start
 
 DRAWS = 100
@@ -74,13 +74,13 @@ def _activity(hidden: Tensor) -> Tensor:
     return active.to(torch.float64).mean(0)
 
 
-def growing_sites(task: Task, model: nn.Module, train: Samples) -> list[Site]:
+def growing_sites(task: Task, model: nn.Module, train: Split) -> list[Site]:
     """The sites that a task's widths name, in network order.
 
     Raises:
         ValueError: if the network has more or fewer.
     """
-    found = find_sites(model, train.inputs[:2])
+    found = find_sites(model, train.first(2).inputs)
     sites = [site for site in found if task.grows(site.name)]
     expected = len(task.seed_widths)
     if len(sites) != expected:

@@ -12,9 +12,9 @@ from nas_bench.growth import GrowthEvent, Need, Site, grow, measure, statistics_
 from nas_bench.growth.costs import CostMeter
 from nas_bench.growth.method import SEARCH_SAMPLES
 from nas_bench.training.data import Data
-from nas_bench.training.evaluation import chunks, score
+from nas_bench.training.evaluation import CHUNK, score
 from nas_bench.training.randomness import stream
-from nas_bench.training.task import Samples
+from nas_bench.training.task import Split
 from nas_bench.trials.agenda import Agenda
 from nas_bench.trials.messages import GrowthRecord
 from nas_bench.trials.start import Start
@@ -71,7 +71,9 @@ class Growing:
             return {}
         generator = stream(self.config.seed, f"look {number}")
         drawn = self._drawn(trigger.samples, generator)
-        statistics = measure(state.model, sites, chunks(drawn), state.loss, needs, seed=number)
+        statistics = measure(
+            state.model, sites, drawn.batches(CHUNK), state.loss, needs, seed=number
+        )
         return {
             site.name: measurement(trigger, site.name, statistics[site.name]) for site in sites
         }
@@ -131,8 +133,8 @@ class Growing:
     ) -> list[GrowthEvent]:
         if self.method is None:
             return []
-        batches = chunks(self._drawn(max(samples.values()), state.growth))
-        search = self._drawn(SEARCH_SAMPLES, state.growth)
+        batches = self._drawn(max(samples.values()), state.growth).batches(CHUNK)
+        search = self._drawn(SEARCH_SAMPLES, state.growth).first(SEARCH_SAMPLES)
         return grow(
             state.model,
             batches,
@@ -188,11 +190,9 @@ class Growing:
             sizes[site.name] = min(wanted, len(self.train)), wanted > len(self.train)
         return sizes
 
-    def _drawn(self, count: int, generator: Generator) -> Samples:
+    def _drawn(self, count: int, generator: Generator) -> Split:
         """Random training samples, without repetition."""
-        chosen = torch.randperm(len(self.train), generator=generator)[:count]
-        chosen = chosen.to(self.train.inputs.device)
-        return Samples(self.train.inputs[chosen], self.train.targets[chosen])
+        return self.train.at(torch.randperm(len(self.train), generator=generator)[:count])
 
 
 def _too_expensive(event: GrowthEvent) -> GrowthEvent:

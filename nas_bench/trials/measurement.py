@@ -9,7 +9,7 @@ from torch import nn
 from nas_bench.training.data import Data
 from nas_bench.training.evaluation import Score, score
 from nas_bench.training.flops import parameters
-from nas_bench.training.task import Samples
+from nas_bench.training.task import Split
 from nas_bench.trials.messages import Record, Seconds
 from nas_bench.trials.state import State
 
@@ -26,7 +26,7 @@ def record(state: State, data: Data, *, full: bool, final: bool = False) -> Reco
     start = time.perf_counter()
     spent = state.spent
 
-    def scored(samples: Samples) -> Score:
+    def scored(samples: Split) -> Score:
         return score(state.model, samples, state.loss, counted=state.task.metric == "accuracy")
 
     train, validation = scored(data.train_sample), scored(data.validation_sample)

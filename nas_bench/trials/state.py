@@ -8,9 +8,10 @@ from torch.optim import Optimizer
 
 from nas_bench.growth.input_grams import InputGrams, sites_on_data
 from nas_bench.growth.sites import set_unit_slopes, unit_slopes
-from nas_bench.training.data import Data, DataOrder
+from nas_bench.training.data import Data
 from nas_bench.training.new_rates import NewRates
 from nas_bench.training.optimizers import optimizer
+from nas_bench.training.order import DataOrder
 from nas_bench.training.randomness import global_state, isolated, set_global_state, stream
 from nas_bench.training.soundness import check_last_batch, check_widths
 from nas_bench.training.task import Recipe
@@ -29,7 +30,7 @@ class State:
             entries.
         sites: of the network, in its order.
         costs: of the network at its present size; batch_size: at this size.
-        order: of the training samples.
+        order: of the training samples; feed: of training steps, in this order.
         growth: source of all that growth draws; augmentation: of all that augmentation draws.
         grams: of the data, where sites read it as it is.
         redraws: of the first network, because it was dead.
@@ -49,14 +50,16 @@ class State:
         self.model, self.redraws = first_network(start, data)
         self.per_entry = start.config.optimizer_policy == "per_entry"
         self.optimizer = self._optimizer()
-        self.order = DataOrder(self.samples, stream(seed, "data order"), start.device)
+        self.order = DataOrder(self.samples, stream(seed, "data order"), train.order_device)
+        self.feed = train.feed(self.order, f"{seed}/sample")
         self.growth = stream(seed, "growth")
         self.augmentation = stream(seed, "augmentation")
         self.spent = Spent()
         self.sites = growing_sites(task, self.model, train)
         check_widths(self.widths, start.widths)
-        self.architectures = Architectures(task, train.inputs[:2])
-        self.grams = InputGrams(sites_on_data(self.model, self.sites, train.inputs[:2]))
+        few = train.first(2).inputs
+        self.architectures = Architectures(task, few)
+        self.grams = InputGrams(sites_on_data(self.model, self.sites, few))
         self.fit_to_size()
         check_last_batch(self.model, train, self.batch_size)
         self.progress = Progress((), ())

@@ -75,13 +75,16 @@ def run_trial(
         trial.restore(kept["trial"])
         said = kept["messages"]
         yield Resumed(tuple(said), trial.spent.step)
-    for message in trial.run():
-        if isinstance(message, Pause):
-            if keeper:
-                keeper.pause(lambda: {"trial": trial.state(), "messages": said})
-        else:
-            said.append(as_dict(message))
-            yield message
+    try:
+        for message in trial.run():
+            if isinstance(message, Pause):
+                if keeper:
+                    keeper.pause(lambda: {"trial": trial.state(), "messages": said})
+            else:
+                said.append(as_dict(message))
+                yield message
+    finally:
+        trial.now.feed.close()
 
 
 class Trial:
@@ -146,18 +149,18 @@ class Trial:
 
     def _train(self) -> None:
         """Optimiser steps until something is due, or it is time for a pause."""
-        now, data = self.now, self.data.train
+        now = self.now
         start = booked = time.perf_counter()
         now.model.train()
         check = CHECK_EVERY[self.device.split(":")[0]]
         while True:
             if now.recipe.decay != "constant":
                 set_learning_rate(now.optimizer, learning_rate(now.recipe, self._decayed()))
-            indices = now.order.next(now.batch_size)
-            loss = self._step(data.inputs[indices], data.targets[indices])
+            inputs, targets = now.feed.next(now.batch_size, now.spent.samples)
+            loss = self._step(inputs, targets)
             now.spent.step += 1
-            now.spent.samples += len(indices)
-            now.spent.train_flops += len(indices) * now.costs.training
+            now.spent.samples += len(inputs)
+            now.spent.train_flops += len(inputs) * now.costs.training
             looked = time.perf_counter()
             now.spent.book("train", looked - booked)
             booked = looked

@@ -24,7 +24,7 @@ from nas_bench.methods.north_preactivation import NorthPreactivation
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.methods.senn import Residual
 from nas_bench.methods.tiny import Tiny
-from nas_bench.training import augmentation, data, decompositions, flops, optimizers
+from nas_bench.training import augmentation, data, decompositions, flops, optimizers, order
 from nas_bench.training.new_rates import NewRates
 from nas_bench.trials import schedule
 from nas_bench.trials.agenda import Agenda
@@ -174,7 +174,7 @@ MUTATIONS = (
     ),
     Mutation(
         "epochs keep the order of the data",
-        data.DataOrder.next,
+        order.DataOrder.next,
         "torch.randperm(self.n, generator=self.generator)",
         "torch.arange(self.n)",
         "fixed",

@@ -21,7 +21,7 @@ import torch
 from nas_bench import plugins
 from nas_bench.growth import Need, Site, SiteStatistics
 from nas_bench.growth.measure import measure
-from nas_bench.training.evaluation import chunks
+from nas_bench.training.evaluation import CHUNK
 from nas_bench.training.task import Samples
 from nas_bench.trials.inputs import budget
 from nas_bench.trials.planning import plan
@@ -92,7 +92,7 @@ def trained(task: str, steps: int, seed: int, folder: Path) -> Trial:
 def statistics(trial: Trial, site: Site, samples: Samples) -> SiteStatistics:
     """All that TINY reads at a site, and its goal covariance."""
     needs = plugins.method(METHOD).needs(site) | Need.HIDDEN | Need.GOAL
-    batches = chunks(samples)
+    batches = samples.batches(CHUNK)
     return measure(trial.model, [site], batches, trial.now.loss, {site.name: needs})[site.name]
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from nas_bench.training.data import DataOrder, data_folder, prepare, split
+from nas_bench.training.data import data_folder, prepare, split
+from nas_bench.training.order import DataOrder
 from nas_bench.training.task import Samples, Task
 
 

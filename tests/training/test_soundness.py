@@ -14,8 +14,8 @@ from nas_bench.discovery import Plugin
 from nas_bench.execution.estimate import Estimator
 from nas_bench.execution.job import Job, Settings
 from nas_bench.execution.worker import messages
-from nas_bench.training.soundness import TaskError, check_last_batch, check_network, loaded
-from nas_bench.training.task import Recipe, Samples, Task
+from nas_bench.training.soundness import check_last_batch, check_network, loaded
+from nas_bench.training.task import Recipe, Samples, Task, TaskError
 from nas_bench.trials.planning import plan
 from nas_bench.trials.protocol import load_protocol
 

@@ -14,9 +14,10 @@ from torch import nn
 
 from nas_bench import plugins
 from nas_bench.tasks.digits import Digits
-from nas_bench.training.data import DataOrder, prepare
+from nas_bench.training.data import prepare
 from nas_bench.training.flops import inference_flops, parameters
 from nas_bench.training.optimizers import optimizer
+from nas_bench.training.order import DataOrder
 from nas_bench.training.task import Recipe, Samples, Task
 from nas_bench.trials import trial as module
 from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
@@ -435,6 +436,7 @@ def test_a_stretch_of_training_waits_for_the_device_only_at_its_end(monkeypatch)
     trial.now.model.to("meta")
     trial.now.optimizer = optimizer(trial.now.recipe, trial.now.model.parameters())
     trial.now.order = DataOrder(len(train), torch.Generator(), "meta")
+    trial.now.feed = train.feed(trial.now.order, "")
     with pytest.raises(RuntimeError, match="item"):
         trial._train()
     assert trial.spent.step == 60
