@@ -1,10 +1,12 @@
 """Where plugins come from: entry points, and files that someone names."""
 
+import ast
 import functools
 import hashlib
 import importlib
 import importlib.util
 import inspect
+import linecache
 import pkgutil
 import re
 import sys
@@ -16,6 +18,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, get_args
+from weakref import WeakKeyDictionary
 
 from nas_bench.options import options_without_default
 from nas_bench.specs import NAME, InputError, absolute, said
@@ -23,6 +26,7 @@ from nas_bench.specs import NAME, InputError, absolute, said
 PluginKind = Literal["method", "task", "trigger"]
 _KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
 _executed: dict[str, bytes] = {}  # content of plugins' modules when they were imported, by name
+_sources: "WeakKeyDictionary[type, bytes]" = WeakKeyDictionary()  # of classes in no file
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,53 @@ def executed(cls: type) -> bytes:
     Raises:
         ValueError: if the module has no source.
     """
+    if cls in _sources:
+        return _sources[cls]
     name = cls.__module__
     if name not in _executed:
         _keep(name)
     if name not in _executed:
         raise ValueError(f"no source of {name}.{cls.__qualname__} was found")
     return _executed[name]
+
+
+def file_of(cls: type) -> Path | None:
+    """The file of a class, None if it stands in a notebook or in the script that runs."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return Path(file) if file and cls.__module__ != "__main__" else None
+
+
+def defined(cls: type, kind: PluginKind, source: bytes | None = None) -> Plugin:
+    """The plugin that a class of a notebook or a script is.
+
+    Args:
+        cls: the class.
+        kind: of plugin.
+        source: of the cell or script; None: as Python remembers it.
+
+    Raises:
+        InputError: if there is no source to be recorded.
+    """
+    content = _remembered(cls) if source is None else source
+    try:
+        ast.parse(content)
+    except (SyntaxError, ValueError):
+        content = b""
+    if not content.strip():
+        raise InputError(
+            f"no source of {kind} {cls.__qualname__} was found, which its results have to name: "
+            "define it in a notebook cell, a script or a plugin file"
+        )
+    _sources[cls] = content
+    return _of_class(cls, kind, f"{cls.__module__}:{cls.__qualname__}")
+
+
+def _remembered(cls: type) -> bytes:
+    """The cell or script in which the methods of a class stand; empty if nothing is known."""
+    codes = [value.__code__ for value in vars(cls).values() if inspect.isfunction(value)]
+    own = (code for code in codes if code.co_qualname.startswith(f"{cls.__qualname__}."))
+    lines = (linecache.getlines(code.co_filename) for code in own)
+    return "".join(next(filter(None, lines), [])).encode()
 
 
 def base(kind: PluginKind) -> type:

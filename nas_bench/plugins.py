@@ -4,10 +4,12 @@ A plugin is a frozen dataclass that subclasses `GrowthMethod`, `Task` or `Trigge
 used is listed as broken, with the reason, and never keeps others from being used.
 """
 
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from nas_bench.discovery import Plugin, PluginKind, executed, in_file, installed
+from nas_bench.by_value import pickled
+from nas_bench.discovery import Plugin, PluginKind, defined, executed, file_of, in_file, installed
 from nas_bench.options import changed_options, validated
 from nas_bench.specs import InputError, Spec, absolute, parse, unknown
 from nas_bench.text import shortened
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 PluginError = InputError
 _loaded: dict[Path, list[Plugin]] = {}  # what load_path added to this process
+_defined: dict[tuple[PluginKind, str], Plugin] = {}  # by kind and name: what define added
 
 
 def methods() -> dict[str, Plugin]:
@@ -63,8 +66,9 @@ def everything() -> dict[str, Plugin]:
 
 
 def given(kind: PluginKind) -> list[Plugin]:
-    """The plugins of a kind that `load_path` has added to this process."""
-    return [plugin for group in _loaded.values() for plugin in group if plugin.kind == kind]
+    """The plugins of a kind that `load_path` and `define` have added to this process."""
+    loaded = [plugin for group in _loaded.values() for plugin in group]
+    return [plugin for plugin in (*loaded, *_defined.values()) if plugin.kind == kind]
 
 
 def method(spec: str) -> "GrowthMethod":
@@ -119,13 +123,75 @@ def content(path: Path) -> bytes:
     return executed(next(p.cls for p in load_path(path) if p.cls is not None))
 
 
+def make_known(cls: type, kind: PluginKind) -> Plugin:
+    """The plugin that a class is: one that is known, of its file, or by itself.
+
+    Raises:
+        PluginError: if it cannot be used, has no source, or its name is another's.
+    """
+    for plugin in plugins(kind).values():
+        if plugin.cls is cls:
+            return plugin
+    if (path := file_of(cls)) is None:
+        return define(cls, kind)
+    for plugin in load_path(path):
+        if plugin.cls and plugin.cls.__qualname__ == cls.__qualname__:
+            return plugin
+    raise PluginError(f"plugin file {path}: {cls.__qualname__} does not stand alone in it")
+
+
+def define(cls: type, kind: PluginKind, source: bytes | None = None) -> Plugin:
+    """The plugin that a class of a notebook or a script is; it takes the place of an earlier one.
+
+    Args:
+        cls: defined in `__main__`.
+        kind: of plugin.
+        source: of the cell or script; None: as Python remembers it.
+
+    Raises:
+        PluginError: if it cannot be used, has no source, or its name is another's.
+    """
+    plugin = defined(cls, kind, source)
+    if plugin.error:
+        raise PluginError(f"{kind} class {plugin.error}")
+    earlier = _defined.pop((kind, plugin.name), None)
+    try:
+        _refuse_clash(plugin)
+    except PluginError:
+        if earlier:
+            _defined[kind, plugin.name] = earlier
+        raise
+    _defined[kind, plugin.name] = plugin
+    return plugin
+
+
+def definitions() -> bytes:
+    """The classes of `define`, for another process; empty if there are none."""
+    if not _defined:
+        return b""
+    triples = [(kind, plugin.cls, executed(plugin.cls))
+               for (kind, _), plugin in _defined.items() if plugin.cls]  # fmt: skip
+    return pickled(triples)
+
+
+def define_all(sent: bytes) -> None:
+    """Make known what `definitions` gave in the process that sent it."""
+    if sent:
+        for kind, cls, source in pickle.loads(sent):
+            define(cls, kind, source)
+
+
 def _refuse_broken(path: Path, found: list[Plugin]) -> None:
     for plugin in found:
         if plugin.error:
             raise PluginError(f"plugin file {path}: {plugin.error}")
-        other = plugins(plugin.kind).get(plugin.name)
-        if other and other.cls is not None:
-            raise PluginError(str(_clash(plugin, other).error))
+        _refuse_clash(plugin)
+
+
+def _refuse_clash(plugin: Plugin) -> None:
+    other = plugins(plugin.kind).get(plugin.name)
+    if other and other.cls is not None:
+        raise PluginError(str(_clash(plugin, other).error))
 
 
 def _instance(spec: Spec, kind: PluginKind) -> Any:

@@ -25,6 +25,10 @@ class InputError(Exception):
     """Something a person typed that cannot be used; the message is one clear sentence."""
 
 
+class CannotRunError(Exception):
+    """Why something cannot be done here, as one clear sentence; not the user's input."""
+
+
 @dataclass(frozen=True)
 class Spec:
     """A name with options, as typed; nothing is checked against what exists."""

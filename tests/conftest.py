@@ -24,6 +24,7 @@ TOGETHER = (
         "tests/execution/test_ray_tune.py",
         "tests/test_cli.py::test_a_strangers_method",
         "tests/test_tune.py::test_asha_stops",
+        "tests/api/test_verbs.py::test_a_class_of_a_cell_runs_under_ray",
     ),
     ("tests/report/browser/",),
     ("tests/execution/test_wandb_log.py",),

@@ -22,6 +22,17 @@ def test_the_readme_grows_a_network_in_a_loop_of_ones_own(capsys):
     assert float(printed.split()[-1]) > 0.97
 
 
+def test_the_python_of_the_docs_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shown, own = blocks("docs/api.md", "python")
+    exec(compile(shown, "api.md", "exec"), {})
+    assert "random_growth" in capsys.readouterr().out
+    assert (tmp_path / "out" / "report" / "report.html").is_file()
+    namespace = {"__name__": "docs"}
+    exec(compile(own, "api.md", "exec"), namespace)
+    assert namespace["Louder"]() == namespace["Louder"]()
+
+
 @pytest.mark.slow
 def test_the_method_in_the_docs_passes_the_contract(tmp_path):
     from nas_bench import plugins

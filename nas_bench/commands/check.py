@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nas_bench.api.places import load_plugins
 from nas_bench.commands.parameters import (
     GATE,
     OK,
     data_option,
     examples,
     json_option,
-    load_plugins,
     plugin_option,
     print_json,
     verbose_option,

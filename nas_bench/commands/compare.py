@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nas_bench.api.places import RESULTS_VARIABLE
 from nas_bench.commands.parameters import (
     NOTHING,
     OK,
     examples,
     json_option,
+    ledgers_given,
     print_json,
-    results_folder,
-    results_option,
     say_damage,
     say_nothing,
     say_strays,
+    shown_ledgers,
     verbose_option,
 )
 
 if TYPE_CHECKING:
-    from nas_bench.commands.pairing import Pairing
-    from nas_bench.report.comparison import Comparison, Row
-    from nas_bench.results.reading import Run
+    from nas_bench.api.pairing import Pairing
+    from nas_bench.report.comparison import Row
 
 _NOTE = (
     "Test accuracy in percent, or test loss: means over seeds; a trial without a result counts as "
@@ -45,7 +45,13 @@ _EPILOG = examples(
 @click.command(epilog=_EPILOG)
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@results_option()
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help=f"Results folder or pack; repeatable.  [default: ${RESULTS_VARIABLE}, else "
+    "./results/local]",
+)
 @click.option("--task", help="Only this task; all of them if not given.")
 @click.option("--protocol", help="Only this protocol; all of them if not given.")
 @json_option()
@@ -53,55 +59,37 @@ _EPILOG = examples(
 def compare(
     first: str,
     second: str,
-    results: Path | None,
+    results: tuple[Path, ...],
     task: str | None,
     protocol: str | None,
     as_json: bool,
 ) -> int:
     """Compare the methods A and B of a results folder, seed by seed.
 
-    A and B are named as in its tables, such as tiny, 'tiny[update=false]' or 'tiny twin (flops)'.
+    A and B are named as in its tables, such as tiny, 'tiny[update=false]' or 'tiny twin (flops)';
+    of several ledgers, those of the second one and later ones as 'tiny @ LEDGER'.
     """
-    from nas_bench.commands.pairing import known_row, narrowed, paired_rows, pairing_values
-    from nas_bench.report.comparison import comparisons
-    from nas_bench.results.ledger import Ledger
-    from nas_bench.results.reading import glance
+    from nas_bench.api.comparing import compared
+    from nas_bench.api.pairing import pairing_values
 
-    folder = results_folder(results)
-    contents = Ledger(folder).contents(glance)
-    found, problems = comparisons(contents.runs), contents.damage
-    say_damage(problems)
-    say_strays(contents.aside)
-    if not found:
-        return say_nothing("compare", folder, "results")
-    for name in (first, second):
-        if _cannot_be_read(name, contents.runs, found):
-            return say_nothing("compare", folder, f"trials of {name} that can be read")
-    names = [known_row(name, found) for name in (first, second)]
-    asked = narrowed(found, task, protocol)
-    pairings = paired_rows(asked, *names)
-    for row, where in ((row, c.task) for c in asked for row in c.refused if row.name in names):
-        click.echo(f"{row.name} is not applicable to {where}: {row.refusal}", err=True)
+    ledgers = ledgers_given(results)
+    answer = compared(ledgers, first, second, task, protocol)
+    say_damage(answer.found.damage)
+    say_strays(answer.found.aside)
+    for line in (*(check.sentence for check in answer.found.checks), *answer.refused):
+        click.echo(line, err=True)
+    if answer.nothing:
+        return say_nothing("compare", ledgers[0], answer.nothing)
     if as_json:
-        shown = list(map(pairing_values, pairings))
-        said = {"problems": problems, "strays": contents.aside}
-        print_json({"results": str(folder), "comparisons": shown, **said})
-    elif pairings:
-        _print(pairings)
-    if not pairings:
+        shown = list(map(pairing_values, answer.pairings))
+        said = {"problems": answer.found.damage, "strays": answer.found.aside}
+        print_json({"results": shown_ledgers(ledgers), "comparisons": shown, **said})
+    elif answer.pairings:
+        _print(answer.pairings)
+    if not answer.pairings:
         click.echo(f"Nothing to compare: no comparison holds both {first} and {second}", err=True)
         return NOTHING
     return OK
-
-
-def _cannot_be_read(name: str, runs: "Sequence[Run]", found: "Sequence[Comparison]") -> bool:
-    """Whether a method has no row, but trials that say nothing but where they lie."""
-    from nas_bench.commands.pairing import label
-    from nas_bench.results.layout import path_part
-
-    rows = [row for comparison in found for row in comparison.rows if row.config]
-    unknown = {run.label for run in runs if run.config is None}
-    return path_part(name) in unknown and name not in {*map(label, rows), *(r.name for r in rows)}
 
 
 def _print(pairings: Sequence["Pairing"]) -> None:
@@ -129,7 +117,7 @@ def _print(pairings: Sequence["Pairing"]) -> None:
 
 def _shared(rows: Sequence["Row"]) -> str:
     """Their name, without the settings where these differ."""
-    from nas_bench.commands.pairing import label
+    from nas_bench.api.pairing import label
     from nas_bench.text import one_line
 
     names = {row.name for row in rows}

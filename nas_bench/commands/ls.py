@@ -6,11 +6,11 @@ from typing import Any, Literal, get_args
 
 import click
 
+from nas_bench.api.places import load_plugins
 from nas_bench.commands.parameters import (
     OK,
     examples,
     json_option,
-    load_plugins,
     plugin_option,
     print_json,
     verbose_option,

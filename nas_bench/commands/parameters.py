@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from nas_bench.specs import absolute
+from nas_bench.api.places import RESULTS_VARIABLE, ledgers_of, results_folder
+from nas_bench.specs import CannotRunError
 from nas_bench.streams import clean_stdout
 from nas_bench.text import one_line
 
-RESULTS_VARIABLE = "NAS_BENCH_RESULTS"
 OK, FAILED, USAGE, NOTHING, BROKEN, GATE, TERMINATED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 75, 130
 
 _NAMED = 3
@@ -38,10 +38,6 @@ class Number(click.FloatRange):
         if found != found:
             self.fail(f"{value!r} is not a number.", param, ctx)
         return found
-
-
-class CannotRunError(Exception):
-    """Why a verb cannot do its work here, as one clear sentence; not the user's input."""
 
 
 def examples(*lines: str) -> str:
@@ -144,24 +140,23 @@ def plugin_option() -> Decorator:
     )
 
 
-def results_folder(given: Path | None) -> Path:
-    """The folder given, else the one in NAS_BENCH_RESULTS, else ./results/local."""
-    named = given or os.environ.get(RESULTS_VARIABLE)
-    folder = Path(named) if named else Path("results", "local")
-    folder = absolute(folder)
-    if folder.is_symlink() and not folder.exists():
-        gone = f"is a link to {folder.readlink()}, which is not there"
-        raise click.UsageError(f"the results folder {folder} {gone}: make it, or name another")
-    if folder.exists() and not folder.is_dir():
-        raise click.UsageError(f"the results folder {folder} is a file: name a folder")
-    return folder
-
-
 def folder_given(folder: Path | None, results: Path | None) -> Path:
     """What `folder_options` have taken, as `results_folder` gives it."""
     if folder and results:
         raise click.UsageError("give the folder once: as an argument or with --results")
     return results_folder(folder or results)
+
+
+def ledgers_given(ledgers: Sequence[Path], results: Path | None = None) -> tuple[Path, ...]:
+    """The ledgers that were named, as arguments or with `--results`."""
+    if ledgers and results:
+        raise click.UsageError("give the folder once: as an argument or with --results")
+    return ledgers_of(ledgers or ([results] if results else []))
+
+
+def shown_ledgers(ledgers: Sequence[Path]) -> str | list[str]:
+    """What `--json` says of the ledgers: one, or a list of several."""
+    return str(ledgers[0]) if len(ledgers) == 1 else list(map(str, ledgers))
 
 
 def say_damage(damage: Iterable[str]) -> None:
@@ -240,16 +235,6 @@ def prepare_matplotlib() -> None:
             folder = tempfile.mkdtemp(prefix="nas-bench-matplotlib-")
             os.environ["MPLCONFIGDIR"] = folder
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
-
-
-def load_plugins(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Make the plugins of these files known; their absolute paths."""
-    from nas_bench import plugins
-
-    found = tuple(absolute(path).resolve() for path in paths)
-    for path in found:
-        plugins.load_path(path)
-    return found
 
 
 def counted(count: int, noun: str) -> str:

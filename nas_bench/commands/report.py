@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas_bench.api.places import load_plugins, report_folder
 from nas_bench.commands.parameters import (
     OK,
     CannotRunError,
     counted,
     examples,
     explain_option,
-    folder_given,
-    folder_options,
     json_option,
-    load_plugins,
+    ledgers_given,
     plugin_option,
     print_json,
+    results_option,
     say_damage,
     say_nothing,
     say_strays,
+    shown_ledgers,
     verbose_option,
 )
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _EPILOG = examples(
     "nas-bench report",
-    "nas-bench report results/published",
+    "nas-bench report results/published results/local",
     "nas-bench report results/local --figures pdf --width 5.5 --rows tiny,fixed --no-title",
 )
 
@@ -52,8 +53,14 @@ def _formats(
 
 
 @click.command(epilog=_EPILOG)
-@folder_options
+@click.argument("ledgers", metavar="[LEDGER]...", type=click.Path(path_type=Path), nargs=-1)
+@results_option()
 @plugin_option()
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that gets the report/.  [default: the last LEDGER that is a folder]",
+)
 @click.option(
     "--figures",
     callback=_formats,
@@ -73,9 +80,10 @@ def _formats(
 @json_option()
 @verbose_option()
 def report(
-    folder: Path | None,
+    ledgers: tuple[Path, ...],
     results: Path | None,
     plugin_paths: tuple[Path, ...],
+    into: Path | None,
     figures: tuple[str, ...] | None,
     width: float | None,
     rows: str | None,
@@ -84,17 +92,24 @@ def report(
     explain: bool,
     as_json: bool,
 ) -> int:
-    """Write leaderboards, figures and a page of the results in FOLDER into its report/.
+    """Write leaderboards, figures and a page of results into the report/ of their folder.
+
+    LEDGER is a results folder or a pack. Of several, rows of the second one and later ones are
+    marked, a trial that two of them have counts once, and trials of fixed and random_growth that
+    two have show whether one reproduces the other.
 
     With --width, --rows, --labels or --no-title figures are for a paper: rows are named where they
     are drawn, at most six in a figure, and each figure has a caption beside it.
     """
     load_plugins(plugin_paths)
-    place = folder_given(folder, results)
-    written = write_report(place, as_json, figures, _paper(width, rows, labels, not no_title))
+    read = ledgers_given(ledgers, results)
+    place = report_folder(read, into)
+    written = write_report(
+        place, as_json, figures, read, _paper(width, rows, labels, not no_title)
+    )
     if written is None:
         return say_nothing("report", place, "results")
-    _show(written, place, as_json, explain=explain)
+    _show(written, read, as_json, explain=explain)
     return OK
 
 
@@ -123,16 +138,18 @@ def write_report(
     folder: Path,
     as_json: bool = False,
     figures: Sequence[str] | None = None,
+    ledgers: Sequence[Path] = (),
     paper: "Paper | None" = None,
 ) -> "Report | None":
-    """The report of a results folder, None if it has no results; why not is on stderr.
+    """The report of ledgers, None if they have no results; why not is on stderr.
 
     A report that cannot be written is printed at once, as JSON if asked.
 
     Args:
-        folder: of the results.
+        folder: that gets the report.
         as_json: whether to print JSON.
         figures: their formats; None leaves it to the report.
+        ledgers: results folders and packs; none: the folder itself.
         paper: what figures are for.
 
     Raises:
@@ -143,11 +160,11 @@ def write_report(
     from nas_bench.specs import InputError
 
     try:
-        return write(folder, figures, paper)
+        return write(folder, figures, ledgers, paper)
     except InputError as error:
         raise click.UsageError(str(error)) from None
     except UnwrittenError as error:
-        _show(error.report, folder, as_json)
+        _show(error.report, ledgers or [folder], as_json)
         raise CannotRunError(str(error)) from error
     except NothingToReportError as error:
         say_damage(error.problems)
@@ -189,6 +206,8 @@ def print_report(
     if others:
         more = f"{counted(others, 'other comparison')} in this folder: nas-bench report shows all"
         shown.append(Text(f"{more}\n", "dim"))
+    for line in written.heads:
+        console.print(Text(f"{line}\n"))
     for table in shown:
         console.print(table)
     console.print(Text("\n".join(written.notes if explain else (SHORT_NOTE,)), "dim"))
@@ -216,8 +235,10 @@ def report_values(written: "Report") -> dict[str, object]:
     }
 
 
-def _show(written: "Report", folder: Path, as_json: bool, *, explain: bool = False) -> None:
+def _show(
+    written: "Report", ledgers: Sequence[Path], as_json: bool, *, explain: bool = False
+) -> None:
     if as_json:
-        print_json({"results": str(folder), **report_values(written)})
+        print_json({"results": shown_ledgers(ledgers), **report_values(written)})
     else:
         print_report(written, explain=explain)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas_bench.api.places import load_plugins
 from nas_bench.commands.ls import aligned
 from nas_bench.commands.parameters import (
     OK,
     data_option,
     examples,
     json_option,
-    load_plugins,
     plugin_option,
     print_json,
     results_folder,

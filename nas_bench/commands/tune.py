@@ -6,25 +6,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from nas_bench.api.places import results_folder
+from nas_bench.api.running import Request, asked, execution_settings, run_trials, trial_values
 from nas_bench.commands.parameters import (
     FAILED,
     OK,
     examples,
-    load_plugins,
     print_json,
-    results_folder,
     typed,
 )
 from nas_bench.commands.report import print_report, report_values, write_report
-from nas_bench.commands.run import (
-    Request,
-    asked,
-    execution_options,
-    execution_settings,
-    run_trials,
-    say_tracebacks,
-    trial_values,
-)
+from nas_bench.commands.run import execution_options, say_tracebacks
 from nas_bench.commands.selection import selection_options
 from nas_bench.signals import Stop, terminable
 from nas_bench.specs import InputError
@@ -45,13 +37,16 @@ _EPILOG = examples(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Request(Request):
     """What was asked for on the command line."""
 
     configurations: int
     search: Literal["sobol", "random", "asha"]
     search_seeds: str
+    explain: bool
+    as_json: bool
+    verbose: bool
 
 
 @click.command(epilog=_EPILOG)
@@ -87,11 +82,10 @@ def tune(**values: Any) -> int:
     configuration has at most that budget: see docs/tuning.md for what that does to equality.
     """
     with terminable() as stop:
-        return _tune(_Request(**values, wandb="off", slurm=None, submit=False, sbatch=()), stop)
+        return _tune(_Request(**values).prepared(), stop)
 
 
 def _tune(request: _Request, stop: "Stop") -> int:
-    plugin_paths = load_plugins(request.plugin_paths)
     from nas_bench.results.ledger import Ledger
     from nas_bench.trials.planning import plan
     from nas_bench.tuning.choice import choose
@@ -104,7 +98,7 @@ def _tune(request: _Request, stop: "Stop") -> int:
     _require_flops(protocol, planned, request, ledger)
     sampling = "sobol" if request.search == "asha" else request.search
     found = searches(planned, sampling, request.configurations, seeds)
-    settings = execution_settings(request, ledger, plugin_paths, protocol)
+    settings = execution_settings(request, ledger, protocol)
     trials = [trial for search in found for trial in search.trials]
     stopping = _early_stopping(request, trials, ledger)
     if stopping:

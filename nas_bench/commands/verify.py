@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas_bench.api.places import load_plugins
 from nas_bench.commands.parameters import (
     BROKEN,
     GATE,
@@ -20,7 +21,6 @@ from nas_bench.commands.parameters import (
     folder_given,
     folder_options,
     json_option,
-    load_plugins,
     plugin_option,
     print_json,
     say_nothing,

@@ -73,6 +73,7 @@ class Settings:
         data: folder of data sets; None: what each machine's environment says.
         plugins: files of plugins, loaded where trials run.
         contents: of these files, for machines that do not have them; empty: all have.
+        definitions: of the plugins that stand in no file, for other processes.
         cpus_per_trial: processors each trial occupies.
         device: that trains: auto, which is decided for each task, or as torch spells it.
         gpus_per_trial: GPUs each trial on a GPU occupies, fractions allowed; None: what its task
@@ -90,6 +91,7 @@ class Settings:
     data: Path | None = None
     plugins: tuple[Path, ...] = ()
     contents: tuple[bytes, ...] = ()
+    definitions: bytes = b""
     cpus_per_trial: float = 1.0
     device: str = "auto"
     gpus_per_trial: float | None = None

@@ -362,5 +362,6 @@ def _portable(settings: Settings) -> Settings:
         data=settings.data and absolute(settings.data),
         plugins=paths,
         contents=tuple(map(plugins.content, paths)),
+        definitions=plugins.definitions(),
         early_stopping=None,
     )

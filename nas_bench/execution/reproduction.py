@@ -12,7 +12,7 @@ from nas_bench import plugins
 from nas_bench.discovery import PluginKind
 from nas_bench.execution import Settings
 from nas_bench.execution.sweep import sweep
-from nas_bench.results.agreement import beyond_tolerance, differences, unlike
+from nas_bench.results.agreement import disagreement
 from nas_bench.results.environment import device_class
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.merging import copy
@@ -93,8 +93,7 @@ def _original(config: TrialConfig, ledger: Ledger) -> Run:
 
 
 def _compared(run: Run, second: Run) -> Verified:
-    reasons = unlike(run, second)
-    found = beyond_tolerance(run, second) if reasons else differences(run, second)
+    reasons, found = disagreement(run, second)
     return Verified(
         id=run.id,
         curve=checksum(run.source.read(CURVE)),

@@ -122,6 +122,7 @@ def _run(job: Job, settings: Settings, pausing: Callable[[], None]) -> Iterator[
     _enter(device)
     for path, content in settings.plugin_files:
         plugins.load_path(path, content)
+    plugins.define_all(settings.definitions)
     method, task = plugins.method(config.method), plugins.task(config.task)
     trigger = plugins.trigger(config.schedule.when)
     data = prepare(task, folder, config.validation, device=device)

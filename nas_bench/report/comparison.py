@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from nas_bench.report.ledgers import elsewhere, mark, of_shared_seeds
 from nas_bench.results.environment import device_class
 from nas_bench.results.layout import path_part
 from nas_bench.results.reading import Run
@@ -155,6 +156,7 @@ class Comparison:
         rows: best first; what has no result counts as the worst.
         task_name: what people are shown for the task.
         refused: rows of methods that are not applicable here, which count nowhere.
+        apart: trials of other ledgers that are not compared here, with the reason, one line each.
     """
 
     protocol: str
@@ -166,6 +168,7 @@ class Comparison:
     rows: tuple[Row, ...]
     task_name: str = ""
     refused: tuple[Row, ...] = ()
+    apart: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -298,10 +301,13 @@ def comparisons(runs: Iterable[Run]) -> tuple[Comparison, ...]:
     for key, run in _lost(runs, groups):
         groups[key].append(run)
     names = short_names(key[3] for key in groups)
-    return tuple(
-        _comparison(Comparison(*key, _metric(group), tuple(_rows(group, searched)), names[key[3]]))
-        for key, group in sorted(groups.items(), key=lambda item: (*item[0][:4], str(item[0][4])))
-    )
+    found = []
+    for key, whole in sorted(groups.items(), key=lambda item: (*item[0][:4], str(item[0][4]))):
+        group, apart = of_shared_seeds(whole)
+        apart = (*apart, *elsewhere(key, groups))
+        rows = tuple(_rows(group, searched))
+        found.append(Comparison(*key, _metric(group), rows, names[key[3]], (), apart))
+    return tuple(map(_comparison, found))
 
 
 def _lost(runs: Iterable[Run], groups: Mapping[Key, Sequence[Run]]) -> Iterator[tuple[Key, Run]]:
@@ -359,7 +365,9 @@ def _rows(runs: Sequence[Run], searched: Mapping[str, Tuning]) -> list[Row]:
         groups[labels[run.settings_id]][run.settings_id].append(run)
     asked = frozenset(run.seed for run in runs)
     return [
-        Row(label + suffix, tuple(sorted(group, key=_seed)), asked, origins[identity])
+        Row(
+            label + suffix + mark(group), tuple(sorted(group, key=_seed)), asked, origins[identity]
+        )
         for label, settings in groups.items()
         for suffix, (identity, group) in zip(_suffixes(settings), settings.items(), strict=True)
     ]

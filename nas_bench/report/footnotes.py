@@ -38,6 +38,7 @@ class Remark:
 def remarks(found: Standing) -> tuple[Remark, ...]:
     """Everything to be said under the leaderboard of a comparison."""
     return (
+        *_ledgers(found),
         *_caveats(found),
         *_redrawn(found),
         *_testable(found),
@@ -51,6 +52,27 @@ def remarks(found: Standing) -> tuple[Remark, ...]:
         *_mixed(found),
         *_departures(found),
     )
+
+
+def _ledgers(found: Standing) -> Iterator[Remark]:
+    """Whose the rows are, where several ledgers are read."""
+    rows = found.comparison.rows
+    names = sorted({run.ledger for row in rows for run in row.runs} - {""})
+    if names:
+        yield Remark(f"Rows marked @ are of that ledger, others of the first: {', '.join(names)}.")
+    mixed = tuple(line for row in rows for line in _lent(row))
+    if mixed:
+        yield Remark("Seeds of other ledgers in rows of the first:", mixed)
+    if found.comparison.apart:
+        yield Remark("Not compared here:", tuple(map(text.one_line, found.comparison.apart)))
+
+
+def _lent(row: Row) -> Iterator[str]:
+    """The seeds of a row that are of another ledger than others of it."""
+    ledgers = sorted({run.ledger for run in row.runs})
+    for name in filter(None, ledgers if len(ledgers) > 1 else []):
+        seeds = text.ranges(run.seed for run in row.runs if run.ledger == name)
+        yield text.one_line(f"{row.name}: seeds {seeds} of {name}")
 
 
 def _departures(found: Standing) -> Iterator[Remark]:

@@ -9,19 +9,21 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from nas_bench import text
 from nas_bench.report import latex, markdown
 from nas_bench.report.comparison import comparisons
 from nas_bench.report.content import content
 from nas_bench.report.figures import FORMATS, STEMS, figures
 from nas_bench.report.for_papers import Paper
 from nas_bench.report.numbers import Value, numbers
+from nas_bench.report.reproduce import script
 from nas_bench.report.standing import Standing, standing
 from nas_bench.report.table import ACROSS_NOTE, NOTE, Table, across_tables, leaderboard
 from nas_bench.report.terminal_table import Shown
 from nas_bench.results import files
 from nas_bench.results.files import LedgerError
 from nas_bench.results.garbage_collection import no_garbage
-from nas_bench.results.ledger import Contents, Ledger
+from nas_bench.results.gathering import Gathered, gathered
 from nas_bench.text import harmless
 
 _FORMER = ("table", "pareto_flops", "pareto_parameters", "learning_curves")
@@ -41,6 +43,7 @@ class Report:
         paths: every file, tables first.
         problems: damage found in the ledger, one line each.
         strays: what in the folder is no part of the ledger, one line each.
+        heads: what to know of the ledgers before any table, one sentence each.
         left_out: what was not drawn and how to get it; empty if nothing.
     """
 
@@ -52,6 +55,7 @@ class Report:
     paths: tuple[Path, ...]
     problems: tuple[str, ...]
     strays: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
     left_out: str = ""
 
 
@@ -63,7 +67,7 @@ class NothingToReportError(LedgerError):
         searched: whether it has trials of a search.
     """
 
-    def __init__(self, message: str, found: Contents, *, searched: bool) -> None:
+    def __init__(self, message: str, found: Gathered, *, searched: bool) -> None:
         super().__init__(message)
         self.problems, self.strays, self.searched = found.damage, found.aside, searched
 
@@ -81,7 +85,10 @@ class UnwrittenError(LedgerError):
 
 
 def write(
-    folder: Path, formats: Sequence[str] | None = None, paper: Paper | None = None
+    folder: Path,
+    formats: Sequence[str] | None = None,
+    ledgers: Sequence[Path] = (),
+    paper: Paper | None = None,
 ) -> Report:
     """Writes tables, figures, the page and `report.json` into the folder's `report/`.
 
@@ -90,6 +97,7 @@ def write(
     Args:
         folder: of the results.
         formats: of the figures, any of `FORMATS`; None: as many as take seconds, see `unasked`.
+        ledgers: results folders and packs that are read; none: the folder itself.
         paper: what figures are for, which then have captions.
 
     Raises:
@@ -98,16 +106,23 @@ def write(
         UnwrittenError: if the report cannot be written; it holds the report.
     """
     with no_garbage():
-        found = Ledger(folder).contents()
+        found = gathered(ledgers or [folder])
         standings = [standing(comparison) for comparison in comparisons(found.runs)]
-        shown = content(found.runs, Path(folder).name, standings, found.damage)
+        shown = content(found.runs, found.name, standings, found.damage)
+        if found.checks:
+            shown["reference"] = [
+                {**vars(check), "reproduced": check.reproduced, "sentence": check.sentence}
+                for check in found.checks
+            ]
     if not standings:
         searched = any(run.config for run in found.runs)
         detail = "no trial in it can be read" if found.runs else "it has no trials"
         if searched:
             detail = "it has no trials but those of a search: nas-bench tune goes on with it"
         raise NothingToReportError(
-            f"nothing to report in {folder}: {detail}", found, searched=searched
+            f"nothing to report in {', '.join(map(str, ledgers or [folder]))}: {detail}",
+            found,
+            searched=searched,
         )
     if paper:
         paper.require(standings)
@@ -142,7 +157,14 @@ def _report(
     tables: Sequence[Table], standings: Sequence[Standing], shown: dict[str, Any]
 ) -> Report:
     problems = tuple(shown["problems"])
-    sections = ["# Results\n", *map(markdown.section, tables), *(f"{n}\n" for n in _notes(tables))]
+    heads = tuple(check["sentence"] for check in shown.get("reference", ()))
+    said = [f"{text.markdown(head)}\n" for head in heads]
+    sections = [
+        "# Results\n",
+        *said,
+        *map(markdown.section, tables),
+        *(f"{n}\n" for n in _notes(tables)),
+    ]
     if problems:
         sections.append(markdown.listed("Problems in the ledger", problems))
     return Report(
@@ -153,6 +175,7 @@ def _report(
         content=shown,
         paths=(),
         problems=problems,
+        heads=heads,
     )
 
 
@@ -175,14 +198,16 @@ def _store(
     with files.writing(target):
         drawn = figures(standings, report.content, formats, paper)
         named = ((f"figures/{name}", image) for name, image in drawn)
-        for name, image in chain(_files(report, tables), named):
+        for name, image in chain(_files(report, tables, standings), named):
             files.replace(target / name, image)
             written.add(target / name)
             yield target / name
         _remove_earlier(target, written)
 
 
-def _files(report: Report, tables: Sequence[Table]) -> Iterator[tuple[str, bytes]]:
+def _files(
+    report: Report, tables: Sequence[Table], standings: Sequence[Standing]
+) -> Iterator[tuple[str, bytes]]:
     """Names and contents of all but the figures; pandas and jinja2 are imported only here."""
     import pandas as pd
 
@@ -192,7 +217,9 @@ def _files(report: Report, tables: Sequence[Table]) -> Iterator[tuple[str, bytes
     rows = [{name: _cell(value) for name, value in row.items()} for row in report.numbers]
     csv = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
     yield "leaderboard.csv", csv.encode()
-    yield "leaderboard.tex", latex.document(tables, _notes(tables)).encode()
+    notes = (*report.heads, *_notes(tables))
+    yield "leaderboard.tex", latex.document(tables, notes).encode()
+    yield "reproduce.sh", script(found.comparison for found in standings).encode()
     compact = json.dumps(report.content, separators=(",", ":"), allow_nan=False)
     yield "report.json", compact.encode()
     yield "report.html", page(report.content)

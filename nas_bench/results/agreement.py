@@ -46,6 +46,16 @@ def beyond_tolerance(one: Run, other: Run) -> list[str]:
     return [f"the final test losses are {gap:.0%} apart"] if gap > LOSS_TOLERANCE else []
 
 
+def disagreement(one: Run, other: Run) -> tuple[list[str], list[str]]:
+    """What two runs of a trial have in different ways, and what differs in what came of them.
+
+    Bits are compared where all that they depend on is the same, else final test scores within
+    the tolerance.
+    """
+    reasons = unlike(one, other)
+    return reasons, beyond_tolerance(one, other) if reasons else differences(one, other)
+
+
 def unlike(one: Summary, other: Summary) -> list[str]:
     """What bits depend on and the two have in different ways; unknown is different."""
     pairs = ((name, _origin(one, name), _origin(other, name)) for name in _ORIGINS)

@@ -49,6 +49,7 @@ class Run(Summary):
         growth: its growth events, in order.
         problems: what is wrong with its files, one sentence each.
         elsewhere: the place of the trial whose files these are, where that is another one.
+        ledger: what marks its row where several ledgers are read and it is not of the first.
     """
 
     source: Source
@@ -56,6 +57,7 @@ class Run(Summary):
     growth: tuple[GrowthRecord, ...] = ()
     problems: tuple[str, ...] = ()
     elsewhere: str = ""
+    ledger: str = ""
 
     @property
     def folder(self) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from nas_bench.results import files
-from nas_bench.results.frame import PARTS, event_row, record_row
+from nas_bench.results.frame import MEASURED, PARTS, event_row, record_row
 from nas_bench.results.reading import Run
 from nas_bench.text import harmless
 from nas_bench.trials.messages import GrowthRecord, Record, Seconds
@@ -148,7 +148,9 @@ def _json(value: Any) -> str:
 
 def _record_kinds() -> dict[str, Kind]:
     clocks: dict[str, Kind] = {f"seconds_{clock.name}": "real" for clock in fields(Seconds)}
-    return _ORDER | _kinds(Record) | clocks
+    measured = _kinds(Record)
+    kinds: dict[str, Kind] = {name: measured.get(name, "real") for name in MEASURED}
+    return _ORDER | kinds | clocks
 
 
 def _growth_kinds(events: Sequence[Mapping[str, Any]]) -> dict[str, Kind]:

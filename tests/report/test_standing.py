@@ -9,8 +9,8 @@ import pytest
 import synthetic
 from synthetic import trial
 
+from nas_bench.api.pairing import paired_rows
 from nas_bench.behaviour import core_version
-from nas_bench.commands.pairing import paired_rows
 from nas_bench.report.comparison import comparisons, differing
 from nas_bench.report.footnotes import remarks
 from nas_bench.report.standing import Standing, standing

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nas_bench import plugins
-from nas_bench.commands.announcement import announced
+from nas_bench.api.announcement import announced
 from nas_bench.results.ledger import Ledger
 from nas_bench.specs import InputError
 from nas_bench.trials.planning import CONTROLS, plan

@@ -21,6 +21,7 @@ function head() {
   document.documentElement.dataset.theme = dark ? "dark" : "light";
   header.replaceChildren(
     element("div", { className: "top" }, element("h1", {}, element("span", { className: "mark" }, "nas-bench"), " ", element("span", { title: content.results }, shortened(content.results, 60))), theme),
+    ...(content.reference ?? []).map((check) => note(oneLine(check.sentence))),
     ...(comparison() ? [...(state.view === "overview" ? [summary()] : [comparisonPicker(), standing(comparison())]), tabs()] : []),
   );
 }

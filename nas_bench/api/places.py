@@ -1,0 +1,69 @@
+"""Where results lie and plugins come from, as the command line and Python callers name them."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from nas_bench.specs import InputError, absolute
+
+RESULTS_VARIABLE = "NAS_BENCH_RESULTS"
+
+
+def results_folder(given: str | Path | None = None) -> Path:
+    """The folder given, else the one in NAS_BENCH_RESULTS, else ./results/local.
+
+    Raises:
+        InputError: if there is a file, or a link to nothing.
+    """
+    named = given or os.environ.get(RESULTS_VARIABLE)
+    folder = Path(named) if named else Path("results", "local")
+    folder = absolute(folder)
+    if folder.is_symlink() and not folder.exists():
+        gone = f"is a link to {folder.readlink()}, which is not there"
+        raise InputError(f"the results folder {folder} {gone}: make it, or name another")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"the results folder {folder} is a file: name a folder")
+    return folder
+
+
+def ledgers_of(given: Iterable[str | Path]) -> tuple[Path, ...]:
+    """Results folders and packs; none given are the one that `results_folder` gives.
+
+    Raises:
+        InputError: if one of several is not there.
+    """
+    named = [absolute(Path(each)) for each in given]
+    for path in named if len(named) > 1 else []:
+        if not path.exists():
+            raise InputError(f"there is no results folder or pack at {path}")
+    if not named:
+        return (results_folder(),)
+    return tuple(p if p.is_file() and p.suffix == ".zip" else results_folder(p) for p in named)
+
+
+def report_folder(ledgers: Sequence[Path], into: str | Path | None = None) -> Path:
+    """The folder that a report of ledgers goes into, its `report/`: the last of them, or `into`.
+
+    Raises:
+        InputError: if all of them are packs.
+    """
+    if into is not None:
+        return absolute(Path(into))
+    for path in reversed(ledgers):
+        if not path.is_file():
+            return path
+    raise InputError("a report of packs alone has no folder to go to: give one with --into")
+
+
+def load_plugins(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Make the plugins of these files known; their absolute paths.
+
+    Raises:
+        InputError: if one cannot be used.
+    """
+    from nas_bench import plugins
+
+    found = tuple(absolute(path).resolve() for path in paths)
+    for path in found:
+        plugins.load_path(path)
+    return found

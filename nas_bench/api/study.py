@@ -1,0 +1,70 @@
+"""A study in one YAML file: protocol, methods, plugins, tasks, data, seeds, results, changes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas_bench.specs import InputError, shown
+
+_PLACES = ("protocol", "plugins", "data", "results")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a file says.
+
+    Attributes:
+        protocol: its name, or the path of its file; None: not said.
+        plugins: files of plugins.
+        data, results: folders; None: not said.
+        changes: settings of the protocol, methods, tasks and seeds among them, by name.
+    """
+
+    protocol: str | None
+    plugins: tuple[Path, ...]
+    data: Path | None
+    results: Path | None
+    changes: tuple[tuple[str, Any], ...]
+
+
+def read_study(path: Path) -> Study:
+    """The study in a YAML file; its paths are relative to the folder of the file.
+
+    Raises:
+        InputError: if it cannot be read, or something in it is not known.
+    """
+    from nas_bench.trials.inputs import read_yaml
+    from nas_bench.trials.protocol import merged
+
+    values = read_yaml(path)
+    changes = {name: value for name, value in values.items() if name not in _PLACES}
+    merged({}, changes)  # refuses what protocols do not have
+    protocol, data, results = (_text(path, values, n) for n in ("protocol", "data", "results"))
+    if protocol and protocol.endswith((".yaml", ".yml")):
+        protocol = str(_beside(path, protocol))
+    return Study(
+        protocol=protocol,
+        plugins=tuple(_beside(path, each) for each in _plugins(path, values.get("plugins"))),
+        data=data and _beside(path, data),
+        results=results and _beside(path, results),
+        changes=tuple(changes.items()),
+    )
+
+
+def _text(path: Path, values: dict[str, Any], name: str) -> Any:
+    value = values.get(name)
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{path}: {name} is {shown(value)}, expected text")
+    return value
+
+
+def _plugins(path: Path, value: Any) -> list[str]:
+    found = [] if value is None else [value] if isinstance(value, str) else value
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise InputError(f"{path}: plugins is {shown(value)}, expected a path or a list of paths")
+    return found
+
+
+def _beside(path: Path, named: str) -> Path:
+    """A path that a file names."""
+    return path.parent / Path(named).expanduser()

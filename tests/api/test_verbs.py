@@ -1,0 +1,189 @@
+import base64
+import json
+import linecache
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import synthetic
+
+import nas_bench
+from nas_bench import plugins
+from nas_bench.cli import status
+from nas_bench.methods.random_growth import RandomGrowth
+from nas_bench.tasks.sine import Sine
+
+CELL = """
+from dataclasses import dataclass
+from typing import ClassVar
+from nas_bench.methods.random_growth import RandomGrowth
+
+LUCK = {luck}
+
+@dataclass(frozen=True)
+class Mine(RandomGrowth):
+    name: ClassVar[str] = "mine"
+    summary: ClassVar[str] = "random growth by another name"
+
+    def propose(self, statistics, k, generator):
+        assert LUCK
+        return super().propose(statistics, k, generator)
+"""
+GROWTHS = {"schedule": {"growths": 2, "every": 1}}
+QUICK = {"tasks": "sine", "seeds": [0], "budget": "4 epochs", "changes": GROWTHS}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NAS_BENCH_RESULTS", str(tmp_path / "ledger"))
+    monkeypatch.setattr(plugins, "_loaded", {})
+    monkeypatch.setattr(plugins, "_defined", {})
+
+
+def in_a_cell(source: str, number: int = 1) -> type:
+    """The class Mine as a notebook defines it."""
+    name = f"<ipython-input-{number}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    namespace = {"__name__": "__main__"}
+    exec(compile(source, name, "exec"), namespace)
+    return namespace["Mine"]  # pyright: ignore
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthetic.sweep(tmp_path_factory.mktemp("synthetic"), seeds=6).folder
+
+
+def test_dir_names_the_api_and_all_of_it_is_there():
+    assert dir(nas_bench) == sorted([
+        "CannotRunError", "InputError", "Plan", "Results", "compare", "load_results", "plan",
+        "report", "run", "__version__",
+    ])  # fmt: skip
+    assert all(callable(getattr(nas_bench, name)) for name in nas_bench.__all__)
+
+
+def test_run_takes_specs_classes_and_instances_and_gives_the_results(tmp_path):
+    mine = in_a_cell(CELL.format(luck=True))
+    methods = [mine, RandomGrowth(update=True), "random_growth"]
+    results = nas_bench.run(methods, **QUICK, executor="inline", quiet=True, figures=())
+    assert results.ok
+    labels = ["mine", "random_growth[update=true]", "random_growth", "fixed[size=seed]", "fixed"]
+    assert [trial["method"] for trial in results.trials] == labels
+    assert set(results.table().method) == set(results.frame.method) == set(labels)
+    assert {path.name for path in results.paths} >= {"leaderboard.md", "reproduce.sh"}
+    (place,) = (tmp_path / "ledger").glob("smoke/*/mine/*/s0/run.json")
+    summary = json.loads(place.read_text())
+    source = base64.b64decode(summary["plugins"]["method"]["base64"]).decode()
+    assert source == CELL.format(luck=True)
+    results = nas_bench.run(mine, **QUICK, quiet=True, figures=(), baselines=False)
+    assert [trial["status"] for trial in results.trials] == ["ok"]
+
+
+def test_a_class_without_source_is_refused_in_one_sentence():
+    namespace = {"__name__": "__main__"}
+    exec(CELL.format(luck=True), namespace)
+    with pytest.raises(nas_bench.InputError, match="no source of method Mine was found, which"):
+        nas_bench.plan(namespace["Mine"], "sine")
+
+
+def test_a_class_of_a_module_is_the_plugin_of_its_file(tmp_path, monkeypatch):
+    (tmp_path / "of_mine.py").write_text(CELL.format(luck=True))
+    monkeypatch.syspath_prepend(tmp_path)
+    import of_mine  # pyright: ignore
+
+    plan = nas_bench.plan(of_mine.Mine, Sine(), seeds=range(1))
+    assert {trial.config.method for trial in plan.planned} >= {"mine"}
+    assert plugins.methods()["mine"].origin == f"{tmp_path}/of_mine.py:Mine"
+
+
+@dataclass(frozen=True)
+class Nameless(RandomGrowth):
+    name: ClassVar[str] = "tiny"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"methods": "tni"}, "unknown method 'tni': did you mean tiny?"),
+        ({"methods": 3}, "3 is no method: give a spec such as 'tiny', or a class or an instance"),
+        ({"methods": Sine}, "is no method: give a spec"),
+        ({"methods": Nameless}, "define a method named tiny: rename one"),
+        ({"seeds": 3}, r"seeds is 3: give range\(n\) for n seeds"),
+        ({"changes": {"sede": 1}}, "unknown protocol setting 'sede': did you mean seeds"),
+        ({"protocol": "smoek"}, "unknown protocol 'smoek': did you mean smoke?"),
+        ({"executor": "dask"}, "executor 'dask' is none of ray, inline"),
+        ({"rerun": "some"}, "rerun 'some' is none of none, failed, stale, all"),
+        ({"executor": "inline", "address": "auto"}, "leave one of them out"),
+        ({"sede": 1}, "run has no argument sede"),
+    ],
+)
+def test_what_cannot_be_used_is_the_sentence_of_the_command_line(arguments, sentence):
+    with pytest.raises(nas_bench.InputError, match=sentence):
+        nas_bench.run(**arguments)
+
+
+def test_plan_says_what_the_command_says(capsys):
+    assert status(["plan", "--methods", "tiny", "--tasks", "sine", "--json"]) == 0
+    typed = json.loads(capsys.readouterr().out)
+    plan = nas_bench.plan("tiny", ["sine"])
+    assert [trial["id"] for trial in typed["trials"]] == plan.frame.id.tolist()
+    assert plan.values()["flops"] == typed["flops"]
+    assert "trials, 9 to run" in str(plan)
+    assert "<td>tiny</td>" in plan._repr_html_()
+
+
+def test_report_and_compare_say_what_the_commands_say(ledger, capsys, tmp_path):
+    results = nas_bench.report(ledger, figures=(), into=tmp_path)
+    assert (tmp_path / "report" / "report.html").is_file()
+    assert status(["compare", "tiny", "random_growth", "--results", str(ledger), "--json"]) == 0
+    (typed,) = json.loads(capsys.readouterr().out)["comparisons"]
+    for frame in (
+        results.compare("tiny", "random_growth"),
+        nas_bench.compare("tiny", "random_growth", results=ledger),
+    ):
+        (row,) = frame.to_dict("records")
+        assert (row["difference"], row["p"]) == (typed["difference"], typed["p"])
+        assert row["first_mean"] == typed["first"]["mean"]
+    assert "<b>fixed</b>" in results._repr_html_()
+    assert results.pareto("training_flops").axes
+
+
+def test_a_figure_shows_one_comparison_of_a_known_cost(ledger):
+    results = nas_bench.Results((ledger,))
+    with pytest.raises(nas_bench.InputError, match="unknown cost 'flop': did you mean flops"):
+        results.pareto("flop")
+    with pytest.raises(nas_bench.InputError, match="unknown task 'mnist'"):
+        results.pareto(task="mnist")
+
+
+def test_an_empty_folder_has_nothing_to_report(tmp_path):
+    with pytest.raises(nas_bench.InputError, match="nothing to report: there are no results in"):
+        nas_bench.report(tmp_path / "empty")
+    with pytest.raises(nas_bench.InputError, match="nothing to compare: there are no results in"):
+        nas_bench.compare("tiny", "fixed", results=tmp_path / "empty")
+
+
+def test_training_flops_are_the_same_in_frame_and_table(ledger):
+    results = nas_bench.Results((ledger,))
+    frame = results.frame
+    last = frame[(frame.method == "tiny") & (frame.final == True)]  # noqa: E712  of objects
+    table = results.table()
+    shown = table[table.method == "tiny"].training_flops.item()
+    assert last.training_flops.astype(float).mean() == pytest.approx(shown)
+    assert (last.flops_train + last.growth_flops == last.training_flops).all()
+    assert "train_flops" not in frame
+
+
+def test_several_ledgers_are_named_in_the_frame_and_head_the_results(ledger, tmp_path):
+    ours = synthetic.Ledger(tmp_path / "ours")
+    for seed in range(6):
+        synthetic.run(ours, synthetic.trial("mine", seed))
+    results = nas_bench.report([ledger, ours.folder], figures=())
+    assert (ours.folder / "report" / "leaderboard.md").is_file()
+    assert "mine @ ours" in set(results.table().method)
+    assert set(results.frame.ledger) == {"", "ours"}
+    assert "Nothing shows whether ours reproduces" in results._repr_html_()
+    frame = nas_bench.compare("mine @ ours", "tiny", results=[ledger, ours.folder])
+    assert frame.pairs.tolist() == [6]
