@@ -1,9 +1,9 @@
 """`nas-bench new`: a file to begin a method, a task or a trigger with."""
 
-import importlib.util
 import keyword
 import re
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import click
@@ -61,7 +61,7 @@ def _check_word(name: str) -> None:
 def _check_free(kind: str, name: str) -> None:
     """Refuse the names of modules and of plugins of any kind."""
     advice = f"choose another name, such as {name}_{kind}"
-    if name in sys.stdlib_module_names or importlib.util.find_spec(name):
+    if name in sys.stdlib_module_names or PathFinder.find_spec(name):
         raise InputError(
             f"a file {name}.py would hide the module {name} from whoever stands in its folder: "
             f"{advice}"
