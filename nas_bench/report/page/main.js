@@ -118,6 +118,17 @@ function follow() {
   showPanel();
 }
 
+/** Folds menus that are left, all with Escape. */
+function leaveMenus(event) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    const left = event.type === "keydown" ? event.key === "Escape" : !menu.contains(event.target);
+    if (left && menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+    if (left) menu.open = false;
+  }
+}
+
+addEventListener("pointerdown", leaveMenus);
+addEventListener("keydown", leaveMenus);
 addEventListener("hashchange", follow);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", render);
 document.getElementById("skip").addEventListener("click", () => main.focus());

@@ -59,6 +59,20 @@ def test_columns_can_be_chosen_and_stay_so(opened: Any) -> None:
     expect(tab.get_by_role("columnheader", name="Parameters")).to_have_count(1)
 
 
+def test_menus_fold_when_they_are_left(opened: Any) -> None:
+    tab = opened()
+    menu = tab.locator("details.menu").first
+    for leave in (
+        lambda: tab.keyboard.press("Escape"),
+        lambda: tab.locator(".answer").click(),
+    ):
+        menu.locator("summary").click()
+        expect(menu).to_have_attribute("open", "")
+        leave()
+        expect(menu).not_to_have_attribute("open", "")
+    assert tab.evaluate("document.activeElement.tagName") != "INPUT"
+
+
 def test_the_back_button_goes_back(opened: Any, shown: dict[str, Any]) -> None:
     tab = opened()
     tab.get_by_role("link", name="Pareto").click()
