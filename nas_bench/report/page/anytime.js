@@ -113,6 +113,7 @@ function anytimeChart(along, rows, points, singles, width) {
       Plot.dot(curves.filter((curve) => curve.length <= DOTS).flat(), { x: "x", y: "middle", fill: (p) => rowColour(p.row), r: 2, clip: true }),
       Plot.dot(marks, { x: "x", y: "middle", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", r: 4.2 }),
       Plot.text(ends, { x: "x", y: "middle", text: (p) => `× ${p.row.seeds_ok}/${p.row.seeds}`, dy: -10, textAnchor: "end", fill: (p) => rowColour(p.row), stroke: "var(--paper)", strokeWidth: 3 }),
+      Plot.link(named, { x1: (p) => p.from.x, y1: (p) => p.from.middle, x2: "x", y2: "place", stroke: (p) => rowColour(p.row), strokeOpacity: 0.35, strokeWidth: 0.7 }),
       Plot.text(named, { x: "x", y: "place", text: "name", dx: 8, textAnchor: "start", fill: (p) => rowColour(p.row) }),
       Plot.tip(points, Plot.pointer({ x: "x", y: "middle", title: (p) => `${shortened(p.row.name, 60)}\n${p.row.curve.median ? "median " : ""}${score(p.middle, metric)} (${p.row.curve.median ? "quartiles " : "± sd "}${p.ends.map((end) => score(end, metric)).join(" to ")})\n${along === "seconds" ? `${duration(p.x)} s` : `${human(p.x)} ${ALONG[along]}`}`, ...TIP })),
     ],
@@ -138,7 +139,7 @@ function lineEnds(curves, y, height) {
     below = point.above + least;
   }
   const last = d3.max(ends, (p) => p.x);
-  return placed.map((point) => ({ row: point.row, x: last, place: inverse(point.above), name: shortened(point.row.name, 30) }));
+  return placed.map((point) => ({ row: point.row, from: point, x: last, place: inverse(point.above), name: shortened(point.row.name, 30) }));
 }
 
 /** Shows the band of the row that the pointer is at. */

@@ -186,7 +186,7 @@ function paretoChart({ cost, points, view, papers, short = false, frame }, width
   return clickable(chart);
 }
 
-const TIP = { fill: "var(--paper)", stroke: "var(--line)", textPadding: 10, lineWidth: 32 };
+const TIP = { fill: "var(--paper)", stroke: "var(--line)", textPadding: 10, lineHeight: 1.35, lineWidth: 32 };
 
 function paretoTip(cost, point) {
   const { metric } = comparison();

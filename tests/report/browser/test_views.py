@@ -89,6 +89,8 @@ def test_a_phone_scrolls_down_only(opened: Any) -> None:
     tab = opened("twins=yes", viewport=PHONE)
     for view in visits(tab):
         assert not wide(tab), view
+        cards = tab.locator("main .stacks")
+        assert cards.evaluate_all("all => all.every((e) => e.scrollWidth <= e.clientWidth)"), view
         boxes = [chart.bounding_box() for chart in tab.locator("main .chart svg").all()]
         assert all(box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"] for box in boxes)
 
