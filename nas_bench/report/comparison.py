@@ -23,6 +23,8 @@ from nas_bench.tuning.history import Tuning, is_search, search_of, tunings
 Measure = Callable[[Record], float]
 Key = tuple[str, int, str, str, Budget]
 Split = Literal["train", "validation", "test"]
+UPDATE_ONLY = "update_only"
+"""The control whose neurons are the harness's, beside an update of the existing weights."""
 Role = Literal["method", "control", "baseline", "twin"]
 _KINDS = {"same_target": "same target", "free": "free growth"}
 
@@ -266,13 +268,17 @@ def _alike(row: Row, other: Row) -> bool:
 
 
 def is_control(method: str) -> bool:
-    """Whether each option of a method makes a control; what a damaged row says may be no spec."""
+    """Whether each option makes a method a control, or it adds nothing of its own.
+
+    What a damaged row says may be no spec.
+    """
     try:
         spec = parse(method)
     except InputError:
         return False
     alone = (str(replace(spec, options={name: value})) for name, value in spec.options.items())
-    return bool(spec.options) and all(control in CONTROLS for control in alone)
+    by_options = bool(spec.options) and all(control in CONTROLS for control in alone)
+    return by_options or spec.name == UPDATE_ONLY
 
 
 def training_flops(record: Record) -> float:

@@ -174,6 +174,7 @@ def test_a_comparison_in_which_all_failed_has_no_numbers(tmp_path: Path) -> None
         ("tiny[exact=true,update=false]", "method"),
         ("gradmax[scale=2.0]", "method"),
         ("random_growth[update=true]", "control"),
+        ("update_only", "control"),
         ("fixed[size=seed]", "baseline"),
     ],
 )
