@@ -1,9 +1,6 @@
-import autorank
 import numpy as np
 import pandas as pd
 import pytest
-import scikit_posthocs
-from autorank._util import get_sorted_rank_groups
 
 from nas_bench.report.statistics import critical_difference
 
@@ -23,6 +20,9 @@ def nested(frame: pd.DataFrame) -> tuple[dict[str, dict[str, float]], dict[str, 
     ("tasks", "methods", "spread"), [(5, 3, 2.0), (8, 5, 0.8), (12, 7, 0.5), (30, 4, 0.3)]
 )
 def test_it_is_that_of_autorank(tasks: int, methods: int, spread: float) -> None:
+    import autorank
+    from autorank._util import get_sorted_rank_groups
+
     frame = table(tasks, methods, spread)
     expected = autorank.autorank(frame, force_mode="nonparametric")
     result = critical_difference(*nested(frame))
@@ -36,6 +36,8 @@ def test_it_is_that_of_autorank(tasks: int, methods: int, spread: float) -> None
 
 
 def test_groups_hold_the_pairs_that_nemenyi_of_scikit_posthocs_does_not_tell() -> None:
+    import scikit_posthocs
+
     frame = table(10, 6, 0.6)
     p = scikit_posthocs.posthoc_nemenyi_friedman(frame)
     result = critical_difference(*nested(frame))
