@@ -285,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             html = options.target / f"{name}.html"
             html.write_bytes(page(found))
             for problem in shots(browser, html, widths):
-                print(problem)
+                print(problem, flush=True)
                 wrong += 1
         browser.close()
     return int(wrong > 0)
