@@ -28,7 +28,8 @@ class RandomGrowth(LineSearched):
         zero_fan_out: silent neurons instead, with the mean norm of the present rows.
 
     References:
-        Growing Tiny Networks, appendix E.1.1, Verbockhaven et al., 2024.
+        Growing Tiny Networks: Spotting Expressivity Bottlenecks and Fixing Them Optimally,
+        Verbockhaven, Rudkiewicz, Chevallier, Charpiat, 2024, appendix E.1.1.
         https://arxiv.org/abs/2405.19816
     """
 

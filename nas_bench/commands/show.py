@@ -36,6 +36,7 @@ _KEPT = "the task keeps its width"
 _EPILOG = examples(
     "nas-bench show tiny",
     "nas-bench show 'mnist[target_widths=[20,10]]'",
+    "nas-bench show tiny --bibtex",
     "nas-bench show smoke --json",
     "nas-bench show 3f2a --results results/local",
 )
@@ -47,6 +48,7 @@ _EPILOG = examples(
 @plugin_option()
 @data_option()
 @json_option()
+@click.option("--bibtex", "as_bibtex", is_flag=True, help="Print the papers of NAME as BibTeX.")
 @verbose_option()
 def show(
     name: str,
@@ -54,12 +56,16 @@ def show(
     plugin_paths: tuple[Path, ...],
     data: Path | None,
     as_json: bool,
+    as_bibtex: bool,
 ) -> int:
     """Show the method, task, protocol or trial NAME.
 
     A trial is named by its folder or its place in the results folder, packed or not, or by the
     first digits of its id.
     """
+    if as_bibtex:
+        click.echo(_papers(name, plugin_paths))
+        return OK
     if is_run(name) and (run := find_run(name, results_folder(results))):
         print_json(run_values(run)) if as_json else print_run(run)
         return OK
@@ -74,6 +80,18 @@ def show(
     else:
         _print(found)
     return OK
+
+
+def _papers(name: str, plugin_paths: tuple[Path, ...]) -> str:
+    from nas_bench import plugins
+    from nas_bench.commands.bibtex import bibtex
+
+    load_plugins(plugin_paths)
+    known, word = plugins.everything(), parse(name).name
+    if word not in known:
+        raise InputError(unknown("method, task or trigger", word, known))
+    made = {"method": plugins.method, "task": plugins.task, "trigger": plugins.trigger}
+    return bibtex(type(made[known[word].kind](name)), word)
 
 
 def _found(name: str, data: Path | None) -> dict[str, Any]:
