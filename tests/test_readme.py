@@ -12,9 +12,10 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
 
 
-def test_the_readme_grows_a_network_in_a_loop_of_ones_own(capsys):
-    code = next(block for block in blocks("README.md", "python") if "import grow" in block)
-    exec(compile(code, "README.md", "exec"), {})
+def test_the_tutorial_grows_a_network_in_a_loop_of_ones_own(capsys):
+    page = "docs/tutorial-grow.md"
+    code = next(block for block in blocks(page, "python") if "import grow" in block)
+    exec(compile(code, page, "exec"), {})
     printed = capsys.readouterr().out
     events = [line for line in printed.splitlines() if "loss falls" in line]
     assert len(events) == 4
