@@ -6,15 +6,13 @@ import pytest
 from behaviour import guard
 
 from nas_bench import plugins
-from nas_bench.behaviour import Change, Scope, changes, earlier
+from nas_bench.behaviour import Change, Scope, changes, core_version, earlier
 from nas_bench.growth import find_sites
 from nas_bench.results.ledger import Ledger
 from nas_bench.results.reading import Run
 from nas_bench.results.staleness import is_stale
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
-UNNUMBERED = {"mlp"}
-"""Protocols measured by a core that charged other FLOPs, and has no version."""
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +20,16 @@ def runs() -> list[Run]:
     return Ledger(PUBLISHED).glances()
 
 
-def numbered(runs: list[Run]) -> list[Run]:
-    """Whole results of a core with a number and of today's methods and tasks."""
-    known = changes()[:1]
-    found = [run for run in runs if run.status == "ok" and not is_stale(run, known=known)]
+def current(runs: list[Run]) -> list[Run]:
+    """Whole results of today's behaviour."""
+    found = [run for run in runs if run.status == "ok" and not is_stale(run)]
     assert len(found) > 300
-    assert not {run.protocol for run in found} & UNNUMBERED
     return found
 
 
 def stale(runs: list[Run], scope: Scope | None) -> list[Run]:
-    bumped = (changes()[0], Change(version=2, changed="a test", scope=scope))
-    return [run for run in numbered(runs) if is_stale(run, known=bumped)]
+    bump = Change(version=core_version() + 1, changed="a test", scope=scope)
+    return [run for run in current(runs) if is_stale(run, known=(*changes(), bump))]
 
 
 def test_they_are_few_files_and_whole(runs: list[Run]) -> None:
@@ -42,18 +38,8 @@ def test_they_are_few_files_and_whole(runs: list[Run]) -> None:
     assert sum(path.is_file() for path in PUBLISHED.rglob("*")) < 250
 
 
-def test_networks_that_never_grow_have_not_aged_but_for_convolutions(runs: list[Run]) -> None:
-    """Those have their channels last in memory since core 13."""
-    old = {
-        run.protocol
-        for run in runs
-        if is_stale(run) and run.method.startswith("fixed") and "cifar" not in run.task
-    }
-    assert old <= UNNUMBERED
-
-
 def test_a_bump_without_a_scope_ages_all(runs: list[Run]) -> None:
-    assert stale(runs, None) == numbered(runs)
+    assert stale(runs, None) == current(runs)
 
 
 @pytest.mark.parametrize("method", ["fixed", "net2net"])

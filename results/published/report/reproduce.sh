@@ -1,0 +1,63 @@
+#!/bin/sh
+# What was typed for the trials of each table, to be typed again from the folder where it was
+# typed. Commands that end with exit code 1 have measured trials that failed. Files of plugins
+# are stored in each trial's run.json, as Base64 beside their SHA-256.
+
+# student_teacher · gradmax-student-teacher v3 · same target · 1500 steps
+# measured with nas-bench 0.1.0, commit 6fbf3785fe
+# measured with nas-bench 0.1.0, commit 85acd04b29
+nas-bench run --executor inline --protocol gradmax-student-teacher --results /tmp/board/st
+nas-bench run --executor inline --protocol gradmax-student-teacher --rerun stale --results /tmp/board/st
+
+# effective_dimension · mlp-free v3 · free growth · 1500 steps
+# measured with nas-bench 0.1.0, commit 4e5474fc61
+# measured with nas-bench 0.1.0, commit 6fbf3785fe
+nas-bench run --protocol mlp-free --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --seeds 0-2 --budget '1500 steps' --no-baselines --set schedule.when=north --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --set 'twins=[]' --executor inline --results /tmp/north_r -q
+nas-bench run --protocol mlp-free --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --seeds 0-2 --budget '1500 steps' --no-baselines --set schedule.when=every --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --set 'twins=[]' --executor inline --results /tmp/north_r -q
+nas-bench run --executor inline --protocol mlp-free --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --seeds 0-2 --budget '1500 steps' --no-baselines --set 'twins=[]' --set schedule.when=north --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --results /tmp/pubnew --rerun stale
+nas-bench run --executor inline --protocol mlp-free --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --seeds 0-2 --budget '1500 steps' --no-baselines --set 'twins=[]' --set schedule.when=every --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --results /tmp/pubnew --rerun stale
+
+# effective_dimension[dimension=4] · mlp-free v3 · free growth · 1500 steps
+# measured with nas-bench 0.1.0, commit 4e5474fc61
+# measured with nas-bench 0.1.0, commit 6fbf3785fe
+nas-bench run --protocol mlp-free --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --seeds 0-2 --budget '1500 steps' --no-baselines --set schedule.when=north --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --set 'twins=[]' --executor inline --results /tmp/north_r -q
+nas-bench run --protocol mlp-free --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --seeds 0-2 --budget '1500 steps' --no-baselines --set schedule.when=every --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --set 'twins=[]' --executor inline --results /tmp/north_r -q
+nas-bench run --executor inline --protocol mlp-free --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --seeds 0-2 --budget '1500 steps' --no-baselines --set 'twins=[]' --set schedule.when=north --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --results /tmp/pubnew --rerun stale
+nas-bench run --executor inline --protocol mlp-free --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --seeds 0-2 --budget '1500 steps' --no-baselines --set 'twins=[]' --set schedule.when=every --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --results /tmp/pubnew --rerun stale
+
+# effective_dimension[dimension=64] · mlp-free v3 · free growth · 1500 steps
+# measured with nas-bench 0.1.0, commit 4e5474fc61
+# measured with nas-bench 0.1.0, commit 6fbf3785fe
+nas-bench run --protocol mlp-free --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --seeds 0-2 --budget '1500 steps' --no-baselines --set schedule.when=north --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --set 'twins=[]' --executor inline --results /tmp/north_r -q
+nas-bench run --protocol mlp-free --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --seeds 0-2 --budget '1500 steps' --no-baselines --set schedule.when=every --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --set 'twins=[]' --executor inline --results /tmp/north_r -q
+nas-bench run --executor inline --protocol mlp-free --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --seeds 0-2 --budget '1500 steps' --no-baselines --set 'twins=[]' --set schedule.when=north --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --results /tmp/pubnew --rerun stale
+nas-bench run --executor inline --protocol mlp-free --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --seeds 0-2 --budget '1500 steps' --no-baselines --set 'twins=[]' --set schedule.when=every --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --results /tmp/pubnew --rerun stale
+
+# digits · standard v5 · same target · 8e+08 flops
+# measured with nas-bench 0.1.0, commit 6fbf3785fe
+nas-bench run --executor inline --protocol standard --seeds 0 --tasks digits,spirals,effective_dimension,fashion_mnist --results /tmp/pilot3
+nas-bench run --executor inline --protocol standard --tasks digits --results /tmp/pilot3
+
+# mnist · tiny-fig11 v3 · same target · 4e+11 flops
+# measured with nas-bench 0.1.0, commit d1cb1f4cb2
+nas-bench run --protocol tiny-fig11 --seeds 0-2 --results /tmp/ledfigA --executor inline -q
+
+# mnist · tiny-fig11-summed v2 · same target · 4e+11 flops
+# measured with nas-bench 0.1.0, commit d1cb1f4cb2
+nas-bench run --protocol tiny-fig11-summed --seeds 0-2 --results /tmp/ledfigB --executor inline -q
+
+# mnist · tiny-fig12 v3 · same target · 4e+11 flops
+# measured with nas-bench 0.1.0, commit d1cb1f4cb2
+nas-bench run --protocol tiny-fig12 --seeds 0-2 --results /tmp/ledfigA --executor inline -q
+
+# mnist · tiny-fig12-summed v2 · same target · 4e+11 flops
+# measured with nas-bench 0.1.0, commit d1cb1f4cb2
+nas-bench run --protocol tiny-fig12-summed --seeds 0-2 --results /tmp/ledfigB --executor inline -q
+
+# mnist · tiny-fig13 v3 · same target · 4e+11 flops
+# measured with nas-bench 0.1.0, commit d1cb1f4cb2
+nas-bench run --protocol tiny-fig13 --seeds 0-2 --results /tmp/ledfigA --executor inline -q
+
+# mnist · tiny-fig13-summed v2 · same target · 4e+11 flops
+# measured with nas-bench 0.1.0, commit d1cb1f4cb2
+nas-bench run --protocol tiny-fig13-summed --seeds 0-2 --results /tmp/ledfigB --executor inline -q
