@@ -2,7 +2,6 @@
 
 import random
 
-import pictures
 import pytest
 from benchmarks.crashes import MOMENTS, Sweep, Tally, compare, kill_drivers, kill_workers
 
@@ -36,20 +35,6 @@ def test_a_trial_whose_worker_is_killed_goes_on_in_the_same_sweep(whole, tmp_pat
     kill_workers(sweep, ["after a growth"], random.Random(SEED), tally)
     compare(whole, tmp_path, tally)
     assert (tally.kills.total(), tally.commands, tally.attempts, tally.resumed) == (1, 1, 1, 1)
-    assert (tally.lost, tally.double, tally.other) == (0, 0, [])
-
-
-def test_a_sweep_on_a_streamed_folder_whose_driver_is_killed_goes_on_to_the_same_bits(tmp_path):
-    images = pictures.folder(tmp_path / "images", train=30)
-    task = f"image_folder[path={images},size=8]"
-    whole, killed = (
-        Sweep(tmp_path / name, "inline", 8, seeds="0", tasks=task) for name in ("whole", "killed")
-    )
-    whole.finish()
-    tally = Tally()
-    kill_drivers(killed, ["at random", "inside a growth"], random.Random(SEED), tally)
-    compare(whole.folder, killed.folder, tally)
-    assert tally.kills.total() >= 1
     assert (tally.lost, tally.double, tally.other) == (0, 0, [])
 
 
