@@ -23,6 +23,7 @@ from nas_bench.commands.report import report
 from nas_bench.commands.run import run
 from nas_bench.commands.show import show
 from nas_bench.commands.status import status as status_verb
+from nas_bench.commands.submit import submit
 from nas_bench.commands.tune import tune
 from nas_bench.commands.unpack import unpack
 from nas_bench.commands.verify import verify
@@ -64,7 +65,7 @@ def cli() -> None:
 
 _VERBS = (
     run, tune, plan, status_verb, ls, show, report, compare, diff, export, merge, verify, pack,
-    unpack, check, new, doctor,
+    unpack, submit, check, new, doctor,
 )  # fmt: skip
 for _verb in _VERBS:
     cli.add_command(_verb)

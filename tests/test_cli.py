@@ -20,7 +20,7 @@ from nas_bench.training.torchvision_data import FILES
 
 VERBS = (
     "run", "tune", "plan", "status", "ls", "show", "report", "export", "merge", "verify", "pack",
-    "unpack", "check", "new", "doctor",
+    "unpack", "submit", "check", "new", "doctor",
 )  # fmt: skip
 QUICK = ("--executor", "inline", "--seeds", "0", "--tasks", "sine", "--budget", "8 epochs")
 

@@ -238,12 +238,13 @@ def _write(path: Path, content: Mapping[str, bytes]) -> None:
             raise LedgerError(f"{path} reads back otherwise than it was written")
 
     try:
-        files.replace(path, _bytes(content), check)
+        files.replace(path, packed_bytes(content), check)
     except ValueError as error:
         raise _RefusedError(f"it cannot be packed: {error}") from error
 
 
-def _bytes(content: Mapping[str, bytes]) -> bytes:
+def packed_bytes(content: Mapping[str, bytes]) -> bytes:
+    """A zip file of these files; the same ones give the same bytes."""
     made = BytesIO()
     with ZipFile(made, "w") as archive:
         for name in sorted(content):
