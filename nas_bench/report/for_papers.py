@@ -7,6 +7,7 @@ from nas_bench import text
 from nas_bench.report import cells
 from nas_bench.report.comparison import Comparison, Row, kind_name
 from nas_bench.report.contrasts import Contrast
+from nas_bench.report.questions import RANDOM
 from nas_bench.report.standing import Standing
 from nas_bench.specs import InputError, unknown
 
@@ -100,6 +101,7 @@ def _tests(found: Standing, names: set[str]) -> Iterator[str]:
     for question, contrasts in asked.items():
         said = "; ".join(_said(found, c, rows) for c in contrasts)
         title = question.replace("equal flops", "equal FLOPs").replace("against ", "less ")
+        title = title.replace(RANDOM, "random neurons added in the same way")
         title = f"Grown − scratch, {title}" if title.startswith("equal") else title.capitalize()
         yield (
             f"{title}, paired by seed (sign flips, max-T over all rows, simultaneous 95 % "
