@@ -10,7 +10,7 @@ from nas_bench import plugins
 from nas_bench.cli import status
 
 PAGE = Path(__file__).parents[1] / "docs" / "tutorial-first-study.md"
-SMALLER = {"lite": "smoke", "digits": "sine", "0-9": "0"}
+SMALLER = {"standard": "smoke", "digits": "sine", "0-9": "0"}
 
 
 def blocks(language: str) -> list[str]:
