@@ -17,6 +17,7 @@ from nas_bench.report.comparison import Comparison, comparisons
 from nas_bench.results.gathering import Gathered, gathered
 from nas_bench.results.layout import path_part
 from nas_bench.results.reading import Run, glance
+from nas_bench.specs import InputError, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +76,8 @@ def compared(
     if not found:
         return Compared((), (), "results", gathering)
     for name in (first, second):
+        if not isinstance(name, str):
+            raise InputError(f"{shown(name)} is no name of a row, such as 'tiny'")
         if _cannot_be_read(name, gathering.runs, found):
             return Compared((), (), f"trials of {name} that can be read", gathering)
     names = [known_row(name, found) for name in (first, second)]

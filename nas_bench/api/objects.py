@@ -23,9 +23,10 @@ def spec_of(named: Any, kind: Kind) -> str:
 
     cls = named if isinstance(named, type) else type(named)
     if not issubclass(cls, discovery.base(kind)):
+        example = "tiny" if kind == "method" else "digits"
         raise InputError(
-            f"{shown(named)} is no {kind}: give a spec such as 'tiny', or a class or an instance "
-            f"of {discovery.base(kind).__name__}"
+            f"{shown(named)} is no {kind}: give a spec such as '{example}', or a class or an "
+            f"instance of {discovery.base(kind).__name__}"
         )
     plugin = plugins.make_known(cls, kind)
     if named is cls:

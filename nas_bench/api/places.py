@@ -30,15 +30,29 @@ def ledgers_of(given: Iterable[str | Path]) -> tuple[Path, ...]:
     """Results folders and packs; none given are the one that `results_folder` gives.
 
     Raises:
-        InputError: if one of several is not there.
+        InputError: if one of several is not there, or is another one or a part of it.
     """
     named = [absolute(Path(each)) for each in given]
     for path in named if len(named) > 1 else []:
         if not path.exists():
             raise InputError(f"there is no results folder or pack at {path}")
+        found = [other for other in named if other.resolve() == path.resolve()]
+        if len(found) > 1:
+            raise InputError(f"the ledger {path} is given twice: name each once")
+        _refuse_part(path)
     if not named:
         return (results_folder(),)
     return tuple(p if p.is_file() and p.suffix == ".zip" else results_folder(p) for p in named)
+
+
+def _refuse_part(path: Path) -> None:
+    from nas_bench.results.layout import results_above
+
+    above = results_above(path.with_suffix("") if path.is_file() else path)
+    if above:
+        raise InputError(
+            f"{path} is a part of the results folder {above}: name that, or copies elsewhere"
+        )
 
 
 def report_folder(ledgers: Sequence[Path], into: str | Path | None = None) -> Path:

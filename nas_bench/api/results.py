@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas_bench.api.places import ledgers_of
+from nas_bench.api.selection import paths
 from nas_bench.specs import InputError, unknown
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ def _every(shown: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Results:
-    """Results folders and packs, read when something of them is asked for.
+    """Results folders and packs, read when something of them is asked for; paths or text.
 
     Attributes:
         ledgers: the folders and packs; rows of the second one and later ones are marked.
@@ -35,6 +37,9 @@ class Results:
     trials: tuple[dict[str, Any], ...] = ()
     paths: tuple[Path, ...] = ()
     asked: Callable[[Mapping[str, Any]], bool] = field(default=_every, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ledgers", ledgers_of(paths(self.ledgers)))
 
     @property
     def ok(self) -> bool:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nas_bench.api.announcement import announced
 from nas_bench.api.places import results_folder
 from nas_bench.api.selection import Selection
-from nas_bench.specs import CannotRunError, InputError, absolute
+from nas_bench.specs import CannotRunError, InputError, absolute, shown
 
 if TYPE_CHECKING:
     from nas_bench.execution import Settings, Sink
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 CHECKPOINTS = ".checkpoints"
 """Folder in the results where checkpoints lie; ignored by git."""
 _LEAST = 1e-4  # GPUs; Ray counts in such units
+_MOST = 10**9
+_NUMBERS: dict[str, tuple[type, int, int]] = {
+    "gpus_per_trial": (Real, 0, 10_000),
+    "trials_per_gpu": (Integral, 1, 10_000),
+    "max_concurrent": (Integral, 1, _MOST),
+    "timeout": (Real, 0, _MOST),
+    "retries": (Integral, 0, 1000),
+    "checkpoint_every": (Real, 0, _MOST),
+}
+"""Kind and limits of numbers that say how trials run."""
 _WITHOUT_STORAGE = (
     "No checkpoints are kept, so interrupted trials will begin anew: give --storage a folder or "
     "address that all machines of the cluster share"
@@ -133,7 +144,7 @@ def execution_settings(request: Request, ledger: "Ledger", protocol: "Protocol")
         )
     share = _gpus(request)
     _refuse_other_devices(request, share)
-    storage = request.storage
+    storage = None if request.storage is None else str(request.storage)
     if storage is None and request.address is None:
         storage = str((ledger.folder / CHECKPOINTS).absolute())
     elif storage is not None and "://" not in storage:
@@ -154,11 +165,16 @@ def execution_settings(request: Request, ledger: "Ledger", protocol: "Protocol")
 
 
 def _refuse_unknown_words(request: Request) -> None:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", request.device):
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(request.device)):
         raise InputError(f"{request.device!r} is none of auto, cpu, cuda, cuda:N and mps")
     for name, known in (("executor", ("ray", "inline")), ("wandb", ("off", "offline", "online"))):
         if (value := getattr(request, name)) not in known:
             raise InputError(f"{name} {value!r} is none of {', '.join(known)}")
+    for name, (kind, least, most) in _NUMBERS.items():
+        value = getattr(request, name)
+        if value is not None and not (isinstance(value, kind) and least <= value <= most):
+            what = "whole number" if kind is Integral else "number"
+            raise InputError(f"{name} {shown(value)} is no {what} from {least} to {most}")
 
 
 def _gpus(request: Request) -> float | None:

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -122,14 +124,17 @@ def listed(named: Named | Iterable[Named] | None, kind: Literal["method", "task"
     """Specs with commas between them; classes become known in this process.
 
     Raises:
-        InputError: if something is neither a spec nor a plugin of this kind.
+        InputError: if there is none, or something is neither a spec nor a plugin of this kind.
     """
     if named is None or isinstance(named, str):
         return named
     from nas_bench.api.objects import spec_of
 
-    several = isinstance(named, list | tuple | set | frozenset)
-    return ",".join(spec_of(each, kind) for each in (named if several else [named]))
+    several = isinstance(named, list | tuple | set | frozenset | Iterator)
+    given = list(named) if several else [named]  # pyright: ignore[reportArgumentType]
+    if not given:
+        raise InputError(f"no {kind} is given: leave {kind}s out for those of the protocol")
+    return ",".join(spec_of(each, kind) for each in given)
 
 
 def seeds_text(seeds: str | Iterable[int] | None) -> str | None:
@@ -140,20 +145,43 @@ def seeds_text(seeds: str | Iterable[int] | None) -> str | None:
     """
     if seeds is None or isinstance(seeds, str):
         return seeds
-    found = list(seeds) if isinstance(seeds, Iterable) else []
-    if not found or not all(isinstance(seed, int) and seed >= 0 for seed in found):
+    from nas_bench.trials.inputs import SEEDS
+
+    found = list(islice(seeds, SEEDS + 1)) if isinstance(seeds, Iterable) else []
+    if len(found) > SEEDS:
+        raise InputError(f"seeds {shown(seeds)} are more than {SEEDS}: ask for fewer")
+    if not found or not all(isinstance(seed, Integral) and seed >= 0 for seed in found):
         raise InputError(
             f"seeds is {shown(seeds)}: give range(n) for n seeds, a list of them, or '0-9'"
         )
-    return ranges(set(found))
+    return ranges(set(map(int, found)))
 
 
 def settings_texts(changes: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Changes to a protocol, such as `{"schedule": {"growths": 4}}`, as `--set` takes them."""
-    return tuple(f"{name}={json.dumps(value)}" for name, value in (changes or {}).items())
+    """Changes to a protocol, such as `{"schedule": {"growths": 4}}`, as `--set` takes them.
+
+    Raises:
+        InputError: if they are no mapping, or a value has no JSON form.
+    """
+    if not isinstance(changes or {}, Mapping):
+        example = {"schedule": {"growths": 4}}
+        raise InputError(f"changes is {shown(changes)}: give settings by name, as {example}")
+    try:
+        return tuple(f"{name}={json.dumps(value)}" for name, value in (changes or {}).items())
+    except TypeError as error:
+        raise InputError(f"changes {shown(changes)} have no JSON form: {error}") from None
 
 
-def paths(given: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
-    """One path or several."""
-    several = [given] if isinstance(given, str | Path) else given
-    return tuple(map(Path, several))
+def paths(given: str | Path | Iterable[str | Path] | None) -> tuple[Path, ...]:
+    """One path, several or none.
+
+    Raises:
+        InputError: if something is no path.
+    """
+    several = () if given is None else given
+    if isinstance(several, str | Path) or not isinstance(several, Iterable):
+        several = [several]
+    try:
+        return tuple(map(Path, several))
+    except TypeError:
+        raise InputError(f"{shown(given)} is no path: give text or a pathlib.Path") from None

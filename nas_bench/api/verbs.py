@@ -86,15 +86,17 @@ def run(
         methods, tasks, protocol, seeds, budget, changes, baselines, config, plugins, results,
         data, rerun,
     )  # fmt: skip
-    unknown_words = how.keys() - Request.__dataclass_fields__.keys()
+    known = Request.__dataclass_fields__.keys() - Selection.__dataclass_fields__.keys()
+    unknown_words = how.keys() - known
     if unknown_words:
         raise InputError(f"run has no argument {min(unknown_words)}")
+    formats = _formats(figures)
     sweep = sweep_of(Request(**selected, executor=executor, **how))
     from nas_bench.signals import terminable
 
     with terminable() as stop:
         log = carry_out(sweep, stop)
-        written = _written(sweep.ledger.folder, figures, (sweep.ledger.folder,))
+        written = _written(sweep.ledger.folder, formats, (sweep.ledger.folder,))
     if log and written and sweep.configs:
         summarise(log, sweep.request, sweep.configs, written)
     return Results(
@@ -156,7 +158,7 @@ def report(
     """
     load_plugins(paths(plugins))
     read = ledgers_of(paths(ledgers))
-    written = _written(report_folder(read, into), figures, read)
+    written = _written(report_folder(read, _path(into)), _formats(figures), read)
     if written is None:
         raise InputError(f"nothing to report: there are no results in {_named(read)}")
     return Results(read, paths=written.paths)
@@ -206,14 +208,36 @@ def _selected(
         "tasks": listed(tasks, "task"),
         "seeds": seeds_text(seeds),
         "budget": budget,
-        "config": None if config is None else Path(config),
+        "config": _path(config),
         "changes": settings_texts(changes),
         "no_baselines": not baselines,
         "plugin_paths": paths(plugins),
-        "results": None if results is None else Path(results),
-        "data": None if data is None else Path(data),
+        "results": _path(results),
+        "data": _path(data),
         "rerun": rerun,
     }
+
+
+def _path(given: Place | None) -> Path | None:
+    """One path or None."""
+    return next(iter(paths(given)), None)
+
+
+def _formats(figures: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Formats of figures, as the report takes them.
+
+    Raises:
+        InputError: if one is unknown.
+    """
+    from nas_bench.report.figures import FORMATS
+
+    if figures is None:
+        return None
+    formats = (figures,) if isinstance(figures, str) else figures
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"figures {name!r} is none of {', '.join(FORMATS)}")
+    return tuple(formats)
 
 
 def _written(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nas_bench.results.ledger import Contents, Ledger, LedgerError
+from nas_bench.results.ledger import Contents, Ledger
 from nas_bench.results.reading import Run
+from nas_bench.specs import InputError
 from nas_bench.trials.messages import GrowthRecord, Record, Seconds
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def load_results(path: str | Path) -> pd.DataFrame:
     named in `attrs["problems"]`, what is no part of the ledger in `attrs["strays"]`.
 
     Raises:
-        LedgerError: if there is no such folder.
+        InputError: if there is no such folder.
     """
     return frame_of(_contents(path))
 
@@ -62,7 +63,7 @@ def events(path: str | Path) -> pd.DataFrame:
     `seconds_line_search` and so on.
 
     Raises:
-        LedgerError: if there is no such folder.
+        InputError: if there is no such folder.
     """
     found = _contents(path)
     rows = [_identity(run) | event_row(event) for run in found.runs for event in run.growth]
@@ -73,7 +74,7 @@ def events(path: str | Path) -> pd.DataFrame:
 
 def _contents(path: str | Path) -> Contents:
     if not Path(path).is_dir():
-        raise LedgerError(f"no results folder at {path}: `nas-bench run` makes one")
+        raise InputError(f"no results folder at {path}: `nas-bench run` makes one")
     return Ledger(Path(path)).contents()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import synthetic
 
@@ -117,6 +118,17 @@ class Nameless(RandomGrowth):
         ({"rerun": "some"}, "rerun 'some' is none of none, failed, stale, all"),
         ({"executor": "inline", "address": "auto"}, "leave one of them out"),
         ({"sede": 1}, "run has no argument sede"),
+        ({"plugin_paths": "mine.py"}, "run has no argument plugin_paths"),
+        ({"methods": []}, "no method is given"),
+        ({"tasks": 3}, "3 is no task: give a spec such as 'digits'"),
+        ({"seeds": range(10**9)}, "are more than 10000"),
+        ({"changes": [1]}, r"changes is \[1\]: give settings by name"),
+        ({"changes": {"name": Path()}}, "have no JSON form"),
+        ({"results": 3}, "3 is no path"),
+        ({"max_concurrent": 0}, "max_concurrent 0 is no whole number from 1 to"),
+        ({"timeout": float("nan")}, "timeout nan is no number from 0 to"),
+        ({"device": None}, "None is none of auto"),
+        ({"figures": ["gif"]}, "figures 'gif' is none of png, svg, pdf"),
     ],
 )
 def test_what_cannot_be_used_is_the_sentence_of_the_command_line(arguments, sentence):
@@ -158,6 +170,12 @@ def test_a_figure_shows_one_comparison_of_a_known_cost(ledger):
         results.pareto(task="mnist")
 
 
+def test_text_names_ledgers_and_a_generator_methods(ledger):
+    assert nas_bench.Results(str(ledger)).ledgers == (ledger,)  # pyright: ignore[reportArgumentType]
+    plan = nas_bench.plan((name for name in ["tiny"]), "sine", seeds=np.arange(2))
+    assert sorted(set(plan.frame.seed)) == [0, 1]
+
+
 def test_an_empty_folder_has_nothing_to_report(tmp_path):
     with pytest.raises(nas_bench.InputError, match="nothing to report: there are no results in"):
         nas_bench.report(tmp_path / "empty")
@@ -174,6 +192,13 @@ def test_training_flops_are_the_same_in_frame_and_table(ledger):
     assert last.training_flops.astype(float).mean() == pytest.approx(shown)
     assert (last.flops_train + last.growth_flops == last.training_flops).all()
     assert "train_flops" not in frame
+
+
+def test_a_ledger_is_named_once_and_without_its_parts(ledger):
+    with pytest.raises(nas_bench.InputError, match="is given twice"):
+        nas_bench.report([ledger, ledger / ".." / ledger.name])
+    with pytest.raises(nas_bench.InputError, match="is a part of the results folder"):
+        nas_bench.report([ledger, next(ledger.rglob("run.json")).parents[3]])
 
 
 def test_several_ledgers_are_named_in_the_frame_and_head_the_results(ledger, tmp_path):

@@ -6,7 +6,7 @@ from synthetic import trial
 
 import nas_bench
 from nas_bench.results.frame import events
-from nas_bench.results.ledger import Ledger, LedgerError
+from nas_bench.results.ledger import Ledger
 
 
 def test_every_record_is_a_row(tmp_path: Path) -> None:
@@ -56,5 +56,5 @@ def test_damage_is_named_beside_the_rows(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="no results folder at"):
+    with pytest.raises(nas_bench.InputError, match="no results folder at"):
         nas_bench.load_results(tmp_path / "nowhere")
