@@ -15,6 +15,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, pil_loader
 from torchvision.transforms import v2
 
 from nas_bench.specs import said
+from nas_bench.text import counted
 from nas_bench.training.task import DataMissingError
 
 Crops = Literal["random", "center"]
@@ -135,13 +136,15 @@ class ImageFiles(Dataset[tuple[Tensor, int]]):
 
 
 def classes(root: Path) -> list[str]:
-    """Names of the classes of a folder, in order; no image is looked at.
+    """Names of the classes of a folder, in order, hidden folders apart; no image is looked at.
 
     Raises:
         DataMissingError: if the folder cannot be read, or has fewer than two.
     """
     try:
-        found = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+        found = sorted(
+            entry.name for entry in os.scandir(root) if _seen(entry.name) and entry.is_dir()
+        )
     except FileNotFoundError:
         raise DataMissingError(
             f"there is no folder {root}: give a folder with train/ and val/, in each a folder of "
@@ -150,9 +153,8 @@ def classes(root: Path) -> list[str]:
     except OSError as error:
         raise DataMissingError(f"{root} cannot be read ({said(error)})") from None
     if len(found) < 2:
-        raise DataMissingError(
-            f"{root} has {len(found)} folders, expected one for each of at least 2 classes"
-        )
+        there = counted(len(found), "folder")
+        raise DataMissingError(f"{root} has {there}, expected one for each of at least 2 classes")
     return found
 
 
@@ -182,15 +184,23 @@ def parts(folder: Path) -> tuple[Part, Part]:
 
 
 def _images(folder: Path) -> list[tuple[Path, int]]:
-    """All images in a folder and below, with their sizes, in the order of their names."""
+    """All images in a folder and below, with their sizes, in the order of their names.
+
+    What is hidden is left out, and links are followed, but for those to a folder they lie in.
+    """
 
     def refuse(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
             raise DataMissingError(f"{folder} cannot be read ({said(error)})") from None
 
     found: list[tuple[Path, int]] = []
-    for place, _, names in sorted(os.walk(folder, onerror=refuse, followlinks=True)):
-        for name in sorted(names):
+    walked = []
+    for place, below, names in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(place).resolve()
+        below[:] = (n for n in below if _seen(n) and not here.is_relative_to((here / n).resolve()))
+        walked.append((place, sorted(filter(_seen, names))))
+    for place, names in sorted(walked):
+        for name in names:
             if name.lower().endswith(IMG_EXTENSIONS):
                 path = Path(place, name)
                 try:
@@ -207,3 +217,8 @@ def _as_tensor() -> list[v2.Transform]:
         v2.ToDtype(torch.float32, scale=True),
         v2.Normalize(list(mean), list(deviation)),
     ]
+
+
+def _seen(name: str) -> bool:
+    """Whether a name is not hidden, as what notebooks and other systems leave behind is."""
+    return not name.startswith(".")

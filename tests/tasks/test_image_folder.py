@@ -117,6 +117,19 @@ def test_the_checksum_is_that_of_the_content(folder, copied):
     assert checksum(copied) != checksum(folder)
 
 
+def test_hidden_files_and_links_to_folders_around_them_add_no_images(folder, copied):
+    train, _ = loaded(task(folder), Path())
+    hidden = copied / "train" / ".ipynb_checkpoints"
+    hidden.mkdir()
+    some = next((copied / "train").rglob("*.jpg"))
+    shutil.copy(some, hidden)
+    some.with_name("._1.jpg").write_bytes(b"left by another system")
+    (some.parent / "around").symlink_to("..")
+    (some.parent / "again").symlink_to(".")
+    images, _ = loaded(task(copied), Path())
+    assert images.targets.tolist() == train.targets.tolist()
+
+
 def emptied(folder):
     for file in (folder / "train" / "bee").iterdir():
         file.unlink()
@@ -137,7 +150,7 @@ def alone(folder):
         (lambda folder: shutil.rmtree(folder / "val"), "there is no folder .*val: give a folder"),
         (emptied, r"bee has no images \(.bmp, .*put some there"),
         (unknown, "val has the class dog, which .*train lacks"),
-        (alone, "train has 1 folders, expected one for each of at least 2 classes"),
+        (alone, "train has 1 folder, expected one for each of at least 2 classes"),
     ],
 )
 def test_a_folder_of_another_form_is_refused_before_any_trial(change, sentence, copied):
