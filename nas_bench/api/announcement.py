@@ -1,6 +1,7 @@
 """What a plan asks for and what it can show, said before anything runs."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,9 @@ def announced(configs: "Sequence[TrialConfig]", typed_seeds: str | None) -> Iter
         return
     seeds = {config.seed for config in configs}
     tasks = ", ".join(short_names(dict.fromkeys(config.task for config in configs)).values())
-    rows = {config.label for config in configs}
+    rows = Counter(task for task, _ in {(config.task, config.settings_id) for config in configs})
     yield (
-        f"{configs[0].protocol} on {tasks}: {counted(len(rows), 'row')}, "
+        f"{configs[0].protocol} on {tasks}: {counted(max(rows.values()), 'row')}, "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {ranges(seeds)}"
     )
     if typed_seeds and re.fullmatch(r"0*[1-9]\d*", typed_seeds.strip()):
