@@ -24,7 +24,7 @@ from nas_bench.results.reading import checksum
 from nas_bench.results.verified import Verified, read_verified, write_verified
 from nas_bench.trials.config import Twin
 
-made = packing._bytes
+made = packing.packed_bytes
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_nothing_is_removed_if_the_pack_reads_back_otherwise(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = snapshot(ledger.folder)
-    monkeypatch.setattr(packing, "_bytes", lambda content: made(dict(list(content.items())[1:])))
+    monkeypatch.setattr(packing, "packed_bytes", lambda content: made(dict(list(content.items())[1:])))
     with pytest.raises(LedgerError, match="reads back otherwise"):
         list(pack(ledger.folder))
     assert snapshot(ledger.folder) == before

@@ -36,7 +36,7 @@ def test_the_published_ledger_follows_the_schemas():
     """A trial of each protocol and task; what an older version wrote, as it is read."""
     runs = Ledger(ROOT / "results" / "published").glances()
     found = {(run.protocol, run.task): run for run in runs}
-    assert len(found) > 20
+    assert len(found) > 10
     lines = 0
     for run in found.values():
         validator(RUN).validate(upgraded(from_json(run.source.read(RUN))))
