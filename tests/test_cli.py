@@ -151,8 +151,8 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     ]
     paths = [line for line in out.splitlines() if line.startswith(str(tmp_path))]
     assert [Path(path).name for path in paths] == [
-        "leaderboard.md", "leaderboard.csv", "leaderboard.tex", "report.json", "report.html",
-        " (18 figures)",
+        "leaderboard.md", "leaderboard.csv", "leaderboard.tex", "reproduce.sh", "report.json",
+        "report.html", " (18 figures)",
     ]  # fmt: skip
     assert "[3/3] sine" in err
 
@@ -163,9 +163,9 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
     document = json.loads(out)
     assert [trial["status"] for trial in document["trials"]] == ["ok"] * 3
     assert {row["method"] for row in document["table"]} == {"gradmax", "fixed", "fixed[size=seed]"}
-    assert document["paths"][:5] == paths[:5]
+    assert document["paths"][:6] == paths[:6]
     assert all(Path(path).is_file() for path in document["paths"])
-    assert len(document["paths"]) == 5 + 18
+    assert len(document["paths"]) == 6 + 18
     assert (tmp_path / "ledger" / "report" / "leaderboard.csv").read_text() == before
 
     assert status(["report", str(tmp_path / "ledger"), "--figures", "png", "--explain"]) == 0

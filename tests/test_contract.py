@@ -20,7 +20,7 @@ from nas_bench.trials.planning import CONTROLS
 
 GLOBAL = "leaves statistics and everything global alone"
 VARIANTS = ("fixed[size=seed]", *CONTROLS)
-BRINGS_NOTHING = ("image_arrays", "table")
+BRINGS_NOTHING = ("image_arrays", "image_folder", "table")
 """Tasks whose data is a person's own."""
 
 

@@ -333,18 +333,21 @@ def _read(dataset: Dataset, batches: Iterable[list[Request]], workers: int) -> R
     garbage collector finds it, 5 seconds are waited for each.
     """
     forks = sys.platform != "darwin" and "fork" in get_all_start_methods()
-    loader = torch.utils.data.DataLoader(
-        _Source(dataset),  # pyright: ignore[reportArgumentType] (it asks for whole batches)
-        batch_sampler=_Plan(batches),  # pyright: ignore[reportArgumentType]
-        num_workers=workers,
-        prefetch_factor=AHEAD if workers else None,
-        collate_fn=_as_it_is,
-        generator=torch.Generator(),
-        worker_init_fn=_keep_apart,
-        multiprocessing_context="fork" if workers and forks else None,
-    )
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-        reading = iter(loader)  # since Python 3.12 it warns of forks beside threads
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        loader = torch.utils.data.DataLoader(
+            _Source(dataset),  # pyright: ignore[reportArgumentType] (asks for whole batches)
+            batch_sampler=_Plan(batches),  # pyright: ignore[reportArgumentType]
+            num_workers=workers,
+            prefetch_factor=AHEAD if workers else None,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),
+            worker_init_fn=_keep_apart,
+            multiprocessing_context="fork" if workers and forks else None,
+        )
+        reading = iter(loader)
+    del loader
     try:
         yield from reading
     finally:

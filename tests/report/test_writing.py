@@ -13,7 +13,10 @@ from nas_bench.report.writing import NothingToReportError, unasked
 from nas_bench.results.ledger import Ledger, LedgerError
 from nas_bench.trials.config import Budget, Twin
 
-TABLES = {"leaderboard.md", "leaderboard.csv", "leaderboard.tex", "report.json", "report.html"}
+TABLES = {
+    "leaderboard.md", "leaderboard.csv", "leaderboard.tex", "reproduce.sh", "report.json",
+    "report.html",
+}  # fmt: skip
 HOSTILE = (
     'evil|<script>alert("x")</script>\n# heading [red]no[/red] \\end{table} %$#_&' + "y" * 200
 )

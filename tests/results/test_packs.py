@@ -139,7 +139,9 @@ def test_nothing_is_removed_if_the_pack_reads_back_otherwise(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = snapshot(ledger.folder)
-    monkeypatch.setattr(packing, "packed_bytes", lambda content: made(dict(list(content.items())[1:])))
+    monkeypatch.setattr(
+        packing, "packed_bytes", lambda content: made(dict(list(content.items())[1:]))
+    )
     with pytest.raises(LedgerError, match="reads back otherwise"):
         list(pack(ledger.folder))
     assert snapshot(ledger.folder) == before

@@ -44,7 +44,7 @@ def test_the_published_ledger_follows_the_schemas():
             for line in run.source.read(file).splitlines()[::50]:
                 validator(file).validate(from_json(line))
                 lines += 1
-    assert lines > 50
+    assert lines > 20
 
 
 def test_files_written_today_follow_them_and_others_do_not(tmp_path):
