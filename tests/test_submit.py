@@ -41,7 +41,7 @@ def test_a_whole_ledger_becomes_a_pack_that_reports_read(checks, capsys, tmp_pat
     assert status(["run", *own, *RUN]) == 0
     monkeypatch.setattr(plugins, "_loaded", {})
     capsys.readouterr()
-    assert checks("ours", "--rerun", "1") == (0, {}, "submission-ours.zip")
+    assert checks("ours", "--rerun", "1", "--seed", "1") == (0, {}, "submission-ours.zip")
     sent = contents(tmp_path / "submission-ours.zip")
     assert {run.id for run in sent.runs} == {run.id for run in Ledger(tmp_path / "ours").runs()}
     assert sent.damage == []

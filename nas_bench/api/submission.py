@@ -45,11 +45,13 @@ class Submission:
     Attributes:
         ledger: that was checked.
         runs: its trials.
+        aside: what else lies there.
         checks: what it must keep to, and whether it does.
     """
 
     ledger: Ledger
     runs: tuple[Run, ...]
+    aside: tuple[str, ...]
     checks: tuple[Check, ...]
 
     @property
@@ -83,7 +85,7 @@ def checked(ledger: Ledger, settings: Settings, reruns: int, seed: int = 0) -> S
         _check(f"comes out again ({counted(len(again), 'trial')})",
                _not_again(again, reruns, ledger, settings)),
     ]  # fmt: skip
-    return Submission(ledger, tuple(runs), tuple(checks))
+    return Submission(ledger, tuple(runs), tuple(contents.aside), tuple(checks))
 
 
 def write_pack(submission: Submission, path: Path) -> None:
@@ -133,13 +135,13 @@ def _changed(runs: Sequence[Run]) -> Iterator[str]:
         seen.add(row)
         changes = {"methods": [run.method], "tasks": [run.task], "seeds": [run.seed]}
         try:
-            planned = plan(load_protocol(run.protocol, [changes]))
+            protocol = load_protocol(run.protocol, [changes])
+            planned = plan(protocol)
         except InputError as error:
             yield f"{row}: {error}"
             continue
         if run.id not in {config.id for config in planned}:
-            version = load_protocol(run.protocol).version
-            yield f"{row} is no trial of {run.protocol} version {version} as it comes"
+            yield f"{row} is no trial of {run.protocol} version {protocol.version} as it comes"
 
 
 def _few_seeds(compared: Sequence[Comparison]) -> Iterator[str]:

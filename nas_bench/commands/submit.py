@@ -41,6 +41,9 @@ _EPILOG = examples(
     help="Run K random trials again, and compare.",
 )
 @click.option(
+    "--seed", type=click.IntRange(0, MANY), default=0, show_default=True, help="Of the choice."
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="File of the pack.  [default: submission-FOLDER.zip]",
@@ -54,6 +57,7 @@ def submit(
     folder: Path | None,
     results: Path | None,
     rerun: int,
+    seed: int,
     output: Path | None,
     device: str,
     plugin_paths: tuple[Path, ...],
@@ -72,8 +76,8 @@ def submit(
 
     ledger = Ledger(folder_given(folder, results))
     settings = Settings(data=data, plugins=load_plugins(plugin_paths), device=device)
-    found = checked(ledger, settings, rerun)
-    say_strays(ledger.contents().aside)
+    found = checked(ledger, settings, rerun, seed)
+    say_strays(found.aside)
     path = output or Path(f"submission-{ledger.folder.name}.zip")
     try:
         if found.ok:
