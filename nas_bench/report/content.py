@@ -94,6 +94,7 @@ def _comparison(
     comparison = found.comparison
     looked = looks(row.name for row in comparison.rows)
     shared, own = settings(comparison.rows)
+    wanted = targets(comparison)
     return {
         "id": identity,
         "title": comparison.title,
@@ -113,10 +114,10 @@ def _comparison(
         "answer": answer(found),
         "best": found.best,
         "cost": telling_cost(comparison),
-        "targets": list(targets(comparison)),
+        "targets": list(wanted),
         "shared_settings": shared,
         "rows": [
-            _row(found, row, environments, data)
+            _row(found, row, wanted, environments, data)
             | {"colour": looked[row.name].colour, "marker": looked[row.name].marker}
             | {"own_settings": own_settings}
             for row, own_settings in zip(comparison.rows, own, strict=True)
@@ -132,7 +133,11 @@ def _comparison(
 
 
 def _row(
-    found: Standing, row: Row, environments: Environments, data: Mapping[str, str]
+    found: Standing,
+    row: Row,
+    wanted: Sequence[float],
+    environments: Environments,
+    data: Mapping[str, str],
 ) -> dict[str, Any]:
     comparison, score = found.comparison, found.scores[row.name]
     config = row.config
@@ -172,7 +177,7 @@ def _row(
         **_tuning(row),
         "spent": _spent(row),
         "curve": curve(comparison, row),
-        "reached": [vars(reached(comparison, row, target)) for target in targets(comparison)],
+        "reached": [vars(reached(comparison, row, target)) for target in wanted],
         "site_names": site_names(row.runs),
         "trials": [trial(comparison, run, environments) for run in row.runs],
     }

@@ -77,8 +77,8 @@ def _trials(
     methods = _unique(
         spec for method in (*protocol.methods, *baselines) for spec in _expanded(method)
     )
-    ready = [_ready(protocol, task) for protocol in protocol.variations()]
     base = _ready(protocol, task)
+    ready = [_ready(each, task) for each in protocol.variations()] if protocol.vary else [base]
     _check_widths(protocol, task, methods)
     rows = [
         (method, own)

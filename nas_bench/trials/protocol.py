@@ -145,7 +145,7 @@ class Protocol(Value):
         return Protocol.model_validate(merged(values, self.per_task.get(task, {})))
 
     def variations(self) -> "list[Protocol]":
-        """One protocol for each combination of what varies; itself where nothing does."""
+        """One protocol for each combination of what varies."""
         values = {**self.model_dump(), "vary": {}}
         changes = (zip(self.vary, choice, strict=True) for choice in product(*self.vary.values()))
         return [Protocol.model_validate(_varied(values, dict(change))) for change in changes]
