@@ -146,10 +146,10 @@ def _distinct(activities: Tensor, gains: Tensor) -> Tensor:
     """Which neurons (the second dimension) are not like one that promises more, best first."""
     flat = activities.transpose(0, 1).flatten(1)
     norms = flat.norm(dim=1)
-    alike = flat @ flat.T > SAME * norms[:, None] * norms
+    alike = (flat @ flat.T > SAME * norms[:, None] * norms).tolist()  # the host waits once
     taken: list[int] = []
     for index in gains.argsort(descending=True, stable=True).tolist():
-        if not any(alike[index, other] for other in taken):
+        if not any(alike[index][other] for other in taken):
             taken.append(index)
     return torch.tensor(taken, device=gains.device)
 

@@ -1,6 +1,7 @@
 """What happens at each site during one growth, in order."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -194,9 +195,8 @@ class Grower:
             return replace(c, step=Step(_padded(c.proposal, self.model, c.site), 0.0, 0.0))
         if c.step is not None:
             return c
-        if not self.method.searches_amplitude:  # it asks for no loss: what is seen is for people
-            return replace(c, step=self._step(c, self._searches([c.site])[c.site.name]))
-        with c.meter.charge("line_search"):
+        asks = self.method.searches_amplitude  # else what is seen of the loss is for people alone
+        with c.meter.charge("line_search") if asks else nullcontext():
             return replace(c, step=self._step(c, self._searches([c.site])[c.site.name]))
 
     def _widen(
