@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from nas_bench.report.ledgers import elsewhere, mark, of_shared_seeds
 from nas_bench.results.environment import device_class
 from nas_bench.results.layout import path_part
 from nas_bench.results.reading import Run
-from nas_bench.results.staleness import outdated
+from nas_bench.results.staleness import outdated, settings_of
 from nas_bench.specs import InputError, parse, short_names
 from nas_bench.trials.config import Budget, TrialConfig
 from nas_bench.trials.messages import Record
@@ -407,15 +407,9 @@ def _suffixes(settings: dict[str, list[Run]]) -> list[str]:
 
 
 def _flat(config: TrialConfig) -> dict[str, str]:
-    values = config.model_dump(mode="json", exclude={"seed": True, "twin": {"of"}})
-    values["schedule"] = {  # what is left out of identities too
-        name: getattr(config.schedule, name) for name in type(config.schedule).model_fields
+    values = settings_of(config, config.recipe)
+    return {
+        name: str(value)
+        for name, value in values.items()
+        if value is not None and name not in ("seed", "twin.of")
     }
-    flat: dict[str, str] = {}
-    pending: list[tuple[str, Any]] = list(values.items())
-    for name, value in pending:
-        if isinstance(value, dict):
-            pending += [(f"{name}.{key}", item) for key, item in value.items()]
-        elif value is not None:
-            flat[name] = str(value)
-    return flat

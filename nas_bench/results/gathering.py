@@ -101,9 +101,9 @@ def gathered(ledgers: Sequence[Path], read: Callable[[Source], Run] = read_run) 
         return Gathered(ledger_name(ledgers[0]), found.runs, found.damage, found.aside)
     names = _names(ledgers)
     parts = [contents(path, read) for path in ledgers]
-    first, *others = parts
+    first, named = parts[0], list(zip(names, parts, strict=True))
     kept = {_key(run, names[0]): run for run in first.runs}
-    for name, part in zip(names[1:], others, strict=True):
+    for name, part in named[1:]:
         for run in part.runs:
             earlier = kept.get(key := _key(run, name))
             if earlier is None or (run.status == "ok" and earlier.status != "ok"):
@@ -111,20 +111,9 @@ def gathered(ledgers: Sequence[Path], read: Callable[[Source], Run] = read_run) 
     return Gathered(
         " + ".join(names),
         list(kept.values()),
-        [
-            f"{name}: {line}"
-            for name, part in zip(names, parts, strict=True)
-            for line in part.damage
-        ],
-        [
-            f"{name}: {line}"
-            for name, part in zip(names, parts, strict=True)
-            for line in part.aside
-        ],
-        tuple(
-            reference_check(first.runs, part.runs, names[0], name)
-            for name, part in zip(names[1:], others, strict=True)
-        ),
+        [f"{name}: {line}" for name, part in named for line in part.damage],
+        [f"{name}: {line}" for name, part in named for line in part.aside],
+        tuple(reference_check(first.runs, part.runs, names[0], name) for name, part in named[1:]),
     )
 
 
