@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import platformdirs
 import torch
@@ -92,12 +92,16 @@ def prepare(
         DataMissingError: if the data is neither in the folder nor can be downloaded.
         TaskError: if it is not what networks can be trained and tested on.
     """
-    arguments = (task, folder, validation, str(device))
+    return kept(_prepared, task, folder, validation, str(device))
+
+
+def kept(made: Any, task: Task, *arguments: Any) -> Any:
+    """What a function under `lru_cache` makes for a task; anew for one that cannot be hashed."""
     try:
         hash(task)
     except TypeError:
-        return _prepared.__wrapped__(*arguments)
-    return _prepared(*arguments)
+        return made.__wrapped__(task, *arguments)
+    return made(task, *arguments)
 
 
 @functools.lru_cache(maxsize=2)

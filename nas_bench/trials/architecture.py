@@ -1,9 +1,12 @@
 """What the networks of a task cost at given widths."""
 
+import functools
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from nas_bench.training.data import kept
 from nas_bench.training.flops import inference_flops, parameters, training_flops
 from nas_bench.training.randomness import isolated
 from nas_bench.training.task import Task
@@ -19,11 +22,13 @@ class Costs:
 
 
 class Architectures:
-    """Costs of a task's networks, each counted once."""
+    """Costs of a task's networks, each counted once in this process."""
 
     def __init__(self, task: Task, example: Tensor) -> None:
         self.task, self.example = task, example.cpu()
-        self.counted: dict[tuple[int, ...], Costs] = {}
+        self.counted: dict[tuple[int, ...], Costs] = kept(
+            _counted, task, example.shape, example.dtype
+        )
 
     def costs(self, widths: tuple[int, ...]) -> Costs:
         """Of the network with these hidden widths."""
@@ -36,3 +41,9 @@ class Architectures:
                 training_flops(network, self.example),
             )
         return self.counted[widths]
+
+
+@functools.lru_cache(maxsize=8)
+def _counted(task: Task, shape: torch.Size, dtype: torch.dtype) -> dict[tuple[int, ...], Costs]:
+    """Where the costs of a task's networks on such samples are kept."""
+    return {}

@@ -26,7 +26,7 @@ from nas_bench.methods.senn import Residual
 from nas_bench.methods.tiny import Tiny
 from nas_bench.training import augmentation, data, decompositions, flops, optimizers, order
 from nas_bench.training.new_rates import NewRates
-from nas_bench.trials import schedule
+from nas_bench.trials import architecture, schedule
 from nas_bench.trials.agenda import Agenda
 from nas_bench.trials.state import State
 from nas_bench.triggers.exponential import Exponential
@@ -65,12 +65,17 @@ def mutated(mutation: Mutation) -> Iterator[None]:
     before = function.__code__
     changed = names[function.__name__]
     function.__code__ = getattr(changed, "func", changed).__code__
-    data._prepared.cache_clear()
+    _forget()
     try:
         yield
     finally:
         function.__code__ = before
-        data._prepared.cache_clear()
+        _forget()
+
+
+def _forget() -> None:
+    data._prepared.cache_clear()
+    architecture._counted.cache_clear()
 
 
 MUTATIONS = (
