@@ -38,7 +38,7 @@ class DivergedError(RuntimeError):
 
 
 class TargetMissedError(RuntimeError):
-    """A same-target trial whose budget ended before its network had the target's widths."""
+    """A same-target trial whose last growth, or budget, left its network at other widths."""
 
 
 def run_trial(
@@ -61,7 +61,7 @@ def run_trial(
 
     Raises:
         DivergedError: if the loss is not finite.
-        TargetMissedError: if the budget ends before the same target is reached.
+        TargetMissedError: if the same target is not reached by the last growth.
         DataMissingError: if the data is not there.
         NotApplicableError: if the method refuses a site of the task's network.
     """
@@ -135,17 +135,22 @@ class Trial:
                 yield self._record()
             if self.agenda.looks(now):
                 yield from self.growing.look(now)
-                if self.config.evaluate_grown and self.agenda.done(now):
-                    yield self._record(full=True)
+                if self.agenda.done(now):
+                    self._require_target("the last growth")
+                    if self.config.evaluate_grown:
+                        yield self._record(full=True)
             else:
                 self._train()
-        target = self.agenda.target
-        if target and now.widths != target:
-            raise TargetMissedError(
-                f"the budget ended at widths {now.widths}, before the target "
-                f"{target}: enlarge the budget or let the schedule grow earlier"
-            )
+        self._require_target("the budget")
         yield self._record(final=True)
+
+    def _require_target(self, ended: str) -> None:
+        target = self.agenda.target
+        if target and self.widths != target:
+            raise TargetMissedError(
+                f"{ended} ended at widths {self.widths}, before the target {target}: "
+                "enlarge the budget or let the schedule grow earlier"
+            )
 
     def _train(self) -> None:
         """Optimiser steps until something is due, or it is time for a pause."""

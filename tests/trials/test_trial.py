@@ -175,6 +175,16 @@ def test_a_same_target_trial_that_cannot_reach_the_target_fails(budget):
         said(trial("tiny", budget=budget, schedule=schedule))
 
 
+def test_a_trial_whose_last_growth_is_too_expensive_does_not_train_on():
+    """The target is out of reach: nobody would read what the rest of the budget gives."""
+    running = trial(
+        "tiny", budget=Budget(flops=1e5), schedule=Schedule(every=8, unit="steps", growths=1)
+    )
+    with pytest.raises(TargetMissedError, match=r"the last growth ended at widths \(1,\)"):
+        said(running)
+    assert running.spent.step == 8
+
+
 def test_sites_grown_together_keep_the_limit_together():
     schedule = Schedule(first=0, every=9, neurons=4, where="all", max_parameters=500)
     running = trial("random_growth", task=Digits(), kind="free", schedule=schedule)
