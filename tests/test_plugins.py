@@ -43,11 +43,23 @@ def test_the_built_in_plugins_come_through_the_entry_points():
     assert not [p for p in (*plugins.methods().values(), *plugins.tasks().values()) if p.error]
 
 
+def imported(code, heavy):
+    """Which of these modules some code imports."""
+    code = f"import sys; {code}; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def test_importing_plugins_imports_nothing_heavy():
     heavy = {"torch", "ray", "pandas", "matplotlib", "sklearn", "pydantic"}
-    code = f"import sys, nas_bench.plugins; print(sorted({heavy} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert imported("import nas_bench.plugins", heavy) == "[]"
+
+
+@pytest.mark.slow
+def test_the_built_in_plugins_import_nothing_heavy_but_torch():
+    heavy = {"torch", "torchvision", "ray", "pandas", "matplotlib", "sklearn", "scipy", "sympy"}
+    code = "from nas_bench import plugins; plugins.methods(), plugins.tasks(), plugins.triggers()"
+    assert imported(code, heavy) == "['torch']"
 
 
 def test_a_method_has_its_options():

@@ -5,18 +5,19 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.datasets.folder import IMG_EXTENSIONS, pil_loader
-from torchvision.transforms import v2
 
 from nas_bench.specs import said
 from nas_bench.text import counted
 from nas_bench.training.task import DataMissingError
+
+if TYPE_CHECKING:  # torchvision takes two seconds: it is imported where images are read
+    from torchvision.transforms import v2
 
 Crops = Literal["random", "center"]
 MOMENTS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -24,6 +25,8 @@ MOMENTS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 folder would have to be read first."""
 MARGIN = 8 / 7
 """Shorter side of an image, relative to the square that is cut out of it: 256 to 224."""
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""Of images, as torchvision's ImageFolder has them."""
 LOOKED_AT = 1000
 """Files whose content goes into a digest; of all others it is names and sizes."""
 
@@ -86,6 +89,10 @@ class ImageFiles(Dataset[tuple[Tensor, int]]):
     size: int
     crops: Crops
 
+    def __post_init__(self) -> None:
+        """Import torchvision here, not in every process that is forked to read images."""
+        self._still, self._drawn  # noqa: B018
+
     def __len__(self) -> int:
         return len(self.part.files)
 
@@ -111,7 +118,9 @@ class ImageFiles(Dataset[tuple[Tensor, int]]):
             digest.update(self._path(i).read_bytes())
         return digest.hexdigest()
 
-    def _read(self, index: int, change: v2.Transform) -> tuple[Tensor, int]:
+    def _read(self, index: int, change: "v2.Transform") -> tuple[Tensor, int]:
+        from torchvision.datasets.folder import pil_loader
+
         path = self._path(index)
         try:
             image = pil_loader(path)
@@ -125,12 +134,16 @@ class ImageFiles(Dataset[tuple[Tensor, int]]):
         return self.part.root / os.fsdecode(self.part.files[index])
 
     @cached_property
-    def _still(self) -> v2.Compose:
+    def _still(self) -> "v2.Compose":
+        from torchvision.transforms import v2
+
         shorter = round(self.size * MARGIN)
         return v2.Compose([v2.Resize(shorter), v2.CenterCrop(self.size), *_as_tensor()])
 
     @cached_property
-    def _drawn(self) -> v2.Compose:
+    def _drawn(self) -> "v2.Compose":
+        from torchvision.transforms import v2
+
         cut = v2.RandomResizedCrop(self.size)
         return v2.Compose([cut, v2.RandomHorizontalFlip(), *_as_tensor()])
 
@@ -177,7 +190,7 @@ def parts(folder: Path) -> tuple[Part, Part]:
         if lacking and (needed or not len(part.files)):
             where = part.root / known[min(lacking)] if needed else part.root
             raise DataMissingError(
-                f"{where} has no images ({', '.join(sorted(IMG_EXTENSIONS))}): put some there, "
+                f"{where} has no images ({', '.join(sorted(EXTENSIONS))}): put some there, "
                 "or take the folder out"
             )
     return train, test
@@ -201,7 +214,7 @@ def _images(folder: Path) -> list[tuple[Path, int]]:
         walked.append((place, sorted(filter(_seen, names))))
     for place, names in sorted(walked):
         for name in names:
-            if name.lower().endswith(IMG_EXTENSIONS):
+            if name.lower().endswith(EXTENSIONS):
                 path = Path(place, name)
                 try:
                     found.append((path, path.stat().st_size))
@@ -210,7 +223,9 @@ def _images(folder: Path) -> list[tuple[Path, int]]:
     return found
 
 
-def _as_tensor() -> list[v2.Transform]:
+def _as_tensor() -> "list[v2.Transform]":
+    from torchvision.transforms import v2
+
     mean, deviation = MOMENTS
     return [
         v2.ToImage(),

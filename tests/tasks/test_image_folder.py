@@ -13,7 +13,7 @@ from nas_bench.cli import status
 from nas_bench.contract import check_task
 from nas_bench.specs import InputError
 from nas_bench.tasks.image_folder import ImageFolder
-from nas_bench.training.image_files import ImageFiles
+from nas_bench.training.image_files import EXTENSIONS, ImageFiles
 from nas_bench.training.order import DataOrder
 from nas_bench.training.soundness import loaded
 from nas_bench.training.streaming import FEW
@@ -66,7 +66,9 @@ def test_a_resnet_has_widths_of_its_own(folder):
 
 def test_the_layout_is_that_of_torchvision(folder):
     from torchvision.datasets import ImageFolder as Reference
+    from torchvision.datasets.folder import IMG_EXTENSIONS
 
+    assert EXTENSIONS == IMG_EXTENSIONS
     dataset, _ = task(folder).load(Path())
     reference = Reference(folder / "train")
     assert dataset.targets.tolist() == reference.targets
