@@ -81,10 +81,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _terminal() -> Iterator[None]:
-    """As wide for what a worker prints as without one, whoever looks on."""
+def _machine() -> Iterator[None]:
+    """A terminal as wide for a worker as without one, whoever looks on, and a disk that nobody
+    waits for: files are written ten thousand times, and no test pulls the plug.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "120")
+        patch.setattr(os, "fsync", lambda descriptor: None)
         yield
 
 
