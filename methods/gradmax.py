@@ -71,12 +71,9 @@ class GradMax(GrowthMethod):
     def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
         """See the base class."""
         features = slice(None, -1) if statistics.grown_bias else slice(None)
-        cross = statistics.cross_covariance
-        if statistics.batch_norm:
-            cross = cross - statistics.mean_cross
         largest = statistics.input_power.sum().sqrt()  # σ₁(Ñ) ≤ √E‖b₂‖² √E‖v‖²
         tolerance = statistics.gain_tolerance * float(largest)
-        _, gains, w = directions(cross[features], tolerance)
+        _, gains, w = directions(statistics.silent_gradient[features], tolerance)
         norm = self.scale * statistics.fan_out.flatten(1).norm(dim=1).mean()
         kept = min(len(gains), k) if norm > 0 else 0  # with no fan-out either, dead for ever
         fan_out = norm * w[:, :kept].T

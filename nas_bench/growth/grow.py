@@ -62,7 +62,9 @@ def grow(
         method: how new neurons get their weights.
         neurons: how many are asked for at a site, or at each site by name.
         where: "each" site in turn, statistics anew each time; "all" sites from one pass; only the
-            "best", where the measured loss falls most; only where the "predicted" loss falls most.
+            "best", where the measured loss falls most; only where the "predicted" loss falls most;
+            only where new neurons have the largest "gradient", by one pass over the search
+            batch before the method is asked, and at that site alone.
         fill: always add the number asked for: add nothing only where nothing was asked, and fill
             up with neurons of zero fan-out.
         sites: to consider; all if None.

@@ -25,14 +25,19 @@ from nas_bench.growth.sites import Site
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.growth.widen import new_channel_moments, widen
 
-Where = Literal["each", "all", "best", "predicted"]
+Where = Literal["each", "all", "best", "predicted", "gradient"]
 LARGEST = 16_384
 """Inputs of the widest grown layer whose covariance is formed: 2 GB in float64."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What would be added at one site."""
+    """What would be added at one site.
+
+    Attributes:
+        score: by which sites were ranked, None if they were not.
+        asked: whether the method was asked, or another site was chosen before.
+    """
 
     site: Site
     statistics: SiteStatistics
@@ -41,6 +46,7 @@ class Candidate:
     step: Step | None = None
     score: float | None = None
     chosen: bool = True
+    asked: bool = True
 
     @property
     def empty(self) -> bool:
@@ -66,15 +72,9 @@ class Grower:
 
     def chosen(self, sites: list[Site], where: Where) -> list[Candidate]:
         """Proposals for sites from one pass, with those that where picks marked as chosen."""
-        meter = CostMeter()
-        with meter.charge("statistics"):
-            statistics = self._statistics(sites)
-        candidates = []
-        for site in sites:
-            with meter.charge("decomposition"):
-                proposal = self._proposal(statistics[site.name], self.asked[site.name])
-            candidates.append(Candidate(site, statistics[site.name], proposal, meter))
-            meter = CostMeter()
+        if where == "gradient":
+            return self._steepest(sites)
+        candidates = self._proposed(sites, CostMeter())
         if where in ("each", "all"):
             return candidates
         scored = self._scored(candidates, measured=where == "best")
@@ -88,9 +88,46 @@ class Grower:
         """Add what was chosen, in network order, each with its own line search."""
         return [self._apply(c, optimizer, policy) for c in candidates]
 
-    def _statistics(self, sites: list[Site]) -> dict[str, SiteStatistics]:
+    def _proposed(self, sites: list[Site], meter: CostMeter) -> list[Candidate]:
+        """What the method has for each site, from one pass that is booked with the first."""
+        with meter.charge("statistics"):
+            statistics = self._statistics(sites)
+        candidates = []
+        for site in sites:
+            with meter.charge("decomposition"):
+                proposal = self._proposal(statistics[site.name], self.asked[site.name])
+            candidates.append(Candidate(site, statistics[site.name], proposal, meter))
+            meter = CostMeter()
+        return candidates
+
+    def _steepest(self, sites: list[Site]) -> list[Candidate]:
+        """What the method has for the site where new neurons have the largest gradient."""
+        meter = CostMeter()
+        with meter.charge("statistics"):
+            self._calibrate()
+            goals = {site.name: Need.GOAL for site in sites}
+            seen = measure(self.model, sites, [self.search_batch], self.loss, goals)
+            scores = {name: statistics.new_neuron_gradient for name, statistics in seen.items()}
+        best = max(scores, key=lambda name: scores[name])
+        passed_over = [
+            Candidate(
+                site, seen[site.name], zero_fan_out_neurons(seen[site.name], 0, self.generator),
+                CostMeter(), score=scores[site.name], chosen=False, asked=False,
+            )
+            for site in sites
+        ]  # fmt: skip
+        if not self.fill and not scores[best]:
+            return [replace(c, meter=meter) if c.site.name == best else c for c in passed_over]
+        (chosen,) = self._proposed([site for site in sites if site.name == best], meter)
+        chosen = replace(chosen, score=scores[best])
+        return [chosen if c.site.name == best else c for c in passed_over]
+
+    def _calibrate(self) -> None:
         if norms := uncalibrated(self.model, young=self.calibrate_young):
             calibrate(self.model, norms, self.passes)
+
+    def _statistics(self, sites: list[Site]) -> dict[str, SiteStatistics]:
+        self._calibrate()
         needs = {site.name: self.method.needs(site) for site in sites}
         for site in sites:
             self._check_size(site, site.grown, Need.INPUTS | Need.PATCHES)
@@ -247,6 +284,8 @@ def _status(c: Candidate, step: Step | None) -> Status:
     """What became of a proposal of which no neuron was added."""
     if step is not None and step.neurons.updates:
         return "updated"
+    if not c.asked:
+        return "not chosen"
     if not len(c.proposal):
         return "not significant" if c.proposal.dropped else "not possible"
     return "not chosen" if c.step is None or c.step.amplitude else "rejected"

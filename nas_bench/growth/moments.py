@@ -200,6 +200,25 @@ class SiteMoments:
         return (means[:, :, None] * self.goal_sum.unflatten(0, (self.taps, -1))).flatten(1)
 
     @cached_property
+    def silent_gradient(self) -> Tensor:
+        """Of the fan-in of silent neurons, by their fan-out: Ñ, shape (p, taps · d).
+
+        Batch norm removes means in training mode: behind one, inputs are centred.
+        """
+        return self.cross_covariance - (self.mean_cross if self.batch_norm else 0.0)
+
+    @property
+    def new_neuron_gradient(self) -> float:
+        """How large the gradient of a new neuron's fan-in is, with a fan-out as large as others'.
+
+        The root mean square over directions of the fan-out, without the gradient of the bias, as
+        if the path had slope 1 at 0.
+        """
+        features = self.grown_weight.shape[1] - int(self.grown_bias)
+        size = self.fan_out.flatten(1).norm(dim=1).mean()
+        return float(size * self.silent_gradient[:features].square().sum(0).mean().sqrt())
+
+    @cached_property
     def goal_covariance(self) -> Tensor:
         """E[v vᵀ], shape (d, d)."""
         return self._read(self.sums.goal_gram, "goal_covariance", "GOAL")

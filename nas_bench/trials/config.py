@@ -97,7 +97,8 @@ class Schedule(Value):
         where: "each": every site one after the other, statistics anew; "turn": one site in each
             growth, in network order and round again; "all": every site from one pass; "best":
             only the site with the largest measured loss gain; "predicted": only the site with
-            the largest predicted gain.
+            the largest predicted gain; "gradient": only the site where new neurons have the
+            largest gradient, which costs one pass over the search batch.
         neurons: how many are asked for at a site (free growth).
         growths: in how many growths the widths go from seed to target (same target), or how
             many there are at most (free growth).
@@ -118,7 +119,7 @@ class Schedule(Value):
     every: float = Field(default=1.0, ge=0, le=1e12)
     unit: Literal["epochs", "steps"] = "epochs"
     first: float | None = Field(default=None, ge=0, le=1e12)
-    where: Literal["each", "turn", "all", "best", "predicted"] = "each"
+    where: Literal["each", "turn", "all", "best", "predicted", "gradient"] = "each"
     neurons: int = Field(default=5, gt=0, le=WIDEST)
     growths: int | None = Field(default=None, gt=0, le=10_000)
     widths: tuple[tuple[_Width, ...], ...] | None = Field(default=None, max_length=10_000)

@@ -1,5 +1,7 @@
 """Where `grow` grows: each site in turn, all from one pass, only the best."""
 
+from dataclasses import replace
+
 import oracles
 import pytest
 import torch
@@ -14,12 +16,14 @@ from growth.growing import (
     outputs,
     own,
     unchanged,
+    widened,
     width,
 )
 
-from nas_bench.growth import Site, SiteError, find_sites, grow
+from nas_bench.growth import NewNeurons, Site, SiteError, find_sites, grow
 from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.random_growth import RandomGrowth
+from nas_bench.methods.tiny import Tiny
 
 
 def test_each_site_in_turn_has_its_statistics_anew():
@@ -80,7 +84,7 @@ def test_a_site_that_was_not_chosen_says_its_score_and_nothing_of_a_step():
     assert (event.predicted, event.measured, event.added) == (0.0, 0.0, 0)
 
 
-@pytest.mark.parametrize("where", ["best", "predicted"])
+@pytest.mark.parametrize("where", ["best", "predicted", "gradient"])
 @pytest.mark.parametrize("method", [*PRESERVING, *SEARCHED], ids=repr)
 def test_one_site_is_chosen_by_every_method(method, where):
     stage = problems.deep(samples=150)
@@ -90,10 +94,72 @@ def test_one_site_is_chosen_by_every_method(method, where):
     if isinstance(method, RandomGrowth) and max(event.score for event in events) <= 0:
         assert not added
         return
+    if where == "gradient" and not added:  # whoever is asked may have nothing that helps
+        assert sorted(event.status for event in events) == ["not chosen", "rejected"]
+        return
     assert len(added) == 1
     assert added[0].score == max(event.score for event in events)
     widths = [width(after, (name, "")) - width(stage, (name, "")) for name in ("0", "2")]
     assert sum(widths) == added[0].added
+
+
+@pytest.mark.parametrize("name", ["tanh", "no bias", "tokens"])
+def test_the_gradient_that_ranks_sites_is_that_of_silent_neurons_beside_the_present_ones(name):
+    """Root mean square over fan-outs, by autograd in the network that has them."""
+    stage = problems.ALL[name]
+    _, (event,) = grown(stage, SILENT, where="gradient")
+    next_weight = stage.model.get_submodule(stage.site[1]).weight
+    d = len(next_weight)
+    p = stage.rows().inputs.shape[-1]
+    size = next_weight.detach().norm(dim=0).mean()
+    fan_out = size * torch.eye(d, dtype=torch.float64)[:, None]
+    none = torch.zeros(d, p, dtype=torch.float64)
+    silent = widened(stage, NewNeurons(none, fan_out, none[:, 0]))
+    silent.eval()
+    rows = silent.get_submodule(stage.site[0]).weight
+    (gradient,) = torch.autograd.grad(stage.loss(silent(stage.x), stage.y), rows)
+    expected = gradient[-d:].square().sum(1).mean().sqrt() / stage.slope
+    assert event.score == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_by_gradient_one_site_is_measured_and_asked():
+    stage = problems.deep(samples=150)
+    asked = []
+
+    class Asked(Tiny):
+        def propose(self, statistics, k, generator):
+            asked.append(statistics.site)
+            return super().propose(statistics, k, generator)
+
+    _, events = grown(stage, Asked(significance=False), where="gradient")
+    best = max(events, key=lambda event: event.score)
+    assert asked == [best.site]
+    assert [e.status for e in events if e is not best] == ["not chosen"]
+    assert [sum(e.flops.values()) for e in events if e is not best] == [0]
+
+
+@pytest.mark.parametrize("method", PRESERVING, ids=repr)
+def test_by_gradient_costs_methods_that_keep_the_function_least(method):
+    stage = problems.deep(samples=150)
+    costs = {
+        w: _flops(grown(stage, method, where=w)[1]) for w in ("best", "predicted", "gradient")
+    }
+    assert costs["gradient"] < min(costs["best"], costs["predicted"])
+
+
+def test_by_gradient_a_network_without_any_is_left_alone_unless_it_must_grow():
+    """The loss does not depend on the outputs: nothing is wanted anywhere."""
+    stage = replace(problems.deep(samples=40), loss=lambda outputs, _: 0 * outputs.sum())
+    after, events = grown(stage, GradMax(), where="gradient")
+    assert [event.status for event in events] == ["not chosen", "not chosen"]
+    assert unchanged(stage, after)
+    assert _flops(events) > 0
+    _, events = grown(stage, GradMax(), where="gradient", fill=True)
+    assert sorted(event.status for event in events) == ["added", "not chosen"]
+
+
+def _flops(events):
+    return sum(sum(event.flops.values()) for event in events)
 
 
 def test_probes_are_undone():
