@@ -256,9 +256,9 @@ MUTATIONS = (
     ),
     Mutation(
         "gradmax takes means with it behind batch norm",
-        GradMax.propose,
-        "if statistics.batch_norm",
-        "if not statistics.batch_norm",
+        vars(SiteMoments)["silent_gradient"].func,
+        "if self.batch_norm",
+        "if not self.batch_norm",
         "gradmax convnet",
     ),
     Mutation(
