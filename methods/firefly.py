@@ -86,26 +86,24 @@ class Firefly(GrowthMethod):
         moves, split_gains = self._splits(seen, generator)
         fan_in, fan_out, new_gains = self._new(seen, generator)
         half = statistics.fan_out / 2
-        copied = torch.cat((seen.channels, seen.channels.new_full((len(fan_in),), -1)))
+        copied = torch.cat((statistics.channels, statistics.channels.new_full((len(fan_in),), -1)))
         gains = torch.cat((split_gains, new_gains))
         best = gains.argsort(descending=True, stable=True)[:k]
         best = best[gains[best] > 0]
         split = copied[best][copied[best] >= 0]
-        grown_update = torch.zeros_like(statistics.grown_weight)
-        grown_update[split] = moves[split]
         return NewNeurons(
             fan_in=torch.cat((statistics.grown_weight - moves, fan_in))[best],
             fan_out=torch.cat((half, fan_out))[best],
             gains=gains[best],
             weight_update=statistics.taken(split, half[split]) if len(split) else None,
-            grown_update=grown_update if len(split) else None,
+            grown_update=statistics.moved(split, moves[split]) if len(split) else None,
             copied=copied[best] if len(split) else None,
         )
 
     def _splits(self, seen: Activity, generator: Generator) -> tuple[Tensor, Tensor]:
         """δ of every present neuron, shape (width, p), and what it promises."""
         statistics = seen.statistics
-        rows, channels = statistics.grown_weight, seen.channels
+        rows, channels = statistics.grown_weight, statistics.channels
         at_rest = statistics.activation(seen.present, channels)
 
         def promised(moves: Tensor) -> Tensor:

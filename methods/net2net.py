@@ -62,9 +62,7 @@ class Net2Net(GrowthMethod):
         rounds = -(-k // statistics.width)
         orders = [torch.randperm(statistics.width, generator=generator) for _ in range(rounds)]
         copied = torch.cat(orders)[:k].to(statistics.fan_out.device)
-        fan_out, lost = self._shared(statistics, copied, generator)
-        weight_update = torch.zeros_like(statistics.next_weight)
-        weight_update[:, : lost[..., 0].numel()] = -lost.permute(2, 0, 1).flatten(1)
+        fan_out, weight_update = self._shared(statistics, copied, generator)
         return NewNeurons(
             fan_in=self._copies(statistics, copied, generator),
             fan_out=fan_out,
@@ -76,14 +74,14 @@ class Net2Net(GrowthMethod):
     def _shared(
         self, statistics: SiteStatistics, copied: Tensor, generator: Generator
     ) -> tuple[Tensor, Tensor]:
-        """The copies' fan-out, shape (k, taps, d), and what each neuron loses of its own."""
+        """The copies' fan-out, shape (k, taps, d), and what the shared neurons lose."""
         W, k, width = statistics.fan_out, len(copied), statistics.width
         if self.shares == "unequal":
             kept = torch.rand(width, generator=generator, dtype=torch.float64)
             given = torch.rand(k, generator=generator, dtype=torch.float64).to(W.device)
             totals = kept.to(W.device).index_add(0, copied, given)
             fan_out = W[copied] * (given / totals[copied])[:, None, None]
-            return fan_out, torch.zeros_like(W).index_add(0, copied, fan_out)
+            return fan_out, statistics.taken(copied, fan_out)
         among = torch.ones(width, dtype=W.dtype, device=W.device)
         among = among.index_add(0, copied, among.new_ones(k))[:, None, None]
         own, fan_out = W / among, (W / among)[copied]
@@ -95,7 +93,7 @@ class Net2Net(GrowthMethod):
             alone = among == 1  # it has no copies, and keeps what it has
             own = own + torch.where(alone, 0.0, fresh[:width] - mean)
             fan_out = fan_out + fresh[width:] - mean[copied]
-        return fan_out, W - own
+        return fan_out, statistics.taken(statistics.channels, W - own)
 
     def _copies(self, statistics: SiteStatistics, copied: Tensor, generator: Generator) -> Tensor:
         fan_in = statistics.grown_weight[copied]

@@ -84,18 +84,7 @@ class Splitting(GrowthMethod):
         values, directions = self._lowest(seen, weights, generator)
         order = values.argsort(stable=True)[:k]
         split = order[values[order] < -statistics.cut * seen.powers(weights)[order]]
-        move = self.epsilon * directions[split]
-        grown_update = torch.zeros_like(statistics.grown_weight)
-        grown_update[split] = move
-        half = statistics.fan_out[split] / 2
-        return NewNeurons(
-            fan_in=statistics.grown_weight[split] - move,
-            fan_out=half,
-            gains=-values[split],
-            weight_update=statistics.taken(split, half) if len(split) else None,
-            grown_update=grown_update if len(split) else None,
-            copied=split,
-        )
+        return statistics.split(split, self.epsilon * directions[split], -values[split])
 
     def _lowest(
         self, seen: Activity, weights: Tensor, generator: Generator

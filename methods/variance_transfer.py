@@ -75,12 +75,9 @@ class VarianceTransfer(GrowthMethod):
         )
 
     def _rescaled(self, statistics: SiteStatistics, k: int) -> Tensor | None:
-        """What is added to the existing weights, the bias left alone."""
+        """What is added to the existing fan-out."""
         if self.rescaling == "none":
             return None
         share = statistics.width / (statistics.width + k)
         factor = share if self.rescaling == "linear" else sqrt(share)
-        update = (factor - 1) * statistics.next_weight
-        if statistics.next_bias:
-            update[:, -1] = 0.0
-        return update
+        return statistics.taken(statistics.channels, (1 - factor) * statistics.fan_out)

@@ -86,11 +86,6 @@ class Activity:
         return self.pre_activity(self.statistics.grown_weight)
 
     @cached_property
-    def channels(self) -> Tensor:
-        """The numbers of the existing neurons."""
-        return torch.arange(self.statistics.width, device=self.inputs.device)
-
-    @cached_property
     def loss_slope(self) -> Tensor:
         """∂ℓ/∂h of the existing neurons' activities h, shape of `present`."""
         statistics, maps = self.statistics, self.statistics.maps
@@ -98,10 +93,20 @@ class Activity:
         if maps is None:
             return -self.goals @ weight
         with torch.enable_grad():
-            h = statistics.activation(self.present, self.channels).detach().requires_grad_()
-            read = maps.field.next.apply(statistics.carried(h, self.channels), weight.to(h))
+            h = statistics.activation(self.present, statistics.channels).detach().requires_grad_()
+            read = maps.field.next.apply(statistics.carried(h, statistics.channels), weight.to(h))
             (slope,) = torch.autograd.grad(read, h, -self.goals)
         return slope
+
+    @cached_property
+    def row_gradients(self) -> Tensor:
+        """∂/∂θ of the mean loss for the existing fan-in rows, shape (width, p), float64."""
+        statistics = self.statistics
+        with torch.enable_grad():
+            rows = statistics.grown_weight.detach().requires_grad_()
+            h = statistics.activation(self.pre_activity(rows), statistics.channels)
+            (gradient,) = torch.autograd.grad(h, rows, self.loss_slope)
+        return gradient.double() / self.count
 
     def mean(self, x: Tensor) -> Tensor:
         """E of what neurons have at each row or position, shape (k,), float64."""

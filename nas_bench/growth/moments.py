@@ -119,6 +119,20 @@ class SiteMoments:
             raise ValueError(f"no rows of {self.site} were sampled; declare Need.SAMPLES")
         return self.samples
 
+    @cached_property
+    def channels(self) -> Tensor:
+        """The numbers of the existing neurons, shape (width,)."""
+        return torch.arange(self.width, device=self.grown_weight.device)
+
+    def moved(self, neurons: Tensor, moves: Tensor) -> Tensor:
+        """The update of the grown layer's rows that adds to those of some neurons, (width, p).
+
+        Args:
+            neurons: which, shape (k,), no two alike.
+            moves: shape (k, p).
+        """
+        return torch.zeros_like(self.grown_weight).index_copy(0, neurons, moves)
+
     def taken(self, neurons: Tensor, fan_out: Tensor) -> Tensor:
         """The update of the existing weights that takes a fan-out from neurons, shape (d, m).
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nas_bench.growth.linalg import InverseRoot, inverse_root, ridged
+from nas_bench.growth.method import NewNeurons
 from nas_bench.growth.moments import SiteMoments
 from nas_bench.growth.sums import SiteSamples
 
@@ -113,6 +114,24 @@ class SiteStatistics(SiteMoments):
         change = self._kept.change(fan_in, fan_out).double()
         size = float(change.square().sum())
         return float((goals.double() * change).sum()) / size if size > 0 else 1.0
+
+    def split(self, neurons: Tensor, moves: Tensor, gains: Tensor) -> NewNeurons:
+        """Neurons θ become θ + δ and θ − δ, each with half of the fan-out.
+
+        Args:
+            neurons: which are split, shape (k,), no two alike.
+            moves: δ, shape (k, p).
+            gains: shape (k,).
+        """
+        half = self.fan_out[neurons] / 2
+        return NewNeurons(
+            fan_in=self.grown_weight[neurons] - moves,
+            fan_out=half,
+            gains=gains,
+            weight_update=self.taken(neurons, half) if len(neurons) else None,
+            grown_update=self.moved(neurons, moves) if len(neurons) else None,
+            copied=neurons,
+        )
 
     @cached_property
     def residual_goal_covariance(self) -> Tensor:

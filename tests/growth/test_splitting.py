@@ -13,7 +13,7 @@ from growth.test_grown_update import STAGES, after, search_of, site_of
 from torch import nn
 from torch.func import functional_call
 
-from nas_bench.growth import SiteError, measure
+from nas_bench.growth import Activity, SiteError, measure
 from nas_bench.methods.splitting import SHARPNESS, Splitting
 
 LATE = ["field max pool, padded", "field depthwise", "field adaptive max"]
@@ -111,6 +111,21 @@ def test_the_kink_of_relu_bends_as_softplus_does(name):
         lowest.append(float(torch.linalg.eigvalsh(S)[0]))
     expected = sorted((-x for x in lowest if x < 0), reverse=True)
     assert proposal(stage, Splitting()).gains.tolist() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_gradients_of_existing_rows_are_those_of_autograd(name):
+    stage = SPLIT[name]
+    site = site_of(stage)
+    needs = {site.name: Activity.needed(site, "this")}
+    found = measure(stage.model, [site], stage.batches(25), stage.loss, needs)[site.name]
+    model = copy.deepcopy(stage.model).eval()
+    stage.loss(model(stage.x), stage.y).backward()
+    layer = model.get_submodule(stage.site[0])
+    expected = layer.weight.grad.flatten(1)
+    if layer.bias is not None:
+        expected = torch.cat((expected, layer.bias.grad[:, None]), 1)
+    torch.testing.assert_close(Activity(found).row_gradients, expected, rtol=1e-7, atol=1e-12)
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
