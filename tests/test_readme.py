@@ -14,13 +14,18 @@ def blocks(page: str, language: str) -> list[str]:
 
 def test_the_tutorial_grows_a_network_in_a_loop_of_ones_own(capsys):
     page = "docs/tutorial-grow.md"
-    code = next(block for block in blocks(page, "python") if "import grow" in block)
-    exec(compile(code, page, "exec"), {})
+    code, after = blocks(page, "python")
+    namespace = {}
+    exec(compile(code, page, "exec"), namespace)
     printed = capsys.readouterr().out
     events = [line for line in printed.splitlines() if "loss falls" in line]
     assert len(events) == 4
     assert events[0].startswith("50 added 4 loss falls by 0.")
     assert float(printed.split()[-1]) > 0.97
+    exec(compile(after, page, "exec"), namespace)
+    out, err = capsys.readouterr()
+    assert out.startswith("about ")
+    assert err.startswith("growing 0 by tiny: about ")
 
 
 def test_the_python_of_the_docs_runs(tmp_path, monkeypatch, capsys):

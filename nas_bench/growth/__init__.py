@@ -5,7 +5,7 @@ from nas_bench.growth.ascent import ascended, lowest
 from nas_bench.growth.effective_rank import RankedCandidates, by_effective_rank, effective_rank
 from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.exact import exact_neurons
-from nas_bench.growth.grow import grow
+from nas_bench.growth.grow import grow, growth_cost
 from nas_bench.growth.kaiming import (
     gaussian,
     random_fan_in,
@@ -32,6 +32,7 @@ from nas_bench.growth.method import (
     UpdateAmplitude,
 )
 from nas_bench.growth.pools import PooledNeurons, Rest
+from nas_bench.growth.rehearsal import GrowthCost
 from nas_bench.growth.search_space import Choice, LogUniform, Range
 from nas_bench.growth.significance import Significance, significance
 from nas_bench.growth.sites import Refusal, Site, Survey
@@ -43,6 +44,7 @@ __all__ = [
     "SEARCH_SAMPLES",
     "Activity",
     "Choice",
+    "GrowthCost",
     "GrowthEvent",
     "GrowthMethod",
     "InverseRoot",
@@ -70,6 +72,7 @@ __all__ = [
     "find_sites",
     "gaussian",
     "grow",
+    "growth_cost",
     "in_metric",
     "inverse_root",
     "inverse_root_of_rows",

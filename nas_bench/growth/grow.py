@@ -1,13 +1,15 @@
 """Growing a network in place: the engine's one call."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from nas_bench.growth.batches import Batch, Passes, checked, first, on
+from nas_bench.growth.batches import Batch, Passes, checked, first, on, some
 from nas_bench.growth.capture import full_precision
 from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.grower import Grower, Where
@@ -26,7 +28,9 @@ from nas_bench.growth.preflight import (
     check_pass,
     few,
 )
-from nas_bench.growth.sites import Site, arrange_slopes
+from nas_bench.growth.progress_shown import line, shown
+from nas_bench.growth.rehearsal import MANY, GrowthCost, count_samples, eager, extrapolated
+from nas_bench.growth.sites import Site, arrange_slopes, randomness_kept
 from nas_bench.growth.tracing import survey
 from nas_bench.growth.width_reads import check_widths
 
@@ -49,6 +53,7 @@ def grow(
     grams: InputGrams | None = None,
     calibrate_young: bool = False,
     seed: int | None = None,
+    progress: bool = False,
 ) -> list[GrowthEvent]:
     """Grow a network in place.
 
@@ -81,6 +86,7 @@ def grow(
         calibrate_young: whether batch norms that count fewer than 1/momentum batches take their
             running statistics from the data first; else only those with mean 0 and variance 1.
         seed: of everything random; drawn from torch's own generator if None.
+        progress: whether to say on stderr what `growth_cost` expects, then what is being done.
 
     Returns:
         One event for each site considered.
@@ -97,6 +103,7 @@ def grow(
         {
             "model": model, "batches": batches, "loss": loss, "method": method, "fill": fill,
             "optimizer": optimizer, "grams": grams, "calibrate_young": calibrate_young,
+            "progress": progress,
         }
     )  # fmt: skip
     check_choice("where", where, get_args(Where))
@@ -116,14 +123,20 @@ def grow(
         check(optimizer, policy)
         check_trained(optimizer, model, sites)
     generator = torch.Generator().manual_seed(_drawn() if seed is None else int(seed))
-    grower = Grower(
-        model, passes, loss, method, asked, search_batch, fill, samples, generator,
-        grams, calibrate_young,
-    )  # fmt: skip
     groups = [[site] for site in sites] if where == "each" else [list(sites)] if sites else []
     events = []
     check_sites(model, sites)
-    with full_precision(model):
+    if progress and sites:
+        cost = growth_cost(
+            model, batches, loss, method, neurons=asked, where=where, sites=sites,
+            search_batch=search_batch, samples=samples, calibrate_young=calibrate_young,
+        )  # fmt: skip
+        line(f"growing {', '.join(site.name for site in sites)} by {method.name}: {cost}")
+    with full_precision(model), shown(wanted=progress) as said:
+        grower = Grower(
+            model, passes, loss, method, asked, search_batch, fill, samples, generator,
+            grams, calibrate_young, said,
+        )  # fmt: skip
         if sites:
             check_pass(model, sites, search_batch, loss, batches)
             check_widths(model, sites, few(search_batch)[0])
@@ -133,6 +146,63 @@ def grow(
             chosen = grower.chosen(group, where)
             events += grower.applied(chosen, optimizer, policy)
     return events
+
+
+def growth_cost(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    loss: Loss,
+    method: GrowthMethod,
+    *,
+    neurons: int | Mapping[str, int] = 5,
+    where: Where = "best",
+    sites: Sequence[Site] | None = None,
+    search_batch: Batch | None = None,
+    samples: Mapping[str, int] | None = None,
+    calibrate_young: bool = False,
+) -> GrowthCost:
+    """What `grow` will cost with these arguments, estimated.
+
+    A copy of the network grows twice on a few samples: an eighth and a quarter of them. What reads
+    samples is scaled with their number; neurons that these are too few for count as if they
+    were added, and `grams` of earlier growths are not known.
+
+    Args:
+        model: left as it is.
+        batches: see `grow`, as all arguments.
+        loss: of (outputs, targets).
+        method: how new neurons get their weights.
+        neurons: how many are asked for.
+        where: which sites grow.
+        sites: to consider.
+        search_batch: on which amplitudes are searched.
+        samples: of the statistics, by site.
+        calibrate_young: whether young batch norms are calibrated.
+
+    Raises:
+        TypeError: as `grow`.
+        ValueError: as `grow`.
+    """
+    check_kinds({"model": model, "batches": batches, "method": method})
+    check_numbers(neurons, samples, None)
+    some_data, samples = first(batches, MANY), samples or {}
+    search = checked(search_batch or some(some_data, slice(SEARCH_SAMPLES)), "the search batch")
+    device = next(model.parameters()).device
+    search = on(device, search)
+    sites = sites if sites is not None else _found(model, search[0][:2])
+    named = samples and all(site.name in samples for site in sites)
+    count = count_samples(batches, max(samples.values()) if named else math.inf)
+
+    def tried(n: int, s: int) -> list[GrowthEvent]:
+        fewer = {name: math.ceil(size * n / count) for name, size in samples.items()}
+        return grow(
+            deepcopy(model), [some(some_data, slice(n))], loss, eager(method), neurons=neurons,
+            where=where, sites=sites, search_batch=some(search, slice(s)), samples=fewer,
+            calibrate_young=calibrate_young, seed=0,
+        )  # fmt: skip
+
+    with randomness_kept(device):
+        return extrapolated(tried, count, len(search[0]))
 
 
 def _found(model: nn.Module, example: Tensor) -> Sequence[Site]:

@@ -21,6 +21,7 @@ from nas_bench.growth.losses import Loss
 from nas_bench.growth.measure import measure
 from nas_bench.growth.method import GrowthMethod, Need, NewNeurons
 from nas_bench.growth.optimizer import Policy, transplant
+from nas_bench.growth.progress_shown import Said, silent
 from nas_bench.growth.sites import Site
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.growth.widen import new_channel_moments, widen
@@ -69,6 +70,7 @@ class Grower:
     generator: torch.Generator
     grams: InputGrams | None = None
     calibrate_young: bool = False
+    said: Said = silent
 
     def chosen(self, sites: list[Site], where: Where) -> list[Candidate]:
         """Proposals for sites from one pass, with those that where picks marked as chosen."""
@@ -90,10 +92,12 @@ class Grower:
 
     def _proposed(self, sites: list[Site], meter: CostMeter) -> list[Candidate]:
         """What the method has for each site, from one pass that is booked with the first."""
+        self.said(f"{', '.join(site.name for site in sites)}: statistics")
         with meter.charge("statistics"):
             statistics = self._statistics(sites)
         candidates = []
         for site in sites:
+            self.said(f"{site.name}: new neurons")
             with meter.charge("decomposition"):
                 proposal = self._proposal(statistics[site.name], self.asked[site.name])
             candidates.append(Candidate(site, statistics[site.name], proposal, meter))
@@ -103,6 +107,7 @@ class Grower:
     def _steepest(self, sites: list[Site]) -> list[Candidate]:
         """What the method has for the site where new neurons have the largest gradient."""
         meter = CostMeter()
+        self.said(f"{', '.join(site.name for site in sites)}: gradients")
         with meter.charge("statistics"):
             self._calibrate()
             goals = {site.name: Need.GOAL for site in sites}
@@ -183,6 +188,7 @@ class Grower:
             searches = self._searches([c.site for c in candidates])
         scored = []
         for c in candidates:
+            self.said(f"{c.site.name}: how far the loss falls")
             with c.meter.charge("line_search"):
                 scored.append(self._score(c, searches[c.site.name], measured))
         return scored
@@ -210,6 +216,8 @@ class Grower:
         return Step(proposal, search.first_order_drop(change), drop)
 
     def _apply(self, c: Candidate, optimizer: Optimizer | None, policy: Policy) -> GrowthEvent:
+        if c.chosen:
+            self.said(f"{c.site.name}: line search and widening")
         c = self._decided(c)
         step = c.step if c.chosen else None
         neurons = c.proposal.none() if step is None else step.neurons
@@ -217,7 +225,7 @@ class Grower:
         filled = asked - own if self.fill and c.chosen else 0
         if filled:
             filling = zero_fan_out_neurons(c.statistics, filled, self.generator)
-            neurons = _joined(neurons, _padded(filling, self.model, c.site))
+            neurons = neurons.joined(_padded(filling, self.model, c.site))
         before = _norm(self.model, c.site)
         if len(neurons) or neurons.updates:
             with c.meter.charge("widening"):
@@ -320,16 +328,4 @@ def _padded(neurons: NewNeurons, model: nn.Module, site: Site) -> NewNeurons:
         neurons,
         fan_in=padded(neurons.fan_in),
         grown_update=None if rows is None else padded(rows),
-    )
-
-
-def _joined(first: NewNeurons, second: NewNeurons) -> NewNeurons:
-    """The neurons of the first, with its updates, and those of the second, which copy none."""
-    none = first.gains.new_full((len(second),), -1, dtype=torch.long)
-    return replace(
-        first,
-        fan_in=torch.cat((first.fan_in, second.fan_in)),
-        fan_out=torch.cat((first.fan_out, second.fan_out)),
-        gains=torch.cat((first.gains, second.gains)),
-        copied=None if first.copied is None else torch.cat((first.copied, none)),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Flag, auto
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import torch
 from torch import Generator, Tensor, nn
 
 from nas_bench.growth.search_space import Range
@@ -119,6 +120,17 @@ class NewNeurons:
         """The updates without the neurons."""
         none = {name: getattr(self, name)[:0] for name in ("fan_in", "fan_out", "gains")}
         return replace(self, **none, copied=None)
+
+    def joined(self, others: "NewNeurons") -> "NewNeurons":
+        """These, with their updates, and then others, that copy none."""
+        none = self.gains.new_full((len(others),), -1, dtype=torch.long)
+        return replace(
+            self,
+            fan_in=torch.cat((self.fan_in, others.fan_in)),
+            fan_out=torch.cat((self.fan_out, others.fan_out)),
+            gains=torch.cat((self.gains, others.gains)),
+            copied=None if self.copied is None else torch.cat((self.copied, none)),
+        )
 
     def none(self) -> "NewNeurons":
         """Neither neurons nor an update."""

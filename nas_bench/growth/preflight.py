@@ -44,6 +44,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
     "method": (GrowthMethod, "a growth method, such as Tiny()"),
     "fill": (bool, "True or False"),
     "calibrate_young": (bool, "True or False"),
+    "progress": (bool, "True or False"),
     "optimizer": (Optimizer | None, "one torch.optim.Optimizer, or None"),
     "grams": (InputGrams | None, "the InputGrams of earlier growths, or None"),
     "sites": (list | tuple, "a list of sites, as find_sites(model, example) returns it"),
