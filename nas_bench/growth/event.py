@@ -35,6 +35,7 @@ class GrowthEvent:
         update_amplitude: ε* of δW*, None where none was applied.
         update_scale: γ of δW*, likewise.
         update_norm: ‖δW*‖ (Frobenius) as proposed, None if the method has none.
+        grown_update_norm: the same of the update of the grown layer's existing rows.
         next_norm_before: ‖W‖ (Frobenius) of the next layer.
         next_norm_after: the same after the growth.
         predicted: drop of the mean loss to first order, on the search minibatch.
@@ -60,6 +61,7 @@ class GrowthEvent:
     update_amplitude: float | None
     update_scale: float | None
     update_norm: float | None
+    grown_update_norm: float | None
     next_norm_before: float
     next_norm_after: float
     predicted: float

@@ -260,7 +260,6 @@ def _event(
     c: Candidate, asked: int, own: int, filled: int, norms: tuple[float, float]
 ) -> GrowthEvent:
     step = c.step if c.chosen else None
-    update = c.proposal.weight_update
     return GrowthEvent(
         site=c.site.name,
         status="added" if own or filled else _status(c, step),
@@ -276,7 +275,8 @@ def _event(
         scale=step.scale if step else None,
         update_amplitude=step.update_amplitude if step else None,
         update_scale=step.update_scale if step else None,
-        update_norm=None if update is None else float(update.norm()),
+        update_norm=_size(c.proposal.weight_update),
+        grown_update_norm=_size(c.proposal.grown_update),
         next_norm_before=norms[0],
         next_norm_after=norms[1],
         predicted=step.predicted if step else 0.0,
@@ -297,6 +297,10 @@ def _status(c: Candidate, step: Step | None) -> Status:
     if not len(c.proposal):
         return "not significant" if c.proposal.dropped else "not possible"
     return "not chosen" if c.step is None or c.step.amplitude else "rejected"
+
+
+def _size(update: Tensor | None) -> float | None:
+    return None if update is None else float(update.norm())
 
 
 def _norm(model: nn.Module, site: Site) -> float:

@@ -116,6 +116,8 @@ class GrowthRecord:
         flops: multiply-adds by part; seconds: by part.
         update_amplitude: ε* of the update δW* of existing weights, None where none was applied;
             `update_scale`: its γ; `update_norm`: ‖δW*‖ as proposed.
+        grown_update_norm: of the update of the grown layer's existing rows, as proposed; None
+            without one, and where it was not yet recorded.
         next_norm_before: ‖W‖ of the next layer, `next_norm_after`: the same after the growth; None
             where they were not yet recorded.
         warning: what may make the next training steps unstable, or None.
@@ -151,6 +153,7 @@ class GrowthRecord:
     next_norm_after: float | None = None
     warning: str | None = None
     draws: int | None = None
+    grown_update_norm: float | None = None
 
 
 FailureStatus = Literal["failed", "oom", "diverged", "timeout", "preempted", "not applicable"]

@@ -228,3 +228,14 @@ def test_what_cannot_be_added_to_the_rows_is_refused(change, message):
 
     with pytest.raises(ValueError, match=message):
         grown(problems.problem(), Wrong())
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_events_say_how_large_the_updates_were(weights):
+    stage, method = problems.problem(), Moves(weights=weights)
+    new = proposal(stage, method)
+    _, (event,) = grown(stage, method, neurons=3)
+    assert event.grown_update_norm == pytest.approx(float(new.grown_update.norm()))
+    assert event.update_norm == (
+        pytest.approx(float(new.weight_update.norm())) if weights else None
+    )
