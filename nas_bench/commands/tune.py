@@ -194,6 +194,8 @@ def _conclude(
     ledger: "Ledger",
 ) -> int:
     """Show what was chosen and the report; by the exit code how the final trials ended."""
+    from nas_bench.results.summary import ENDED_WELL
+
     trials = trial_values(final, ledger)
     values = [_values(found) for found in chosen]
     if not request.as_json:
@@ -206,7 +208,7 @@ def _conclude(
         print_report(written, explain=request.explain, asked=asked(final))
     if request.verbose:
         say_tracebacks(final, ledger)
-    return OK if all(trial["status"] == "ok" for trial in trials) else FAILED
+    return OK if all(trial["status"] in ENDED_WELL for trial in trials) else FAILED
 
 
 def _values(found: "Chosen") -> dict[str, Any]:
@@ -223,6 +225,7 @@ def _values(found: "Chosen") -> dict[str, Any]:
         "configurations": len(search.candidates),
         "failed": found.failed,
         "stopped": found.stopped,
+        "not_applicable": found.applies_nowhere,
         "flops": found.flops,
         "search": trial.protocol,
     }
@@ -262,6 +265,8 @@ def _print(values: Sequence[dict[str, Any]]) -> None:
 
 
 def _spelled(row: dict[str, Any]) -> str:
+    if row["not_applicable"]:
+        return "not applicable"
     if row["validation_score"] == float("-inf"):
         return "the protocol's own: no configuration has a result"
     changed = (f"{name} {value}" for name, value in row["changed"].items())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nas_bench.results import files
+from nas_bench.results.summary import ENDED_WELL
 from nas_bench.text import text_of
 from nas_bench.trials.config import TrialConfig
 
@@ -207,7 +208,7 @@ def _end(run: "Run", status: str | None = None, reason: str | None = None) -> No
     if status == "preempted":
         run.mark_preempting()
     run.summary.update({"status": status or "ok", "error": reason})
-    run.finish(exit_code=int(status is not None))
+    run.finish(exit_code=int(status not in (None, *ENDED_WELL)))
 
 
 def _record(message: dict[str, Any]) -> dict[str, Any]:

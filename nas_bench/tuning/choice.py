@@ -22,6 +22,7 @@ class Chosen:
             negative loss; -inf where a trial has no finite result.
         failed: trials without a result that neither were stopped nor are not applicable.
         stopped: trials that were stopped early.
+        applies_nowhere: whether the method refuses the task's network with every configuration.
         flops: training and growth of all trials of this search.
     """
 
@@ -30,6 +31,7 @@ class Chosen:
     scores: tuple[float, ...]
     failed: int
     stopped: int
+    applies_nowhere: bool
     flops: float
 
     @property
@@ -51,6 +53,7 @@ def choose(search: Search, ledger: Ledger) -> Chosen:
         scores=scores,
         failed=failed,
         stopped=stopped,
+        applies_nowhere=bool(known) and all(run.status == "not applicable" for run in known),
         flops=spent(known),
     )
 

@@ -96,3 +96,14 @@ def test_its_trials_are_no_failures_and_every_view_has_a_cell_for_it(
         status(["compare", "shy", "random_growth", "--task", "spirals", "--results", results]) == 3
     )
     assert f"shy is not applicable to spirals: {REASON}" in capsys.readouterr().err
+
+
+def test_tuning_says_so_and_does_not_fail(folder, asked, capsys, one_format):
+    how = ("--plugin", asked[-3], "--results", str(folder / "tuned"), "--executor", "inline")
+    what = ("--methods", "shy", "--tasks", "spirals", "--seeds", "0", "--no-baselines")
+    few = ("--budget", "1e5 flops", "--configurations", "2")
+    assert status(["tune", *what, *few, *how]) == 0
+    said = capsys.readouterr()
+    assert "not applicable" in said.out.partition("\n\n")[0]
+    assert "no configuration has a result" not in said.out
+    assert "failed" not in said.err

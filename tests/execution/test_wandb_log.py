@@ -131,6 +131,13 @@ def test_a_run_holds_config_curves_and_growth_events(tmp_path, heard):
     assert run.exit_code == 0
 
 
+def test_a_trial_that_is_not_applicable_is_no_failed_run(tmp_path, heard):
+    refused = {"type": "failure", "status": "not applicable", "error": "", "message": "too shy"}
+    (run,) = logged(tmp_path, [*heard[:2], refused])
+    assert (run.summary["status"], run.summary["error"]) == ("not applicable", "too shy")
+    assert run.exit_code == 0
+
+
 def test_a_trial_that_goes_on_offline_is_a_second_run_with_the_same_steps(tmp_path, heard):
     cut = heard.index(next(message for message in heard if message["type"] == "growth"))
     said = rows_of(heard[:cut])
