@@ -62,7 +62,7 @@ def test_what_does_not_hold_is_named_and_no_pack_is_written(checks, tmp_path: Pa
     expected = {
         "has no trial that failed": f"{cut.place} is diverged",
         "runs protocols as they come with this version": (
-            f"smoke/digits/tiny/{trial().settings_id} is no trial of smoke version 3 as it comes"
+            f"smoke/digits/tiny/{trial().settings_id} is no trial of smoke version 4 as it comes"
         ),
         "has at least 6 seeds of each row": f"{title}: tiny has seeds 0-1",
         "has fixed and random_growth beside its methods": (

@@ -189,7 +189,10 @@ def test_clusters_have_every_method_and_its_twins_on_five_tasks(name):
     assert protocol.twins == ("steps", "flops")
 
 
-@pytest.mark.parametrize("name", ["lite-quarter", "standard", "standard-free", "standard-large"])
+QUARTERS = ("lite", "mlp", "smoke", "standard", "standard-free", "standard-large")
+
+
+@pytest.mark.parametrize("name", QUARTERS)
 def test_every_method_can_grow_from_the_start_of_its_protocol(name):
     protocol = load_protocol(name)
     assert protocol.start == "quarter"
@@ -199,19 +202,18 @@ def test_every_method_can_grow_from_the_start_of_its_protocol(name):
 
 
 def test_methods_that_begin_where_they_cannot_grow_are_named():
-    trials = planned({"methods": "net2net,random_growth"})
+    trials = planned({"methods": "net2net,random_growth", "start": "seed"})
     lines = [line for line in announced(trials, None) if "start=quarter" in line]
     assert len(lines) == 1
     assert lines[0].startswith("net2net cannot grow sensibly from the seed network")
-    trials = planned({"methods": "net2net,random_growth", "start": "quarter"})
+    trials = planned({"methods": "net2net,random_growth"})
     assert {trial.start for trial in trials} == {"quarter"}
     assert not any("start=quarter" in line for line in announced(trials, None))
 
 
 def test_a_quarter_that_is_larger_than_the_first_step_is_refused():
-    steps = {"growths": None, "widths": [[4, 4], [32, 16]]}
     with pytest.raises(InputError, match=r"shrink from \[8,4\] to \[4,4\]"):
-        planned({"start": "quarter", "schedule": steps})
+        planned({"schedule": {"growths": None, "widths": [[4, 4], [32, 16]]}})
 
 
 def test_methods_with_widths_of_another_task_are_refused():
@@ -243,8 +245,8 @@ def test_recipe_overrides_are_checked_and_typed():
 
 
 def test_given_widths_are_kept():
-    trials = planned({"schedule": {"growths": None, "widths": [[4, 4], [32, 16]]}})
-    assert trials[0].schedule.widths == ((4, 4), (32, 16))
+    trials = planned({"schedule": {"growths": None, "widths": [[9, 9], [32, 16]]}})
+    assert trials[0].schedule.widths == ((9, 9), (32, 16))
 
 
 @pytest.mark.parametrize(
@@ -252,8 +254,11 @@ def test_given_widths_are_kept():
     [
         ({"methods": "tni"}, "did you mean tiny"),
         ({"tasks": "digit"}, "did you mean digits"),
-        ({"tasks": "digits[seed_widths=[40,1]]"}, "[32,16] are below the seed widths [40,1]"),
-        ({"schedule": {"growths": None, "widths": []}}, "ends at [1,1], but the target"),
+        (
+            {"tasks": "digits[seed_widths=[40,1]]", "start": "seed"},
+            "[32,16] are below the seed widths [40,1]",
+        ),
+        ({"schedule": {"growths": None, "widths": []}}, "ends at [8,4], but the target"),
         ({"recipe": {"batch_size": 0}}, "recipe: batch_size is 0, expected a whole number of at"),
         ({"recipe": {"learning_rate": 0}}, "recipe: learning_rate is 0.0, expected a number gr"),
         ({"recipe": {"learning_rate": -1}}, "recipe: learning_rate is -1.0, expected a number"),
@@ -261,7 +266,7 @@ def test_given_widths_are_kept():
         ({"recipe": {"weight_decay": -1}}, "recipe: weight_decay is -1.0, expected a number of"),
         ({"recipe": {"batch_size": 2.5}}, "option batch_size cannot be 2.5: expected a whole"),
         ({"budget": "4 epochs"}, "but the budget ends at 4 epochs"),
-        ({"schedule": {"growths": None, "widths": [[4, 4]]}}, "ends at [4,4], but the target"),
+        ({"schedule": {"growths": None, "widths": [[9, 9]]}}, "ends at [9,9], but the target"),
         (
             {"schedule": {"growths": None, "widths": [[4], [32, 16]]}},
             "step [4]: expected 2 widths",
