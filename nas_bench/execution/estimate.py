@@ -18,10 +18,12 @@ from nas_bench import plugins
 from nas_bench.contract import is_present
 from nas_bench.execution.devices import gpus_here, places
 from nas_bench.execution.job import Settings
+from nas_bench.growth import GrowthMethod
 from nas_bench.growth.costs import synchronize
 from nas_bench.results.environment import environment
 from nas_bench.results.reading import Run
 from nas_bench.specs import said
+from nas_bench.text import human
 from nas_bench.training.data import SAMPLE
 from nas_bench.training.evaluation import score
 from nas_bench.training.optimizers import optimizer
@@ -69,6 +71,7 @@ class Estimator:
         self._facts = functools.cache(self._find_facts)
         self._speed = functools.cache(self._find_speed)
         self._refusal = functools.cache(self._find_refusal)
+        self._priced: dict[str, float] = {}
 
     def estimate(self, config: TrialConfig) -> Estimate:
         """Of one trial: from its other seeds, else from counts and throughput."""
@@ -119,15 +122,19 @@ class Estimator:
         train = sum(samples * facts.costs(widths) for samples, widths in parts)
         seconds = sum(samples * clock.sample(facts.costs(widths)) for samples, widths in parts)
         steps = sum(samples for samples, _ in parts) / _batch_size(config, facts)
-        growth, basis = self._growth(config)
+        growth, basis = self._growth(config, facts, clock, (train, seconds))
+        flops = train + growth[0]
+        share = min(1.0, (config.budget.flops or math.inf) / max(flops, 1.0))
         return Estimate(
-            train * (1 + growth[0]),
-            seconds * (1 + growth[1]) + _scored(asked, facts, train, steps) * clock.evaluation,
+            share * flops,
+            share * (seconds + growth[1]) + _scored(asked, facts, train, steps) * clock.evaluation,
             f"{clock.basis}{basis}",
         )
 
-    def _growth(self, config: TrialConfig) -> tuple[tuple[float, float], str]:
-        """Growth relative to training, in FLOPs and in seconds, and what is to be said."""
+    def _growth(
+        self, config: TrialConfig, facts: "_Facts", clock: "_Clock", training: tuple[float, float]
+    ) -> tuple[tuple[float, float], str]:
+        """FLOPs and seconds of growth, given those of training, and what is to be said."""
         if config.twin or not plugins.method(config.method).grows:
             return (0.0, 0.0), ""
         same = [
@@ -136,10 +143,25 @@ class Estimator:
             if run.result and run.label == config.label and run.task == config.task
         ]
         if not same:
-            return (0.0, 0.0), "; growth steps not included"
+            return self._proposals(config, facts, clock)
         flops = fmean(r.growth_flops / max(r.train_flops, 1.0) for r in same)
         seconds = fmean(r.seconds.growth / max(r.seconds.train, 1e-9) for r in same)
-        return (flops, seconds), f"; growth as in {_counted(len(same), 'finished trial')}"
+        basis = f"; growth as in {_counted(len(same), 'finished trial')}"
+        return (flops * training[0], seconds * training[1]), basis
+
+    def _proposals(
+        self, config: TrialConfig, facts: "_Facts", clock: "_Clock"
+    ) -> tuple[tuple[float, float], str]:
+        """The same of what the method knows that its proposals take."""
+        if config.settings_id not in self._priced:
+            self._priced[config.settings_id] = _proposal_flops(config, facts)
+        flops = self._priced[config.settings_id]
+        if not flops:
+            return (0.0, 0.0), "; growth steps not included"
+        more = flops > (config.budget.flops or math.inf)
+        excess = ", more than the budget: it cannot grow as planned" if more else ""
+        basis = f"; growth of {config.method} takes about {human(flops)} FLOPs{excess}"
+        return (flops, clock.slope * flops), basis
 
     def _find_facts(self, spec: str, validation: float) -> "_Facts":
         task = plugins.task(spec)
@@ -238,6 +260,21 @@ def _way(config: TrialConfig, facts: _Facts) -> list[tuple[float, tuple[int, ...
         counts = [round(last * share / len(shares)) for share in shares]
         steps = {count: _after(config, first, count) for count in counts}
     return [(0.0, first), *((_samples_at(config, facts, j - 1), w) for j, w in steps.items())]
+
+
+def _proposal_flops(config: TrialConfig, facts: _Facts) -> float:
+    """What a trial's proposals take together, as far as its method knows."""
+    task, method = facts.task, plugins.method(config.method)
+    if type(method).proposal_flops is GrowthMethod.proposal_flops:
+        return 0.0
+    total = 0.0
+    for (_, before), (_, after) in pairwise(_way(config, facts)):
+        with isolated(0):
+            model = task.network(before)
+        sites = growing_sites(task, model, facts.data)
+        for site, width, wider in zip(sites, before, after, strict=True):
+            total += method.proposal_flops(site, model, wider - width)
+    return total
 
 
 def _samples_at(config: TrialConfig, facts: _Facts, looks: int) -> float:

@@ -199,6 +199,10 @@ class GrowthMethod(ABC):
         """
         return SEARCH_SAMPLES
 
+    def proposal_flops(self, site: "Site", model: nn.Module, k: int) -> float:
+        """About how many FLOPs a proposal takes, for plans; 0 where that is not known."""
+        return 0.0
+
     @abstractmethod
     def needs(self, site: "Site") -> Need:
         """What `propose` reads of the statistics of a site."""

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from nas_bench.growth.ascent import ascended
 from nas_bench.growth.kaiming import random_fan_in, with_mean_norm
-from nas_bench.growth.layers import SiteError
+from nas_bench.growth.layers import SiteError, inputs, layer
 from nas_bench.growth.method import GrowthMethod, Need, NewNeurons
 from nas_bench.growth.sites import Site
 from nas_bench.growth.statistics import SiteStatistics
+from nas_bench.growth.sums import sample_limit
 
 ROUNDING = 1e-12
 """Of scores, relative to the best that was found."""
@@ -68,6 +69,14 @@ class PooledNeurons(GrowthMethod):
                 "map: leave it out by naming the others, or take another method"
             )
         return Need.SAMPLES | Need.GOAL
+
+    def proposal_flops(self, site: Site, model: nn.Module, k: int) -> float:
+        """See the base class: the scores of all candidates and their slopes, on sampled rows."""
+        grown, following = layer(model, site.grown), layer(model, site.next)
+        kept = min(self.statistics_samples(site, model, k), sample_limit(site.positions))
+        columns = inputs(grown) + len(grown.weight) + len(following.weight)
+        scores = k * self.candidates * (self.steps + 1)
+        return 2.0 * scores * kept * site.positions * columns
 
     @abstractmethod
     def rest(self, statistics: SiteStatistics) -> Rest:

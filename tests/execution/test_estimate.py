@@ -4,8 +4,9 @@ import pytest
 
 from nas_bench.execution.estimate import Estimator
 from nas_bench.execution.job import Job
+from nas_bench.text import human
 from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
-from nas_bench.trials.messages import Record
+from nas_bench.trials.messages import GrowthRecord, Record
 from nas_bench.trials.trial import run_trial
 
 FREE = {"neurons": 3, "every": 10, "unit": "steps"}
@@ -61,3 +62,25 @@ def test_a_task_whose_score_is_a_loss_has_seconds(tmp_path):
     estimated = Estimator([], tmp_path).estimate(asked.model_copy(update={"task": "char_lm"}))
     assert estimated.seconds is not None
     assert estimated.seconds > 0
+
+
+@pytest.mark.parametrize("method", ["senn", "cascade_correlation"])
+def test_proposals_that_cost_more_than_training_are_priced_before_any_has_run(method, tmp_path):
+    asked = config(*CASES["same target"]).model_copy(update={"method": method})
+    asked = asked.model_copy(update={"budget": Budget(steps=40), "start": "quarter"})
+    trained = Estimator([], tmp_path).estimate(
+        asked.model_copy(update={"method": "random_growth"})
+    )
+    priced = Estimator([], tmp_path).estimate(asked)
+    assert "growth steps not included" in trained.basis
+    messages = list(run_trial(asked, Job(asked).widths, None, tmp_path, "cpu"))
+    grown = sum(m.flops["decomposition"] for m in messages if isinstance(m, GrowthRecord))
+    assert grown > trained.flops
+    assert priced.flops - trained.flops == pytest.approx(grown, rel=0.35)
+    assert f"growth of {method} takes about {human(priced.flops - trained.flops)}" in (
+        priced.basis
+    )
+    small = asked.model_copy(update={"budget": Budget(flops=grown / 2)})
+    estimate = Estimator([], tmp_path).estimate(small)
+    assert estimate.flops == pytest.approx(grown / 2)
+    assert "more than the budget: it cannot grow as planned" in estimate.basis
