@@ -92,9 +92,9 @@ def _machine() -> Iterator[None]:
 
 
 @pytest.fixture
-def one_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports draw their figures as PNG alone, where figures are not what is tested."""
-    monkeypatch.setattr("nas_bench.report.writing.FORMATS", ("png",))
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have no figures, where figures are not what is tested."""
+    monkeypatch.setattr("nas_bench.report.writing.FORMATS", ())
 
 
 @pytest.fixture(scope="session")

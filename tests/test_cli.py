@@ -191,7 +191,7 @@ def test_a_run_ends_in_a_table_and_its_files(capsys, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 def test_settings_come_from_protocol_then_config_then_set_then_flags(capsys, tmp_path):
     (tmp_path / "changes.yaml").write_text(
         "seeds: 5-6\nbudget: 50 epochs\nrecipe: {learning_rate: 1e-3}\nschedule: {growths: 9}\n"
@@ -212,7 +212,7 @@ FAILING = METHOD.replace("        p =", '        raise RuntimeError("no luck")\n
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 def test_a_method_that_raises_is_a_failed_row_and_exit_code_1(capsys, tmp_path):
     text = FAILING.replace("{name}", "unlucky").replace("{Name}", "Unlucky")
     (tmp_path / "unlucky.py").write_text(text)
@@ -448,7 +448,7 @@ def test_doctor_finds_this_machine_fit(capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(
     ("number", "code", "sentence"),
     [
@@ -479,7 +479,7 @@ def test_an_interrupted_run_says_so_by_its_exit_code_and_continues(number, code,
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 def test_a_strangers_method_and_task_run_under_ray(capsys, ray_running):
     for kind, name in (("method", "of_mine"), ("task", "rings")):
         assert status(["new", kind, name]) == 0

@@ -182,7 +182,7 @@ def test_plan_lists_what_runs_and_what_it_costs(ledger, said):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 def test_the_estimate_of_a_fixed_network_is_what_it_costs(ledger, said):
     fixed = (*QUICK, "--methods", "fixed", "--no-baselines")
     before = json.loads(said("plan", *fixed, "--json"))["flops"]
@@ -267,7 +267,7 @@ def test_merge_copies_and_names_conflicts(ledger, said, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 def test_verify_reproduces_trials_bit_by_bit_and_says_so_beside_them(ledger, said):
     options = [*QUICK, "--methods", "random_growth", "--set", 'twins=["flops"]']
     assert status(["run", *options, "--executor", "inline", "-q"]) == 0
@@ -295,7 +295,7 @@ def forge(ledger, run, old, new, **environment):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 def test_verify_finds_what_does_not_come_out_again(ledger, said):
     options = [*QUICK, "--methods", "fixed", "--no-baselines"]
     assert status(["run", *options, "--executor", "inline", "-q"]) == 0
@@ -317,7 +317,7 @@ def test_verify_finds_what_does_not_come_out_again(ledger, said):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 def test_verify_asks_for_the_plugin_of_a_trial(ledger, said, tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_loaded", {})
     plugin = tmp_path / "mine.py"

@@ -129,7 +129,7 @@ SINE = {"tasks": ["sine"], "budget": "8 epochs", "methods": ["fixed"], "seeds": 
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 def test_running_into_a_pack_is_refused_with_the_way_on(ledger, said):
     run = ("run", *QUICK, "--executor", "inline", "-q", "--seeds")
     swept(ledger, SINE)

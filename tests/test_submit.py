@@ -33,7 +33,7 @@ def checks(capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 def test_a_whole_ledger_becomes_a_pack_that_reports_read(checks, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("nas_bench.api.submission.TESTABLE", 2)
     (tmp_path / "mine.py").write_text(METHOD.format(name="mine", Name="Mine"))

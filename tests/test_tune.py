@@ -15,7 +15,7 @@ QUICK = (*TUNE, "--budget", FEW, "--seeds", "0", "--configurations", "3")
 GROWTH = ("--set", "schedule.every=10", "--set", "schedule.unit=steps")
 
 
-pytestmark = pytest.mark.usefixtures("one_format")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 @pytest.fixture(autouse=True)

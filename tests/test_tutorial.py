@@ -20,7 +20,7 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 def test_a_first_study_ends_in_latex_by_its_text_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plugins, "_loaded", {})

@@ -61,7 +61,7 @@ def test_plan_says_so_before_anything_runs(asked, capsys):
 
 
 def test_its_trials_are_no_failures_and_every_view_has_a_cell_for_it(
-    asked, folder, capsys, one_format
+    asked, folder, capsys, no_figures
 ):
     for _ in range(2):  # the second time there is nothing left to run
         assert status(["run", *asked, "--executor", "inline"]) == 0

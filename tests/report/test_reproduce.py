@@ -9,7 +9,7 @@ from nas_bench.report.comparison import comparisons
 from nas_bench.report.reproduce import script
 from nas_bench.results.ledger import Ledger
 
-pytestmark = pytest.mark.usefixtures("one_format")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def test_every_table_has_what_was_typed_for_it_once(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def test_no_damage_is_silent_and_none_is_a_crash(base: Path, tmp_path: Path, cou
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_format")
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("count", [4, pytest.param(100, marks=pytest.mark.crash)])
 def test_every_verb_looks_at_damage_and_says_so(
     base: Path, tmp_path: Path, capsys, count: int

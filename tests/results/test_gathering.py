@@ -14,7 +14,7 @@ from nas_bench.results.packing import pack
 from nas_bench.specs import InputError
 from nas_bench.trials.messages import as_dict
 
-pytestmark = pytest.mark.usefixtures("one_format")
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def ledger(folder: Path, *methods: str, seeds: range = range(2), off: float = 0.0) -> Path:
