@@ -100,16 +100,17 @@ function widthChart(row, own, top, last, width) {
   const ends = sites.length > 8 ? [] : spaced(sites.map((site) => own.findLast((p) => p.site === site)), top, 150);
   const trial = state.seed === "mean" ? null : row.trials.find((each) => String(each.seed) === state.seed);
   const marks = trial ? eventsOf(trial).map((event) => ({ ...event, width: own.findLast((p) => p.site === event.site && p.step <= event.step)?.width })) : [];
+  const y = { domain: [0, top], label: null, ticks: 4, grid: true, tickSize: 0, tickFormat: tick };
   return plot({
     width,
     height: 190,
-    marginLeft: 34,
-    marginRight: 14 + (ends.length ? 7 * d3.max(ends, (p) => siteLabel(p.site, 12).length) : 0),
+    marginLeft: axisRoom(y),
+    marginRight: 14 + (d3.max(ends, (p) => textWidth(siteLabel(p.site, 12))) ?? 0),
     marginTop: 8,
     marginBottom: 34,
     ariaLabel: `Widths of ${shortened(row.name, 60)} while training`,
     x: { domain: [0, last], label: "steps", labelAnchor: "center", labelArrow: "none", ticks: 3, tickFormat: tick },
-    y: { domain: [0, top], label: null, ticks: 4, grid: true, tickSize: 0, tickFormat: tick },
+    y,
     marks: [
       Plot.line(own, { x: "step", y: "width", z: "site", curve: "step-after", stroke: rowColour(row), strokeWidth: 1.6, strokeDasharray: undefined }),
       Plot.dot(marks, { x: "step", y: "width", r: 3.2, fill: (e) => (e.added ? rowColour(row) : "var(--paper)"), stroke: rowColour(row) }),
@@ -164,7 +165,7 @@ function addedFigure(rows) {
       width,
       height: 50 + 22 * rows.length,
       marginLeft: room,
-      marginRight: 60,
+      marginRight: 14 + textWidth("100 % own"),
       marginTop: 4,
       ariaLabel: "Neurons added; the table below has the numbers",
       x: { label: "neurons, mean over seeds", labelAnchor: "center", labelArrow: "none", grid: true, ticks: Math.max(3, width / 120), tickFormat: tick },
@@ -234,13 +235,14 @@ function gainsChart(row, gains, width) {
   const dash = 0.012 * (d3.max(gains, (e) => e.step) - d3.min(gains, (e) => e.step)) || 1;
   const mean = d3.rollups(gains, (each) => d3.median(each, (e) => e.gain), (e) => e.site, (e) => e.step);
   const lines = mean.flatMap(([site, steps]) => d3.sort(steps, ([step]) => step).map(([step, gain]) => ({ site, step, gain })));
+  const y = high / low > 20 ? { ...logScale(padded([low, high], "log"), 6, four), label: "λ, log scale" } : { domain: [0, 1.06 * high], label: "λ", labelArrow: "none", grid: true, ticks: 5, tickFormat: four };
   return plot({
     width,
     height: 340,
-    marginLeft: 56,
+    marginLeft: axisRoom(y),
     ariaLabel: "Largest gain of each attempt over steps",
     x: { label: "steps", labelAnchor: "center", labelArrow: "none", ticks: 5, tickFormat: tick },
-    y: high / low > 20 ? { ...logScale(padded([low, high], "log"), 6, four), label: "λ, log scale" } : { domain: [0, 1.06 * high], label: "λ", labelArrow: "none", grid: true, ticks: 5 },
+    y,
     marks: [
       Plot.line(lines, { x: "step", y: "gain", z: "site", stroke: rowColour(row), strokeOpacity: 0.5 }),
       Plot.ruleY(gains.filter((e) => e.threshold > 0), { y: "threshold", x1: (e) => e.step - dash, x2: (e) => e.step + dash, stroke: "currentColor", strokeOpacity: 0.5 }),
@@ -278,14 +280,15 @@ function eventCounts(events) {
 
 function dropsChart(row, drops, width) {
   const domain = d3.nice(Math.min(0, d3.min(drops, (e) => Math.min(e.predicted, e.measured))), d3.max(drops, (e) => Math.max(e.predicted, e.measured)), 5);
+  const y = { domain, label: "measured", grid: true, ticks: 5, labelArrow: "none", tickFormat: four };
   return plot({
     width,
     height: 340,
-    marginLeft: 52,
+    marginLeft: axisRoom(y),
     inset: 6,
     ariaLabel: "Measured against predicted drop of the loss",
-    x: { domain, label: "predicted drop of the loss", labelAnchor: "center", labelArrow: "none", grid: true, ticks: 5 },
-    y: { domain, label: "measured", grid: true, ticks: 5, labelArrow: "none" },
+    x: { ...y, label: "predicted drop of the loss", labelAnchor: "center" },
+    y,
     marks: [
       Plot.line([domain, domain].map((ends, i) => [ends[i], ends[i]]), { stroke: "currentColor", strokeOpacity: 0.5, strokeDasharray: "5 4" }),
       Plot.dot(drops, { x: "predicted", y: "measured", r: 3.5, stroke: rowColour(row), fill: (e) => (e.added ? rowColour(row) : "none"), fillOpacity: 0.45 }),

@@ -158,7 +158,8 @@ function paretoChart({ cost, points, view, papers, short = false, frame }, width
   const shift = dodged(view, shown, width - 64);
   const placed = view.map((point) => ({ ...point, at: point.cost * shift(point) }));
   const shifts = new Map(placed.map((point) => [point.row, point.at / point.cost]));
-  const front = frontLine(points.filter((point) => point.row.role !== "twin")).map((p) => ({ score: p.score, cost: p.cost * (shifts.get(p.row) ?? 1) }));
+  const best = frontLine(points.filter((point) => point.row.role !== "twin"));
+  const front = best.map((p) => ({ score: p.score, cost: p.cost * (shifts.get(p.row) ?? 1) }));
   const line = front.length ? [...front, { ...front.at(-1), cost: domain[1] }] : [];
   const height = Math.round(Math.max(300, Math.min(480, width * (short ? 0.72 : 0.5))));
   const y = scoreScale(scores, height);
@@ -183,7 +184,34 @@ function paretoChart({ cost, points, view, papers, short = false, frame }, width
       Plot.tip([...placed, ...papers], Plot.pointer({ x: (p) => p.at ?? p.parameters, y: "score", title: (p) => (p.row ? paretoTip(cost, p) : paperTip(p)), ...TIP })),
     ],
   });
+  const marks = [...placed.map((p) => [p.at, p.score]), ...papers.map((p) => [p.parameters, p.score])];
+  const names = [
+    ...placed.filter((p) => best.some(({ row }) => row === p.row)).map((p) => ({ at: [p.at, p.score], text: shortened(p.row.name, 32) })),
+    ...papers.map((p) => ({ at: [p.parameters, p.score], text: `${shortened(oneLine(p.method), 24)} (published)` })),
+  ];
+  addNames(chart, names, marks, width);
   return clickable(chart);
+}
+
+/** Names beside marks, each where it covers no mark and no other name; else it is left out. */
+function addNames(chart, names, marks, width) {
+  const [x, y] = ["x", "y"].map((name) => chart.scale(name));
+  const place = (scale, value) => scale.apply(scale.transform ? scale.transform(value) : value);
+  const taken = marks.map(([cost, score]) => [place(x, cost), place(y, score)]).map(([left, top]) => [left - 9, top - 9, left + 9, top + 9]);
+  const free = ([left, top, right, bottom]) =>
+    left > 0 && right < width && top > 0 && taken.every((box) => right < box[0] || left > box[2] || bottom < box[1] || top > box[3]);
+  for (const { at, text } of names) {
+    const [left, top, long] = [place(x, at[0]), place(y, at[1]), textWidth(text)];
+    const ways = [[14, -9], [-14 - long, -9], [-long / 2, -30], [-long / 2, 12], [11, -28], [11, 10], [-11 - long, -28], [-11 - long, 10]];
+    const box = ways.map(([dx, dy]) => [left + dx, top + dy, left + dx + long, top + dy + 18]).find(free);
+    if (!box) continue;
+    taken.push(box);
+    const attributes = { x: box[0], y: box[1] + 13, "text-anchor": "start", fill: "currentColor", stroke: "var(--paper)", "stroke-width": 3, "paint-order": "stroke", "aria-hidden": "true" };
+    const name = document.createElementNS("http://www.w3.org/2000/svg", "text");
+    for (const [key, value] of Object.entries(attributes)) name.setAttribute(key, value);
+    name.textContent = text;
+    chart.append(name);
+  }
 }
 
 const TIP = { fill: "var(--paper)", stroke: "var(--line)", textPadding: 10, lineHeight: 1.35, lineWidth: 32 };

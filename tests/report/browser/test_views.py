@@ -1,6 +1,6 @@
 import json
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +313,45 @@ def test_equal_costs_are_a_line_for_each_row(opened: Any, shown: dict[str, Any])
     expect(tab.locator("figcaption").first).to_contain_text("All rows: 92.4 k FLOPs per sample")
 
 
+def test_rows_of_the_front_are_named_where_their_names_cover_nothing(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    found = next(c for c in shown["comparisons"] if c["kind"] == "free")
+    rows = [row for row in found["rows"] if row["role"] != "twin" and row["seeds_ok"]]
+    best = max(rows, key=lambda row: row["score"]["mean"])
+    cheapest = min(rows, key=lambda row: row["costs"]["parameters"]["mean"])
+    tab = opened(f"compare={found['id']}&view=pareto&cost=parameters")
+    for chart in tab.locator("main .chart").all():
+        names = chart.locator("svg > text").all()
+        said = {name.text_content() for name in names}
+        assert said <= {row["name"] for row in rows}
+        assert best["name"] in said
+        inside = "e => (({x, y, width, height}) => [x, y, width, height])(e.getBBox())"
+        for one, other in combinations([name.evaluate(inside) for name in names], 2):
+            (x, y, width, height), (left, top, wide, high) = one, other
+            beside = x + width <= left or left + wide <= x
+            assert beside or y + height <= top or top + high <= y, said
+    assert cheapest["name"] in said
+
+
+def test_labels_of_growth_fit_beside_their_axes(opened: Any, shown: dict[str, Any]) -> None:
+    made = json.loads(json.dumps(shown))
+    place = {name: made["event_columns"].index(name) for name in ("gain", "predicted", "measured")}
+    for row in made["comparisons"][0]["rows"]:
+        for trial in row["trials"]:
+            trial["start"] = [123_456] * len(trial["start"])
+            for event in trial["events"]:
+                event[place["gain"]] = event[place["predicted"]] = 1.5e-6
+                event[place["measured"]] = -1.25e-6
+    tab = opened("view=growth", made)
+    charts = [chart for chart in tab.locator("main .chart svg").all() if chart.is_visible()]
+    assert len(charts) > 3
+    for chart in charts:
+        left = chart.bounding_box()["x"]
+        for label in chart.locator("text").all():
+            assert label.bounding_box()["x"] >= left, label.text_content()
+
+
 def test_a_score_is_reached_between_two_evaluations(opened: Any, shown: dict[str, Any]) -> None:
     found = shown["comparisons"][0]
     tab = opened("view=anytime")
@@ -433,6 +472,8 @@ def test_published_numbers_are_hollow_and_only_where_they_have_a_place(
     assert hollow.count() == 0
     tab.get_by_role("checkbox", name="Published numbers").check()
     assert hollow.count() == placed
+    names = tab.locator("main .chart > svg > text").all_text_contents()
+    assert any(name.endswith("(published)") for name in names)
     table = tab.get_by_role("region", name="Published numbers")
     assert table.locator("tbody tr").count() == len(mnist["published"])
 
