@@ -388,6 +388,7 @@ def test_show_knows_trials_by_folder_and_by_the_start_of_their_id(ledger, said):
     assert f"trial     {config.id}" in out
     assert "diverged: DivergedError: the loss is NaN at step 75" in out
     assert "schedule.growths" in out
+    assert "Traceback …" in out.splitlines()
     assert said("show", str(ledger.trial_folder(config))) == out
     found = json.loads(said("show", config.id, "--json"))
     assert (found["status"], found["config"]["seed"]) == ("diverged", 2)

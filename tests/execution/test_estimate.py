@@ -1,12 +1,18 @@
 """What a plan says that training will cost, beside what trials then spent on it."""
 
+from itertools import chain
+
 import pytest
 
+from nas_bench import plugins
+from nas_bench.contract import is_present
 from nas_bench.execution.estimate import Estimator
 from nas_bench.execution.job import Job
 from nas_bench.text import human
 from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
 from nas_bench.trials.messages import GrowthRecord, Record
+from nas_bench.trials.planning import plan
+from nas_bench.trials.protocol import load_protocol, protocol_names
 from nas_bench.trials.trial import run_trial
 
 FREE = {"neurons": 3, "every": 10, "unit": "steps"}
@@ -62,6 +68,16 @@ def test_a_task_whose_score_is_a_loss_has_seconds(tmp_path):
     estimated = Estimator([], tmp_path).estimate(asked.model_copy(update={"task": "char_lm"}))
     assert estimated.seconds is not None
     assert estimated.seconds > 0
+
+
+def test_no_plan_of_a_protocol_stops_where_data_is_missing(tmp_path):
+    estimator = Estimator([], tmp_path)
+    planned = (plan(load_protocol(name, [{"seeds": [0]}])) for name in protocol_names())
+    for config in chain.from_iterable(planned):
+        if not is_present(plugins.task(config.task), tmp_path):
+            estimate = estimator.estimate(config)
+            assert (estimate.flops, estimate.seconds) == (config.budget.flops, None)
+            assert estimate.basis.startswith("not known without the data: ")
 
 
 @pytest.mark.parametrize("method", ["senn", "cascade_correlation"])
