@@ -1,4 +1,4 @@
-"""A plugin file: tasks that do to a process what nobody should, and a trigger that is good."""
+"""A plugin file: tasks that do to a process what nobody should, and a good trigger and method."""
 
 import asyncio
 import os
@@ -13,8 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Generator, nn
 
+from nas_bench.growth import GrowthMethod, Need, NewNeurons, Site, SiteStatistics
 from nas_bench.tasks.digits import Digits
 from nas_bench.training.task import DataMissingError, Samples
 from nas_bench.trials.trigger import Progress, Reading, Trigger
@@ -34,6 +35,25 @@ class Lower(Trigger):
     def due(self, progress: Progress) -> bool:
         losses = [look.readings["train_loss"] for look in progress.since]
         return bool(losses) and losses[-1] < self.share * losses[0]
+
+
+@dataclass(frozen=True)
+class Towards(GrowthMethod):
+    name: ClassVar[str] = "towards"
+    summary: ClassVar[str] = "neurons along single samples, with a fan-out along their goals"
+
+    @property
+    def searches_amplitude(self) -> bool:
+        return True
+
+    def needs(self, site: Site) -> Need:
+        return Need.SAMPLES | Need.GOAL
+
+    def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
+        inputs, goals = statistics.sampled_rows
+        of = torch.randperm(len(inputs), generator=generator)[:k]
+        fan_out = goals[of][:, None] / len(goals)
+        return NewNeurons(inputs[of] / inputs.shape[1], fan_out, fan_out.flatten(1).norm(dim=1))
 
 
 @dataclass(frozen=True)
