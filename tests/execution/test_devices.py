@@ -150,11 +150,11 @@ def test_devices_that_cannot_be_are_refused_before_anything_runs(
     assert not list(tmp_path.glob("results/*/*"))
 
 
-def test_the_share_of_a_task_is_shown(capsys):
+def test_the_share_of_a_task_is_shown(capsys, tmp_path):
     with pytest.raises(SystemExit):
         main(["ls", "tasks"])
     lines = {line.split()[0]: line.split()[2] for line in capsys.readouterr().out.splitlines()}
     assert (lines["cifar100"], lines["digits"] == "GPU") == ("GPU", False)
     with pytest.raises(SystemExit):
-        main(["show", "cifar100_resnet"])
+        main(["show", "cifar100_resnet", "--data", str(tmp_path)])  # which takes no time without
     assert ["gpu_share", "1.0"] in [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -78,13 +78,18 @@ def test_a_dirty_trial_says_the_same_in_a_fresh_and_in_a_used_process():
     ],
 )
 def test_what_a_trial_raises_becomes_its_last_message(task, status, error, message):
-    failed, kept = run(job(task), job())
+    (failed,) = run(job(task))
     assert failed[0]["type"] == "started"
     last = failed[-1]
     assert (last["type"], last["status"], last["error"]) == ("failure", status, error)
     assert message in last["message"]
     assert error in last["traceback"] or not last["traceback"]
     assert {c for c in last["traceback"] if not c.isprintable()} <= {"\n"}
+
+
+def test_a_trial_that_raises_ends_no_other():
+    *failed, kept = run(*map(job, ("raises", "raises[error=SystemExit]", "diverges", "digits")))
+    assert [said[-1]["type"] for said in failed] == 3 * ["failure"]
     assert kept[-1]["final"]
 
 

@@ -61,7 +61,10 @@ def test_an_untrained_networks_loss_is_that_of_equal_chances_in_nats_a_character
 def test_a_text_of_ones_own_keeps_the_contract_and_the_hidden_layers_of_its_mlps_grow(small):
     task = plugins.task(f"char_lm[path={small},context=16]")
     assert [check for check in check_task(task, Path()) if not check.ok] == []
-    change = {"tasks": [f"char_lm[path={small},target_widths=[5,4]]"], "methods": ["tiny"]}
+    change = {
+        "tasks": [f"char_lm[path={small},context=16,target_widths=[5,4]]"],
+        "methods": ["tiny"],
+    }
     steps = {"budget": "40 steps", "schedule": {"unit": "steps", "every": 10}, "seeds": [0]}
     (config,) = plan(load_protocol("smoke", [change, steps]), baselines=False)
     records = [m for m in run_trial(config, None, None, Path(), "cpu") if isinstance(m, Record)]
