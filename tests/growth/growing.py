@@ -116,3 +116,10 @@ def outputs(model, x, training=False):
             module.eval()
     with torch.no_grad():
         return model(x)
+
+
+def assert_same_function(changed, model, x):
+    """In eval mode and in train mode."""
+    for training in (False, True):
+        now, before = outputs(changed, x, training), outputs(model, x, training)
+        torch.testing.assert_close(now, before, msg=lambda m, t=training: f"{m}\ntraining: {t}")
