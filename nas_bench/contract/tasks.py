@@ -93,6 +93,13 @@ def _loads_the_same_again(subject: _Subject) -> None:
     require(same, "loading twice gave other samples")
 
 
+def _has_samples_that_can_be_read(subject: _Subject) -> None:
+    for samples in subject.data:
+        check = getattr(samples.dataset, "check", None) if isinstance(samples, Streamed) else None
+        if check is not None:
+            check()
+
+
 def _held(samples: Split) -> Samples:
     """All samples, or a few of those that are streamed."""
     return samples.first(_SAMPLES) if isinstance(samples, Streamed) else samples
@@ -140,6 +147,7 @@ _CHECKS = {
     "has target widths no smaller than its seed widths": _has_growing_widths,
     "draws networks from the seed alone": _draws_networks_from_the_seed,
     "loads training and test samples": _loads_train_and_test,
+    "has samples that can be read": _has_samples_that_can_be_read,
     "loads the same samples again": _loads_the_same_again,
     "has a site for every width": _has_a_site_for_every_width,
     "has a loss that is the mean over samples": _has_a_mean_loss,

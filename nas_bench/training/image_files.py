@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -27,6 +28,9 @@ MARGIN = 8 / 7
 """Shorter side of an image, relative to the square that is cut out of it: 256 to 224."""
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """Of images, as torchvision's ImageFolder has them."""
+CHECKED = 20_000
+"""Images at whose ends `nas-bench check` looks."""
+JPEG_END = b"\xff\xd9"
 LOOKED_AT = 1000
 """Files whose content goes into a digest; of all others it is names and sizes."""
 
@@ -118,6 +122,23 @@ class ImageFiles(Dataset[tuple[Tensor, int]]):
             digest.update(self._path(i).read_bytes())
         return digest.hexdigest()
 
+    def check(self) -> None:
+        """Look at both ends of all images, or of 20 000 of them, without decoding what is sound.
+
+        Raises:
+            DataMissingError: if some are damaged; the first of them is named.
+        """
+        n = len(self)
+        looked_at = [self._path(i) for i in sorted({n * j // CHECKED for j in range(CHECKED)})]
+        broken = [(path, reason) for path in looked_at if (reason := damage(path))]
+        if broken:
+            path, reason = broken[0]
+            more = f", and {counted(len(broken) - 1, 'other')}" if broken[1:] else ""
+            raise DataMissingError(
+                f"{path} is no image that can be read ({reason}){more}: replace what is damaged "
+                "or take it out"
+            )
+
     def _read(self, index: int, change: "v2.Transform") -> tuple[Tensor, int]:
         from torchvision.datasets.folder import pil_loader
 
@@ -146,6 +167,18 @@ class ImageFiles(Dataset[tuple[Tensor, int]]):
 
         cut = v2.RandomResizedCrop(self.size)
         return v2.Compose([cut, v2.RandomHorizontalFlip(), *_as_tensor()])
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with an image, by its head; a JPEG that does not end as one is decoded."""
+    try:
+        with path.open("rb") as file, Image.open(file) as image:
+            file.seek(max(0, path.stat().st_size - len(JPEG_END)))
+            if image.format == "JPEG" and file.read() != JPEG_END:
+                image.load()
+    except Exception as error:  # damaged images raise anything
+        return said(error)
+    return None
 
 
 def classes(root: Path) -> list[str]:

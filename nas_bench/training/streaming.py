@@ -53,7 +53,8 @@ class Dataset(Protocol):
 
     It may have `targets`, those of all samples in order, as torchvision's have; else all samples
     are read once to know them. It may have `augmented(index)`, what a training step sees instead
-    of `dataset[index]`; and `digest()`, a text that changes with its content.
+    of `dataset[index]`; `digest()`, a text that changes with its content; and `check()`, which
+    raises a DataMissingError that names what cannot be read, for `nas-bench check`.
 
     Both may draw from the global generators of Python, NumPy and torch's CPU: for a training step
     these are seeded by the trial and by how many samples came before, else by the index alone.

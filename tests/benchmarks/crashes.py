@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,15 +81,20 @@ class Sweep:
     retries: int = 1000
     nodes: Cluster | None = None
     storage: str | None = None
+    methods: str = "slow_tiny,gradmax,random_growth"
+    schedule: Mapping[str, Any] = field(
+        default_factory=lambda: {"where": "each", "growths": 6, "every": 1, "unit": "epochs"}
+    )
+    settings: tuple[str, ...] = ()
 
     def start(self) -> "subprocess.Popen[str]":
         """Give the command, in a process group of its own."""
-        growths = {"where": "each", "growths": 6, "every": 1, "unit": "epochs"}
         command = [
             sys.executable, "-m", "nas_bench", "run", "--plugin", str(PLUGIN),
-            "--methods", "slow_tiny,gradmax,random_growth", "--tasks", self.tasks,
+            "--methods", self.methods, "--tasks", self.tasks,
             "--seeds", self.seeds, "--no-baselines", "--quiet", "--json",
-            "--budget", f"{self.epochs} epochs", "--set", f"schedule={json.dumps(growths)}",
+            "--budget", f"{self.epochs} epochs", "--set", f"schedule={json.dumps(self.schedule)}",
+            *(part for setting in self.settings for part in ("--set", setting)),
             "--executor", self.executor, "--results", str(self.folder),
             "--storage", self.storage or str(self.folder / ".checkpoints"),
             "--checkpoint-every", "0.1",
@@ -365,6 +370,10 @@ def _written(folder: Path) -> Any:
     return {str(path) for path in folder.glob(".checkpoints/*/.state.pt.*")}
 
 
+def _checkpoints(folder: Path) -> Any:
+    return {path.stat().st_mtime_ns for path in folder.glob(".checkpoints/*/state.pt")}
+
+
 def _kept(sweep: Sweep, running: "subprocess.Popen[str]") -> bool:
     """Whether every trial whose worker has begun has grown, and has a checkpoint since."""
     trials = [path.parent for path in sweep.folder.glob("*/*/*/*/*/run.json")]
@@ -395,6 +404,7 @@ MOMENTS: dict[str, tuple[Callable[[Path], Any] | None, float]] = {
     "inside a growth": (_begun, DWELL),
     "after a growth": (_growths, 0.05),
     "in writing": (_written, 0.0),
+    "after a checkpoint": (_checkpoints, 0.0),
     "at an end": (_ended, 0.02),
 }
 """What is watched for a change, and the longest random delay after it, in seconds."""

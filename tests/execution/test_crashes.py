@@ -2,8 +2,10 @@
 
 import random
 
+import pictures
 import pytest
 from benchmarks.crashes import MOMENTS, Sweep, Tally, compare, kill_drivers, kill_workers
+from benchmarks.streamed_images import epoch
 
 pytestmark = pytest.mark.crash
 SEED = 5
@@ -35,6 +37,19 @@ def test_a_trial_whose_worker_is_killed_goes_on_in_the_same_sweep(whole, tmp_pat
     kill_workers(sweep, ["after a growth"], random.Random(SEED), tally)
     compare(whole, tmp_path, tally)
     assert (tally.kills.total(), tally.commands, tally.attempts, tally.resumed) == (1, 1, 1, 1)
+    assert (tally.lost, tally.double, tally.other) == (0, 0, [])
+
+
+def test_a_trial_on_streamed_images_that_is_killed_within_its_epoch_goes_on_to_the_same_bits(
+    tmp_path,
+):
+    images = pictures.folder(tmp_path / "mine", train=100)
+    alone, killed = (epoch(images, tmp_path / name, 5) for name in ("whole", "killed"))
+    alone.finish()
+    tally = Tally()
+    kill_drivers(killed, ["after a checkpoint"] * 2, random.Random(39), tally)
+    compare(alone.folder, killed.folder, tally)
+    assert (tally.kills.total(), tally.attempts, tally.resumed) == (2, 2, 1)
     assert (tally.lost, tally.double, tally.other) == (0, 0, [])
 
 

@@ -168,6 +168,22 @@ def test_an_image_that_cannot_be_read_is_named(copied):
         list(train.batches(100))
 
 
+def test_check_finds_damaged_images_without_decoding_those_that_are_sound(copied, capsys):
+    cats = sorted((copied / "train" / "cat").iterdir())
+    cats[2].write_bytes(b"no image")
+    cats[4].write_bytes(cats[4].read_bytes()[:-200])
+    cats[5].write_bytes(cats[5].read_bytes() + b"what a camera left")
+    widths = ",".join(f"{name}={list(WIDTHS[name])}" for name in ("seed_widths", "target_widths"))
+    spec = f"image_folder[path={copied},size=16,{widths}]"
+    assert status(["check", spec]) == 5
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("FAILED")]
+    assert "cat/00002.jpg is no image that can be read (" in line
+    assert ", and 1 other: replace what is damaged or take it out" in line
+    for file in (cats[2], cats[4]):
+        file.unlink()
+    assert status(["check", spec]) == 0
+
+
 def test_without_a_folder_one_sentence_says_how_to_name_one(capsys):
     assert status(["check", "image_folder"]) == 0
     assert "not checked: image_folder has no folder: name one" in capsys.readouterr().out
