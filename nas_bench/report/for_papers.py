@@ -100,7 +100,7 @@ def _tests(found: Standing, names: set[str]) -> Iterator[str]:
             asked.setdefault(contrast.question, []).append(contrast)
     for question, contrasts in asked.items():
         said = "; ".join(_said(found, c, rows) for c in contrasts)
-        title = question.replace("equal flops", "equal FLOPs").replace("against ", "less ")
+        title = question.replace("equal flops", "equal FLOPs").replace("against ", "minus ")
         title = title.replace(RANDOM, "random neurons added in the same way")
         title = f"Grown − scratch, {title}" if title.startswith("equal") else title.capitalize()
         yield (

@@ -23,14 +23,14 @@ function forest(found) {
   const says = `Differences with the intervals of their tests, in ${found.metric === "loss" ? "loss" : "points"}; better to the ${better} of 0. Filled where significant among all rows of its question; hollow where it may be chance.`;
   const charts = d3.groups(points, (p) => LANES.includes(p.question)).map(([, own]) => {
     const lanes = [...new Set(own.map((p) => p.question))];
-    const title = lanes.length > 1 ? "Less networks from scratch" : label(lanes[0]);
+    const title = lanes.length > 1 ? "Minus networks from scratch" : label(lanes[0]);
     const key = lanes.length > 1 && element("ul", { className: "key" }, ...lanes.map((lane, i) => element("li", {}, element("i", { className: i ? "lane dotted" : "lane" }), laneName(lane))));
     return element("div", { className: "small" }, element("h3", {}, title), key, chartPlace((width) => forestChart(own, lanes, title, width)));
   });
   return figure({ name: "forest", title: "Did it pay?", says, columns, rows: points }, controls && element("div", {}, toggle("Controls under their methods", "controls")), element("div", { className: "pair-of-charts" }, ...charts));
 }
 
-const laneName = (question) => ({ "equal steps": "grown − the same from scratch, equal steps", "equal flops": "grown − the same from scratch, equal FLOPs", "against fixed": "less fixed" })[question];
+const laneName = (question) => ({ "equal steps": "grown − the same from scratch, equal steps", "equal flops": "grown − the same from scratch, equal FLOPs", "against fixed": "minus fixed" })[question];
 
 /** Methods in their order, controls under the method that they explain. */
 function folded(rows) {

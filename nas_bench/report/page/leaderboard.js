@@ -177,10 +177,10 @@ function whisker(found, row, place) {
 }
 
 const QUESTIONS = {
-  "equal steps": ["Growing, at equal steps", "The grown network's score less that of the same network trained from scratch, with equal steps"],
-  "equal flops": ["Growing, at equal FLOPs", "The grown network's score less that of the same network trained from scratch, with equal FLOPs"],
-  "against fixed": ["Less fixed", "The score less that of fixed, seed by seed"],
-  "against random_growth": ["Less random neurons", "The score less that of random neurons added in the same way, seed by seed"],
+  "equal steps": ["Growing, at equal steps", "The grown network's score minus that of the same network trained from scratch, with equal steps"],
+  "equal flops": ["Growing, at equal FLOPs", "The grown network's score minus that of the same network trained from scratch, with equal FLOPs"],
+  "against fixed": ["Minus fixed", "The score minus that of fixed, seed by seed"],
+  "against random_growth": ["Minus random neurons", "The score minus that of random neurons added in the same way, seed by seed"],
 };
 
 /** The questions that have a column; with the same target the first says what fixed says. */

@@ -14,7 +14,7 @@ function overview() {
   for (const [i, line] of [...made.querySelectorAll("tbody tr")].entries()) {
     line.addEventListener("click", (event) => event.target.closest("a") || go(opened(content.comparisons[i])));
   }
-  const says = `Each method less fixed, the network of the same size trained from scratch: points of test accuracy, or test loss, with the interval of its test. ▲ significantly better, ▼ significantly worse, neither where it may be chance; grey and in brackets where nothing can be tested, for want of ${content.testable_from} paired seeds; – where there is no such pair, or its rows are of different behaviour. A press opens the comparison.`;
+  const says = `Each method minus fixed, the network of the same size trained from scratch: points of test accuracy, or test loss, with the interval of its test. ▲ significantly better, ▼ significantly worse, neither where it may be chance; grey and in brackets where nothing can be tested, for want of ${content.testable_from} paired seeds; – where there is no such pair, or its rows are of different behaviour. A press opens the comparison.`;
   return [section("How far is each method from a fixed network?", paragraph(says, "says"), made, under(saving(columns, content.comparisons, "overview", { about: content.results, plain: [OVERVIEW, pairs] })))];
 }
 
@@ -42,7 +42,7 @@ function comparisonLink(found) {
 
 function bestCell(found) {
   const row = found.rows.find((each) => each.name === found.best);
-  return row ? element("span", {}, breakable(shortened(row.name, 30)), element("small", {}, row.score.text[0], found.metric === "loss" ? " test loss" : " %")) : "–";
+  return row ? element("span", {}, breakable(shortened(row.name, 60)), element("small", {}, row.score.text[0], found.metric === "loss" ? " test loss" : " %")) : "–";
 }
 
 function overviewCell(found, name) {
