@@ -4,12 +4,14 @@
 
 A measurement, not a test; `tests/test_environments.py` is its short form. Locale, encoding, folder
 for temporary files, home, umask, backend of figures, import path and streams are drawn each time.
-The exit code is 1 if a command ends with a traceback, a fatal error or an undocumented code.
+The exit code is 1 if a command ends with a traceback, a fatal error or an undocumented code, or
+not at all.
 """
 
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,7 @@ VERBS = (
     f"{RUN} --executor inline --json --rerun all", f"{RUN} -q --seeds 1",
 )  # fmt: skip
 CODES = {0, 2, 3, 4, 5}  # none of these trials fails
+PATIENCE, HANGS = 300.0, 124  # seconds, and what takes longer ends with
 STREAMS = (
     "", "", "", ">&-", "2>&-", "<&-", ">&- 2>&- <&-", ">/dev/full", "2>/dev/full",
     ">/dev/full 2>&1", "| head -n 0", "2>&1 >/dev/null | head -n 0",
@@ -91,7 +94,7 @@ def drawn(chance: random.Random, folder: Path) -> Surroundings:
 
 
 def given(verb: str, where: Surroundings, folder: Path) -> tuple[int, str]:
-    """Give a command; its exit code and all that it said."""
+    """Give a command; its exit code, HANGS if it had to be ended, and all that it said."""
     arguments = verb.format(plugin=folder / "plugin.py", results=folder / "other")
     command = f"set -o pipefail; umask {where.umask:o}; "
     command += f"{sys.executable} -m nas_bench {arguments} {where.redirection}"
@@ -100,10 +103,17 @@ def given(verb: str, where: Surroundings, folder: Path) -> tuple[int, str]:
         variables.pop(name, None)
         if value is not None:
             variables[name] = value
-    done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, timeout=300, env=variables, cwd=folder
-    )
-    return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
+    with subprocess.Popen(
+        ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=variables, cwd=folder, start_new_session=True,
+    ) as running:  # fmt: skip
+        try:
+            said, _ = running.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGTERM)
+            said, _ = running.communicate()
+            return HANGS, said.decode("utf-8", "replace")
+    return running.returncode, said.decode("utf-8", "replace")
 
 
 def wrong(code: int, said: str) -> bool:
