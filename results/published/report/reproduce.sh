@@ -43,6 +43,11 @@ nas-bench run --executor inline --protocol standard --tasks digits --results /tm
 nas-bench run --executor inline --protocol standard --seeds 0 --tasks digits,spirals,effective_dimension,fashion_mnist --results /tmp/pilot3
 nas-bench run --executor inline --protocol standard --tasks fashion_mnist --results /tmp/pilot3
 
+# spirals · standard v5 · same target · 1e+09 flops
+# measured with nas-bench 0.1.0, commit 6fbf3785fe
+nas-bench run --executor inline --protocol standard --seeds 0 --tasks digits,spirals,effective_dimension,fashion_mnist --results /tmp/pilot3
+nas-bench run --executor inline --protocol standard --tasks spirals --seeds 0-9 --results /tmp/pilot3
+
 # mnist · tiny-fig11 v3 · same target · 4e+11 flops
 # measured with nas-bench 0.1.0, commit d1cb1f4cb2
 nas-bench run --protocol tiny-fig11 --seeds 0-2 --results /tmp/ledfigA --executor inline -q
