@@ -2,7 +2,10 @@
 
 import math
 import random
+import shutil
+import tempfile
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -165,10 +168,18 @@ def begin(ledger: Ledger, config: TrialConfig) -> None:
 
 def sweep(folder: Path, seeds: int = 3, kind: Kind = "same_target") -> Ledger:
     """Every method of SETTINGS; the last seed of gradmax diverges."""
-    ledger = Ledger(folder)
+    shutil.copytree(_swept(seeds, kind).name, folder, dirs_exist_ok=True)
+    return Ledger(folder)
+
+
+@cache
+def _swept(seeds: int, kind: Kind) -> tempfile.TemporaryDirectory[str]:
+    """The same for all tests of a worker, which is written once."""
+    folder = tempfile.TemporaryDirectory(prefix="swept-")
+    ledger = Ledger(Path(folder.name))
     for method in SETTINGS:
         for seed in range(seeds):
             config = trial(method, seed, kind=kind)
             is_cut = method == "gradmax" and seed == seeds - 1
             (fail if is_cut else run)(ledger, config)
-    return ledger
+    return folder
