@@ -1,8 +1,9 @@
 """How the suite runs: beside itself, on one thread a worker, as often as the profile asks."""
 
+import gc
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -41,8 +42,10 @@ def asks_for_crashes(config: pytest.Config) -> bool:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """One more than cores, since some wait for Ray; none where processes, nodes and disks end."""
-    return 0 if asks_for_crashes(config) else (os.cpu_count() or 1) + 1
+    """One more than cores where some wait for Ray; none where processes, nodes and disks end."""
+    if asks_for_crashes(config):
+        return 0
+    return (os.cpu_count() or 1) + ("not slow" not in config.option.markexpr)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -78,6 +81,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.get_closest_marker("slow") is None,
         )
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Half a million objects are made that stay: nobody looks meanwhile, or later, for garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")
