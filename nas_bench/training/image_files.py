@@ -95,7 +95,7 @@ class ImageFiles(Dataset[tuple[Tensor, int]]):
 
     def __post_init__(self) -> None:
         """Import torchvision here, not in every process that is forked to read images."""
-        self._still, self._drawn  # noqa: B018
+        _ = self._still, self._drawn
 
     def __len__(self) -> int:
         return len(self.part.files)
