@@ -28,6 +28,7 @@ def test_the_tutorial_grows_a_network_in_a_loop_of_ones_own(capsys):
     assert err.startswith("growing 0 by tiny: about ")
 
 
+@pytest.mark.slow
 def test_the_python_of_the_docs_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     shown, own = blocks("docs/api.md", "python")

@@ -58,6 +58,7 @@ def test_an_untrained_networks_loss_is_that_of_equal_chances_in_nats_a_character
     assert loss.item() == pytest.approx(math.log(65), abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_text_of_ones_own_keeps_the_contract_and_the_hidden_layers_of_its_mlps_grow(small):
     task = plugins.task(f"char_lm[path={small},context=16]")
     assert [check for check in check_task(task, Path()) if not check.ok] == []

@@ -104,6 +104,7 @@ def test_a_trial_does_not_see_whether_its_data_is_streamed():
     assert any(gains[0])
 
 
+@pytest.mark.slow
 def test_a_streamed_trial_cut_within_an_epoch_goes_on_bit_for_bit(monkeypatch):
     monkeypatch.setattr(module, "PAUSE_EVERY", 0.0)
     task = Flowing(noise=0.3)
