@@ -14,7 +14,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")  # when Ray is imported, as for 
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 settings.register_profile(
-    "everyday", max_examples=50, deadline=None, derandomize=True, database=None
+    "everyday", max_examples=25, deadline=None, derandomize=True, database=None
 )
 settings.register_profile("thorough", max_examples=100, deadline=None)
 settings.load_profile("everyday")

@@ -9,6 +9,11 @@ def examples(thorough: int) -> int:
     return max(1, round(thorough * settings().max_examples / 100))
 
 
+def simulations(thorough: int) -> int:
+    """The same of what happens by chance, where less than half as many would decide nothing."""
+    return max(thorough // 2, examples(thorough))
+
+
 def at_most(chance: float, tries: int) -> int:
     """How often what has this chance happens in so many tries, but once in a hundred times."""
     return int(binom.isf(0.01, tries, chance))

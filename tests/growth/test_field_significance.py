@@ -9,7 +9,7 @@ import pytest
 import torch
 from growth.field_problems import FieldProblem, site_of
 from growth.growing import whole_threshold
-from repetitions import at_most, examples
+from repetitions import at_most, simulations
 from torch import nn
 
 from nas_bench import plugins
@@ -17,7 +17,7 @@ from nas_bench.growth.measure import measure
 
 engine = import_module("nas_bench.growth.significance")
 
-REPETITIONS = examples(100)
+REPETITIONS = simulations(100)
 FALSE = at_most(1 / 20, REPETITIONS)
 """Alarms that 19 draws may give where there is nothing: 11 of 100, else they are broken."""
 PROJECTED = plugins.method("tiny")

@@ -8,14 +8,14 @@ import torch
 from growth import problems
 from growth.growing import whole_threshold
 from growth.problems import statistics
-from repetitions import at_most, examples
+from repetitions import at_most, simulations
 from torch import nn
 
 from nas_bench.growth import significance, sums
 from nas_bench.growth.significance import null_gains
 from nas_bench.methods.tiny import Tiny
 
-SIMULATIONS, WIDE_SIMULATIONS = examples(120), examples(100)
+SIMULATIONS, WIDE_SIMULATIONS = simulations(120), simulations(100)
 CHANCE = 1 / 20
 """Of a gain of noise to be the largest among those of 19 draws."""
 
