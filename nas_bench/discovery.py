@@ -140,11 +140,23 @@ def defined(cls: type, kind: PluginKind, source: bytes | None = None) -> Plugin:
 
 
 def _remembered(cls: type) -> bytes:
-    """The cell or script in which the methods of a class stand; empty if nothing is known."""
+    """The script or cell, the newest one, in which a class stands; empty if nothing is known."""
     codes = [value.__code__ for value in vars(cls).values() if inspect.isfunction(value)]
-    own = (code for code in codes if code.co_qualname.startswith(f"{cls.__qualname__}."))
-    lines = (linecache.getlines(code.co_filename) for code in own)
-    return "".join(next(filter(None, lines), [])).encode()
+    own = [c.co_filename for c in codes if c.co_qualname.startswith(f"{cls.__qualname__}.")]
+    script = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    cells = [name for name, entry in linecache.cache.items() if entry[1:2] == (None,)]
+    places = own or [*filter(None, [script]), *reversed(cells)]
+    sources = ("".join(linecache.getlines(place)) for place in places)
+    return next((s for s in sources if s and (own or _defines(s, cls.__name__))), "").encode()
+
+
+def _defines(source: str, name: str) -> bool:
+    """Whether a class of this name stands in a source; where no method tells its place."""
+    try:
+        nodes = ast.walk(ast.parse(source))
+    except (SyntaxError, ValueError):
+        return False
+    return any(isinstance(node, ast.ClassDef) and node.name == name for node in nodes)
 
 
 def base(kind: PluginKind) -> type:

@@ -93,6 +93,19 @@ def test_a_twin_is_as_far_as_it_has_spent_of_what_its_original_spent(ledger, sai
     assert shares == [1.0, 0.5]
 
 
+def test_what_a_protocol_varies_has_rows_of_its_own_and_what_a_search_tries_has_not(ledger, said):
+    for policy in ("copied", "per_entry"):
+        synthetic.run(ledger, trial("tiny", optimizer_policy=policy))
+    for rate in (0.1, 0.2):
+        synthetic.run(ledger, trial("gradmax", recipe={"learning_rate": rate}))
+    rows = json.loads(said("status", "--json"))["rows"]
+    assert [(row["method"], row["ok"]) for row in rows] == [
+        ("gradmax", 2),
+        ("tiny {optimizer_policy=copied}", 1),
+        ("tiny {optimizer_policy=per_entry}", 1),
+    ]
+
+
 def test_an_empty_folder_has_no_status(said):
     assert "there are no trials in" in said("status", code=3)
     assert "there are no trials in" in said("verify", code=3)

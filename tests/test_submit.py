@@ -74,5 +74,5 @@ def test_what_does_not_hold_is_named_and_no_pack_is_written(checks, tmp_path: Pa
 
 def test_an_empty_folder_is_no_submission(checks):
     code, failed, pack = checks("nowhere")
-    assert (code, pack) == (5, None)
+    assert (code, pack) == (3, None)
     assert failed["holds together, each trial within its budget"] == "there are no trials"

@@ -66,7 +66,7 @@ class Results:
             protocol: only this one; None: all.
 
         Raises:
-            InputError: if there is none of this name.
+            InputError: if there is none of this name, or no such ledger.
         """
         import pandas as pd
 
@@ -117,11 +117,11 @@ class Results:
             protocol: only this one; None: all.
 
         Raises:
-            InputError: if there is no such row, or it stands for several.
+            InputError: if there is no such row or ledger, or it stands for several rows.
         """
         from nas_bench.api.comparing import compared
 
-        return compared(self.ledgers, first, second, task, protocol).frame
+        return compared(self._there, first, second, task, protocol).frame
 
     def _repr_html_(self) -> str:
         from nas_bench.report.html_table import leaderboard, lines
@@ -135,7 +135,14 @@ class Results:
     def _found(self) -> "Gathered":
         from nas_bench.results.gathering import gathered
 
-        return gathered(self.ledgers)
+        return gathered(self._there)
+
+    @property
+    def _there(self) -> tuple[Path, ...]:
+        """The ledgers, all of which are there."""
+        if missing := [ledger for ledger in self.ledgers if not ledger.exists()]:
+            raise InputError(f"there is no results folder or pack at {missing[0]}")
+        return self.ledgers
 
     @cached_property
     def _standings(self) -> "list[Standing]":

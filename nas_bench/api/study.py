@@ -6,6 +6,11 @@ from typing import Any
 
 from nas_bench.specs import InputError, shown
 
+_OPTIONS = (
+    "executor", "address", "device", "gpus_per_trial", "trials_per_gpu", "max_concurrent",
+    "timeout", "retries", "storage", "rerun", "wandb",
+)  # fmt: skip
+"""How trials are run, which is said on the command line alone."""
 _PLACES = ("protocol", "plugins", "data", "results")
 
 
@@ -38,6 +43,9 @@ def read_study(path: Path) -> Study:
 
     values = read_yaml(path)
     changes = {name: value for name, value in values.items() if name not in _PLACES}
+    for name in (*_OPTIONS, "extends"):
+        if name in changes:
+            _refuse(path, name, changes[name])
     merged({}, changes)  # refuses what protocols do not have
     protocol, data, results = (_text(path, values, n) for n in ("protocol", "data", "results"))
     if protocol and protocol.endswith((".yaml", ".yml")):
@@ -49,6 +57,13 @@ def read_study(path: Path) -> Study:
         results=results and _beside(path, results),
         changes=tuple(changes.items()),
     )
+
+
+def _refuse(path: Path, name: str, value: Any) -> None:
+    cure = f"give --{name.replace('_', '-')} to the command"
+    if name == "extends":
+        cure = f"what it starts from is its protocol: write `protocol: {value}`"
+    raise InputError(f"{path}: a study has no {name}; {cure}")
 
 
 def _text(path: Path, values: dict[str, Any], name: str) -> Any:

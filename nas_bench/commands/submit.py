@@ -19,6 +19,7 @@ from nas_bench.commands.parameters import (
     json_option,
     plugin_option,
     print_json,
+    say_nothing,
     say_strays,
     verbose_option,
 )
@@ -87,7 +88,7 @@ def submit(
     if as_json:
         written = str(path) if found.ok else None
         print_json({"checks": [vars(check) for check in found.checks], "pack": written})
-    else:
+    elif found.runs:
         for check in found.checks:
             remark = f": {check.message}" if check.message else ""
             click.echo(f"{'ok    ' if check.ok else 'FAILED'} {check.name}{remark}")
@@ -97,4 +98,6 @@ def submit(
             )
         else:
             click.echo("No pack is written, since not every check holds", err=True)
+    if not found.runs:
+        return say_nothing("submit", ledger.folder)
     return OK if found.ok else GATE

@@ -13,7 +13,8 @@ from nas_bench.report.ledgers import elsewhere, mark, of_shared_seeds
 from nas_bench.results.environment import device_class
 from nas_bench.results.layout import path_part
 from nas_bench.results.reading import Run
-from nas_bench.results.staleness import outdated, settings_of
+from nas_bench.results.staleness import outdated
+from nas_bench.results.suffixes import suffixes
 from nas_bench.specs import InputError, parse, short_names
 from nas_bench.trials.config import Budget, TrialConfig
 from nas_bench.trials.messages import Record
@@ -375,7 +376,7 @@ def _rows(runs: Sequence[Run], searched: Mapping[str, Tuning]) -> list[Row]:
             label + suffix + mark(group), tuple(sorted(group, key=_seed)), asked, origins[identity]
         )
         for label, settings in groups.items()
-        for suffix, (identity, group) in zip(_suffixes(settings), settings.items(), strict=True)
+        for suffix, (identity, group) in zip(suffixes(settings), settings.items(), strict=True)
     ]
 
 
@@ -387,29 +388,3 @@ def _label(run: Run, origin: Tuning | None) -> str:
     if origin is None or run.config is None:
         return run.label
     return run.config.model_copy(update={"method": origin.method}).label
-
-
-def _suffixes(settings: dict[str, list[Run]]) -> list[str]:
-    """What the settings differ in, such as ` {recipe.learning_rate=0.01}`; empty for one.
-
-    What is not set, and so is the task's or the protocol's, is left out.
-    """
-    known = {i: next((r.config for r in runs if r.config), None) for i, runs in settings.items()}
-    configs = {identity: _flat(config) for identity, config in known.items() if config}
-    names = sorted({name for config in configs.values() for name in config})
-    differ = [n for n in names if len({config.get(n) for config in configs.values()}) > 1]
-    found = {
-        i: [f"{n}={config[n]}" for n in differ if n in config] for i, config in configs.items()
-    }
-    if len(settings) > 1:
-        found |= {identity: [identity] for identity in settings if identity not in configs}
-    return [f" {{{', '.join(items)}}}" if (items := found.get(i)) else "" for i in settings]
-
-
-def _flat(config: TrialConfig) -> dict[str, str]:
-    values = settings_of(config, config.recipe)
-    return {
-        name: str(value)
-        for name, value in values.items()
-        if value is not None and name not in ("seed", "twin.of")
-    }

@@ -12,8 +12,11 @@ from nas_bench.results.ledger import Ledger
 from nas_bench.results.lock import holder
 from nas_bench.results.reading import Run, glance
 from nas_bench.results.staleness import is_stale, newest_data
+from nas_bench.results.suffixes import suffixes
 from nas_bench.trials.messages import Record
 
+_OF_SEARCHES = ("recipe", "method")
+"""Settings that searches try many of."""
 STATUSES = ("ok", "stopped", "running", "failed", "oom", "timeout", "diverged", "preempted",
             "not applicable", "damaged", "unreadable")  # fmt: skip
 """In the order of the table; stale results are ok too."""
@@ -96,11 +99,22 @@ class Overview:
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """By protocol, task and method."""
-        groups: dict[tuple[str, str, str], list[Trial]] = defaultdict(list)
+        """By protocol, task and method, and by settings that a protocol varies."""
+        alike: dict[tuple[str, str, str], dict[str, list[Trial]]] = defaultdict(_lists)
         for trial in self.trials:
-            groups[trial.run.protocol, trial.run.task, trial.run.label].append(trial)
+            run = trial.run
+            alike[run.protocol, run.task, run.label][run.settings_id].append(trial)
+        groups: dict[tuple[str, str, str], list[Trial]] = defaultdict(list)
+        for (protocol, task, label), settings in alike.items():
+            runs = {i: [trial.run for trial in trials] for i, trials in settings.items()}
+            told_apart = zip(suffixes(runs, _OF_SEARCHES), settings.values(), strict=True)
+            for suffix, trials in told_apart:
+                groups[protocol, task, label + suffix].extend(trials)
         return tuple(Row(*key, tuple(group)) for key, group in sorted(groups.items()))
+
+
+def _lists() -> dict[str, list[Trial]]:
+    return defaultdict(list)
 
 
 def overview(folder: Path) -> Overview:

@@ -70,6 +70,11 @@ def test_the_command_of_a_study_selects_the_same_trials_without_it(study):
     ("line", "sentence"),
     [
         ("sede: 1", "unknown protocol setting 'sede': did you mean seeds"),
+        ("extends: lite", "a study has no extends; .*: write `protocol: lite`"),
+        (
+            "gpus_per_trial: 1",
+            "a study has no gpus_per_trial; give --gpus-per-trial",
+        ),
         ("results: 3", "results is 3, expected text"),
         ("plugins: {a: b}", "plugins is {'a': 'b'}, expected a path or a list of paths"),
         ("no-name: 2", "unknown protocol setting .no-name."),

@@ -1,6 +1,7 @@
 import base64
 import json
 import linecache
+import runpy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +11,7 @@ import pytest
 import synthetic
 
 import nas_bench
-from nas_bench import plugins
+from nas_bench import discovery, plugins
 from nas_bench.cli import status
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.tasks.sine import Sine
@@ -80,6 +81,38 @@ def test_run_takes_specs_classes_and_instances_and_gives_the_results(tmp_path):
     assert source == CELL.format(luck=True)
     results = nas_bench.run(mine, **QUICK, quiet=True, figures=(), baselines=False)
     assert [trial["status"] for trial in results.trials] == ["ok"]
+
+
+DEFAULTS = """
+from dataclasses import dataclass
+from typing import ClassVar
+from nas_bench.methods.random_growth import RandomGrowth
+
+@dataclass(frozen=True)
+class Mine(RandomGrowth):
+    name: ClassVar[str] = "mine"
+    summary: ClassVar[str] = "random growth with another start"
+    grows_from = ("quarter",)
+"""
+
+
+def test_a_class_that_changes_defaults_alone_has_a_source(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(f"{DEFAULTS}\nimport nas_bench\nplan = nas_bench.plan(Mine, 'sine')\n")
+    told = runpy.run_path(str(script), run_name="__main__")["plan"]
+    assert {trial.config.method for trial in told.planned} >= {"mine"}
+    assert discovery.executed(plugins.methods()["mine"].cls) == script.read_bytes()
+    older, newer = (DEFAULTS + f"# {number}\n" for number in (1, 2))
+    for number, source in enumerate((older, newer)):
+        nas_bench.plan(in_a_cell(source, number), "sine")
+    assert discovery.executed(plugins.methods()["mine"].cls) == newer.encode()
+
+
+def test_results_that_are_not_there_are_refused_in_one_sentence():
+    found = nas_bench.Results("typo")
+    for look in (found.table, lambda: found.compare("tiny", "fixed"), found._repr_html_):
+        with pytest.raises(nas_bench.InputError, match=r"no results folder or pack at .*typo"):
+            look()
 
 
 def test_a_class_without_source_is_refused_in_one_sentence():
