@@ -70,7 +70,7 @@ function forestChart(points, lanes, title, width) {
     marginTop: 6,
     marginBottom: 30,
     ariaLabel: `${title}; the table below has the numbers`,
-    x: { domain: [low, high], label: null, grid: true, ticks: Math.max(3, width / 130) },
+    x: { domain: [low, high], label: null, grid: true, ticks: Math.max(3, width / 130), tickFormat: smallTick },
     y: { type: "point", domain: rows.map((row) => row.name), axis: null, padding: 0.6 },
     marks: [
       Plot.text(rows.filter((row) => !indent(row)), { y: "name", frameAnchor: "left", dx: -margin, textAnchor: "start", text: shown, fill: "currentColor" }),
