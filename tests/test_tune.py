@@ -74,7 +74,7 @@ def test_every_method_gets_as_many_configurations_and_flops_and_the_same_command
     assert finished(ledger) == before
     out = capsys.readouterr().out
     assert "settings chosen on validation data" in out
-    assert "smoke-tuned v3" in out
+    assert "smoke-tuned v4" in out
     assert "smoke-search" not in out
 
     cut = [run for run in ledger.runs() if run.protocol == "smoke-search-gradmax"][1:]
