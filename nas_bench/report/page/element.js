@@ -115,7 +115,7 @@ function opens(rows, ...children) {
 
 /** What can be pressed and opens one trial. */
 const opensTrial = (trial, ...children) =>
-  element("button", { type: "button", className: "opens", title: `Open trial ${trial.id.slice(0, 8)}`, click: () => go({ trial: trial.id }) }, ...children);
+  element("button", { type: "button", className: "opens", title: `Open trial ${trialName(trial)}`, click: () => go({ trial: trial.id }) }, ...children);
 
 /** Hands a text to the browser as a file. */
 function download(name, text, type) {

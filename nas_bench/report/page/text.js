@@ -108,6 +108,9 @@ function shortened(text, length) {
   return `${characters.slice(0, length - end - 1).join("")}…${characters.slice(-end).join("")}`;
 }
 
+/** The start of a trial's id; one with damaged files has only its place, of which the seed. */
+const trialName = (trial) => (trial.id.includes("/") ? trial.id.split("/").at(-1) : trial.id.slice(0, 8));
+
 /** `2026-11-23 17:15` of a time in ISO form. */
 const moment = (time) => (time ? time.slice(0, 16).replace("T", " ") : "–");
 

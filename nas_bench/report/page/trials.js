@@ -1,6 +1,6 @@
 // The panel with the trials behind a number.
 
-const trialButton = (trial) => opensTrial(trial, element("code", {}, trial.id.slice(0, 8)));
+const trialButton = (trial) => opensTrial(trial, element("code", {}, trialName(trial)));
 
 const panel = document.getElementById("trials");
 
