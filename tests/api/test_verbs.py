@@ -103,7 +103,7 @@ def test_a_class_that_changes_defaults_alone_has_a_source(tmp_path):
     assert {trial.config.method for trial in told.planned} >= {"mine"}
     assert discovery.executed(plugins.methods()["mine"].cls) == script.read_bytes()
     older, newer = (DEFAULTS + f"# {number}\n" for number in (1, 2))
-    for number, source in enumerate((older, newer)):
+    for number, source in enumerate((older, newer), 101):
         nas_bench.plan(in_a_cell(source, number), "sine")
     assert discovery.executed(plugins.methods()["mine"].cls) == newer.encode()
 
