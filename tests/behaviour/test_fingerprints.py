@@ -1,12 +1,14 @@
 """The behaviour versions are honest: where no version says so, no number moves."""
 
 import itertools
+from typing import get_args
 
 import pytest
 from behaviour import guard
 from behaviour.fingerprints import fingerprints, measured
 
 from nas_bench.results.staleness import shipped_versions
+from nas_bench.trials.config import Schedule
 from nas_bench.trials.planning import CONTROLS
 
 NAMES = sorted(fingerprints())
@@ -22,6 +24,8 @@ CHOICES = {
 }
 NEW_POLICIES = {"per_entry", "copied"}
 """Which differ from the others in the optimiser's state alone: each is met once."""
+NEW_WHERE = {"gradient"}
+"""Which chooses a site before all else: it is met once."""
 SIMPLE = {
     "variance_transfer", "north_select", "north_weight", "nest", "splitting", "firefly",
 }  # fmt: skip
@@ -80,8 +84,10 @@ def test_every_method_and_control_meets_every_kind_of_network():
 
 def test_every_two_other_choices_meet_where_they_can():
     rows = [{name: choice(c) for name, choice in CHOICES.items()} for c in _configs()]
+    assert {row["policy"] for row in rows} >= NEW_POLICIES
+    assert {row["where"] for row in rows} == set(get_args(Schedule.model_fields["where"].annotation))
     rows = [row for row in rows if row["policy"] not in NEW_POLICIES]
-    assert {c.optimizer_policy for c in _configs()} >= NEW_POLICIES
+    rows = [row for row in rows if row["where"] not in NEW_WHERE]
     values = {name: {row[name] for row in rows} for name in CHOICES}
     seen = {(row[a], row[b]) for row in rows for a, b in itertools.permutations(CHOICES, 2)}
     for a, b in itertools.combinations(CHOICES, 2):
