@@ -98,7 +98,7 @@ def test_its_trials_are_no_failures_and_every_view_has_a_cell_for_it(
     assert f"shy is not applicable to spirals: {REASON}" in capsys.readouterr().err
 
 
-def test_tuning_says_so_and_does_not_fail(folder, asked, capsys, one_format):
+def test_tuning_says_so_and_does_not_fail(folder, asked, capsys, no_figures):
     how = ("--plugin", asked[-3], "--results", str(folder / "tuned"), "--executor", "inline")
     what = ("--methods", "shy", "--tasks", "spirals", "--seeds", "0", "--no-baselines")
     few = ("--budget", "1e5 flops", "--configurations", "2")

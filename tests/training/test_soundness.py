@@ -138,7 +138,7 @@ def ended(task, monkeypatch, folder):
     """How a trial of a task ends, what a plan says of its costs, and what `check` finds."""
     plugin = Plugin("sound", "task", type(task), "here")
     monkeypatch.setitem(plugins._loaded, Path("here"), [plugin])
-    changes = {"tasks": ["sound"], "methods": ["fixed[size=seed]"], "seeds": "0"}
+    changes = {"tasks": ["sound"], "methods": ["fixed[size=seed]"], "seeds": "0", "start": "seed"}
     (config,) = plan(load_protocol("smoke", [changes]), baselines=False)
     *_, last = messages(Job(config), Settings(data=folder))
     (estimate,) = (Estimator([], folder).estimate(config),)
