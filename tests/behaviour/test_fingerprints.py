@@ -85,7 +85,9 @@ def test_every_method_and_control_meets_every_kind_of_network():
 def test_every_two_other_choices_meet_where_they_can():
     rows = [{name: choice(c) for name, choice in CHOICES.items()} for c in _configs()]
     assert {row["policy"] for row in rows} >= NEW_POLICIES
-    assert {row["where"] for row in rows} == set(get_args(Schedule.model_fields["where"].annotation))
+    assert {row["where"] for row in rows} == set(
+        get_args(Schedule.model_fields["where"].annotation)
+    )
     rows = [row for row in rows if row["policy"] not in NEW_POLICIES]
     rows = [row for row in rows if row["where"] not in NEW_WHERE]
     values = {name: {row[name] for row in rows} for name in CHOICES}

@@ -38,6 +38,11 @@ def test_they_are_few_files_and_whole(runs: list[Run]) -> None:
     assert sum(path.is_file() for path in PUBLISHED.rglob("*")) < 250
 
 
+def test_their_page_is_one_file_that_opens_at_once() -> None:
+    page = PUBLISHED / "report" / "report.html"
+    assert 100_000 < page.stat().st_size <= 1_200_000
+
+
 def test_a_bump_without_a_scope_ages_all(runs: list[Run]) -> None:
     assert stale(runs, None) == current(runs)
 
