@@ -80,8 +80,13 @@ def checked(batch: Any, name: str) -> Batch:
     return inputs, targets
 
 
-def first(batches: Iterable[Batch], count: int) -> Batch:
+def first(batches: Iterable[Batch], count: int, otherwise: str = ", or a search_batch") -> Batch:
     """The first samples of the data.
+
+    Args:
+        batches: of which nothing is read if it can be read only once.
+        count: how many, at most.
+        otherwise: what helps as well then.
 
     Raises:
         ValueError: if there are none, or the data could not be read again.
@@ -89,7 +94,7 @@ def first(batches: Iterable[Batch], count: int) -> Batch:
     if iter(batches) is batches:
         raise ValueError(
             "the data can be read only once and several passes are needed; "
-            "pass a list or a DataLoader instead of an iterator, or a search_batch"
+            f"pass a list or a DataLoader instead of an iterator{otherwise}"
         )
     parts: list[Batch] = []
     for number, batch in enumerate(islice(batches, count), start=1):
@@ -104,6 +109,12 @@ def first(batches: Iterable[Batch], count: int) -> Batch:
 def some(values: Any, which: slice) -> Any:
     """Some samples of every tensor."""
     return tree_map(lambda leaf: leaf[which], values)
+
+
+def spread(batch: Batch, count: int) -> Batch:
+    """So many samples of a batch, at equal distances."""
+    n = len(batch[0])
+    return tree_map(lambda leaf: leaf[torch.arange(count, device=leaf.device) * n // count], batch)
 
 
 def on(device: torch.device, batch: Batch) -> Batch:

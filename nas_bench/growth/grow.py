@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from nas_bench.growth.batches import Batch, Passes, checked, first, on, some
+from nas_bench.growth.batches import Batch, Passes, checked, first, on, some, spread
 from nas_bench.growth.capture import full_precision
 from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.grower import Grower, Where
@@ -33,6 +33,7 @@ from nas_bench.growth.rehearsal import MANY, GrowthCost, count_samples, eager, e
 from nas_bench.growth.sites import Site, arrange_slopes, randomness_kept
 from nas_bench.growth.tracing import survey
 from nas_bench.growth.width_reads import check_widths
+from nas_bench.specs import said
 
 
 @torch.no_grad()
@@ -132,10 +133,10 @@ def grow(
             search_batch=search_batch, samples=samples, calibrate_young=calibrate_young,
         )  # fmt: skip
         line(f"growing {', '.join(site.name for site in sites)} by {method.name}: {cost}")
-    with full_precision(model), shown(wanted=progress) as said:
+    with full_precision(model), shown(wanted=progress) as shows:
         grower = Grower(
             model, passes, loss, method, asked, search_batch, fill, samples, generator,
-            grams, calibrate_young, said,
+            grams, calibrate_young, shows,
         )  # fmt: skip
         if sites:
             check_pass(model, sites, search_batch, loss, batches)
@@ -185,24 +186,35 @@ def growth_cost(
     """
     check_kinds({"model": model, "batches": batches, "method": method})
     check_numbers(neurons, samples, None)
-    some_data, samples = first(batches, MANY), samples or {}
-    search = checked(search_batch or some(some_data, slice(SEARCH_SAMPLES)), "the search batch")
-    device = next(model.parameters()).device
-    search = on(device, search)
-    sites = sites if sites is not None else _found(model, search[0][:2])
-    named = samples and all(site.name in samples for site in sites)
-    count = count_samples(batches, max(samples.values()) if named else math.inf)
+    check_context(model, None)
+    samples, device = samples or {}, next(model.parameters()).device
 
     def tried(n: int, s: int) -> list[GrowthEvent]:
         fewer = {name: math.ceil(size * n / count) for name, size in samples.items()}
         return grow(
-            deepcopy(model), [some(some_data, slice(n))], loss, eager(method), neurons=neurons,
-            where=where, sites=sites, search_batch=some(search, slice(s)), samples=fewer,
+            _copied(model), [spread(some_data, n)], loss, eager(method), neurons=neurons,
+            where=where, sites=sites, search_batch=spread(search, s), samples=fewer,
             calibrate_young=calibrate_young, seed=0,
         )  # fmt: skip
 
-    with randomness_kept(device):
+    with randomness_kept(device):  # which loaders draw from, too
+        some_data = first(batches, MANY, ": what it costs is told from a part, before")
+        search = search_batch or some(some_data, slice(SEARCH_SAMPLES))
+        search = on(device, checked(search, "the search batch"))
+        sites = _checked(model, sites) if sites is not None else _found(model, search[0][:2])
+        named = samples and all(site.name in samples for site in sites)
+        count = count_samples(batches, max(samples.values()) if named else math.inf)
         return extrapolated(tried, count, len(search[0]))
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return deepcopy(model)
+    except Exception as error:  # modules hold anything
+        raise ValueError(
+            f"what a growth costs is tried on a copy, and {type(model).__name__} cannot be copied "
+            f"({said(error)}): grow without it"
+        ) from error
 
 
 def _found(model: nn.Module, example: Tensor) -> Sequence[Site]:

@@ -1,11 +1,12 @@
 """A growth tried on a few samples, which says what it will cost on all of them."""
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 
 from torch import Generator
 
-from nas_bench.growth.batches import Batch
+from nas_bench.growth.batches import Batch, checked
 from nas_bench.growth.event import GrowthEvent
 from nas_bench.growth.kaiming import gaussian, random_fan_in
 from nas_bench.growth.method import GrowthMethod, NewNeurons
@@ -47,8 +48,8 @@ def few(count: int) -> int:
 def count_samples(batches: Iterable[Batch], limit: float) -> int:
     """How many samples the data has, counted up to a limit."""
     total = 0
-    for inputs, _ in batches:
-        total += len(inputs)
+    for number, batch in enumerate(batches, start=1):
+        total += len(checked(batch, f"batch {number}")[0])
         if total >= limit:
             return int(limit)
     return total
@@ -87,13 +88,19 @@ def eager(method: GrowthMethod) -> GrowthMethod:
     """
 
     class Eager(type(method)):
+        __slots__ = ()
+
         def propose(self, statistics: SiteStatistics, k: int, generator: Generator) -> NewNeurons:
             proposal = super().propose(statistics, k, generator)
+            if not isinstance(proposal, NewNeurons):  # which the growth refuses
+                return proposal
             lacking = min(proposal.dropped, k - len(proposal))
+            if lacking <= 0:
+                return proposal
             return proposal.joined(_random(statistics, lacking, generator))
 
-    trial = object.__new__(Eager)
-    vars(trial).update(vars(method))
+    trial = copy(method)
+    object.__setattr__(trial, "__class__", Eager)  # also of a frozen class, and one with slots
     return trial
 
 

@@ -3,10 +3,11 @@
 import copy
 import os
 import sys
-from dataclasses import replace
+import threading
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import get_args
+from typing import Any, cast, get_args
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from growth.growing import SILENT, own, unchanged
 from growth.test_statistics import snapshot
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 
 from nas_bench.growth import Need, growth_cost
 from nas_bench.growth.grow import grow
@@ -24,6 +26,20 @@ from nas_bench.methods.gradmax import GradMax
 from nas_bench.methods.net2net import Net2Net
 from nas_bench.methods.random_growth import RandomGrowth
 from nas_bench.methods.tiny import Tiny
+
+
+@dataclass(frozen=True, slots=True)
+class Slotted(RandomGrowth):
+    """Without a dictionary of its own."""
+
+    more: int = 0
+
+
+class Mute(RandomGrowth):
+    """Proposes nothing at all."""
+
+    def propose(self, statistics, k, generator):
+        return None
 
 
 @cache
@@ -53,7 +69,7 @@ def charged(events):
 @pytest.mark.parametrize("method", [Tiny(), GradMax(), RandomGrowth(), Net2Net()], ids=repr)
 @pytest.mark.parametrize("name", ["rows", "maps"])
 def test_what_is_said_is_what_is_charged(name, method):
-    """Statistics to a few percent, all to a factor of two: tries and draws depend on the data."""
+    """Statistics to a few percent, all to a factor: tries and draws depend on the data."""
     for where in get_args(Where):
         work = own(stage(name))
         options = {"neurons": 3, "where": where}
@@ -62,7 +78,8 @@ def test_what_is_said_is_what_is_charged(name, method):
         if where != "each":  # there what the second site reads depends on the first one's growth
             assert cost.flops.get("statistics", 0) == pytest.approx(paid["statistics"], rel=0.03)
         said, whole = sum(cost.flops.values()), sum(paid.values())
-        assert whole / 2 <= said <= 2 * whole, (where, cost.flops, paid)
+        least = whole / (4 if method.name == "tiny" else 2)  # draws may be decided late
+        assert least <= said <= 2 * whole, (where, cost.flops, paid)
         assert all(seconds >= 0 for seconds in cost.seconds.values())
 
 
@@ -98,9 +115,46 @@ def test_neurons_that_so_few_samples_do_not_show_are_priced_as_if_they_were_adde
 def test_data_that_can_be_read_once_is_refused_and_not_read():
     work = own(stage("rows"))
     data = iter(work.batches(100))
-    with pytest.raises(ValueError, match="read only once"):
+    with pytest.raises(ValueError, match=r"read only once.* told from a part"):
         growth_cost(work.model, data, work.loss, GradMax(), search_batch=work.batches(50)[0])
     assert len(list(data)) == 4
+
+
+def test_randomness_that_a_loader_draws_is_kept():
+    work = own(stage("rows"))
+    loader = DataLoader(TensorDataset(work.x, work.y), batch_size=100)
+    before = torch.get_rng_state()
+    growth_cost(work.model, loader, work.loss, SILENT)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_sorted_data_of_which_the_first_part_counts_nothing_has_a_cost():
+    work = own(stage("rows"))
+    order = work.y.argsort()
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([0.0, 1.0, 1.0]))
+    assert growth_cost(work.model, [(work.x[order], work.y[order])], loss, SILENT).flops
+
+
+def test_what_cannot_be_copied_sampled_or_found_is_one_sentence():
+    work = own(stage("rows"))
+    locked = copy.deepcopy(work.model)
+    vars(locked)["lock"] = threading.Lock()
+    with pytest.raises(ValueError, match=r"Sequential cannot be copied .*: grow without it"):
+        growth_cost(locked, work.batches(100), work.loss, SILENT)
+    late = [*work.batches(100) * 3, (work.x, work.y, work.y)]
+    with pytest.raises(ValueError, match="batch 13 is 3 parts"):
+        growth_cost(work.model, late, work.loss, SILENT)
+    with pytest.raises(ValueError, match="no parameters"):
+        growth_cost(nn.ReLU(), work.batches(100), work.loss, SILENT)
+    with pytest.raises(TypeError, match="sites is 'abc'"):
+        growth_cost(work.model, work.batches(100), work.loss, SILENT, sites=cast("Any", "abc"))
+    with pytest.raises(TypeError, match="propose returned None"):
+        growth_cost(work.model, work.batches(100), work.loss, Mute())
+
+
+def test_a_method_with_slots_has_a_cost():
+    work = own(stage("rows"))
+    assert growth_cost(work.model, work.batches(100), work.loss, Slotted()).flops
 
 
 def test_progress_is_shown_on_stderr_where_asked_and_changes_nothing(capsys):
