@@ -14,7 +14,12 @@ BEGINNING = ""
 
 @contextmanager
 def session(settings: Settings) -> Iterator[None]:
-    """See `Executor`; nothing is shared."""
+    """See `Executor`; a notebook may have changed files and names that tasks read since."""
+    from nas_bench.training import data
+    from nas_bench.trials import architecture
+
+    data.forget()
+    architecture.forget()
     yield
 
 

@@ -95,6 +95,11 @@ def prepare(
     return kept(_prepared, task, folder, validation, str(device))
 
 
+def forget() -> None:
+    """Load anew what is asked for next."""
+    _prepared.cache_clear()
+
+
 def kept(made: Any, task: Task, *arguments: Any) -> Any:
     """What a function under `lru_cache` makes for a task; anew for one that cannot be hashed."""
     try:

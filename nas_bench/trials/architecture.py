@@ -22,7 +22,7 @@ class Costs:
 
 
 class Architectures:
-    """Costs of a task's networks, each counted once in this process."""
+    """Costs of a task's networks, each counted once in this process until `forget`."""
 
     def __init__(self, task: Task, example: Tensor) -> None:
         self.task, self.example = task, example.cpu()
@@ -41,6 +41,11 @@ class Architectures:
                 training_flops(network, self.example),
             )
         return self.counted[widths]
+
+
+def forget() -> None:
+    """Count anew: networks may read what has changed since."""
+    _counted.cache_clear()
 
 
 @functools.lru_cache(maxsize=8)

@@ -32,6 +32,26 @@ class Mine(RandomGrowth):
         assert LUCK
         return super().propose(statistics, k, generator)
 """
+POOLED = """
+from dataclasses import dataclass
+from typing import ClassVar
+from torch import nn
+from nas_bench.tasks.sine import Sine
+
+POOL = 1
+
+@dataclass(frozen=True)
+class Mine(Sine):
+    name: ClassVar[str] = "mine"
+
+    def network(self, widths):
+        *layers, last = super().network(widths)
+        pool = nn.Unflatten(1, (1, POOL)), nn.MaxPool1d(POOL), nn.Flatten()
+        return nn.Sequential(*layers, nn.Linear(last.in_features, POOL), *pool)
+
+    def load(self, folder):
+        return tuple(samples.first(100 * POOL) for samples in super().load(folder))
+"""
 GROWTHS = {"schedule": {"growths": 2, "every": 1}}
 QUICK = {"tasks": "sine", "seeds": [0], "budget": "4 epochs", "changes": GROWTHS}
 
@@ -245,3 +265,17 @@ def test_several_ledgers_are_named_in_the_frame_and_head_the_results(ledger, tmp
     assert "Nothing shows whether ours reproduces" in results._repr_html_()
     frame = nas_bench.compare("mine @ ours", "tiny", results=[ledger, ours.folder])
     assert frame.pairs.tolist() == [6]
+
+
+def test_what_a_later_cell_changes_of_a_task_is_counted_and_loaded_anew():
+    task, flops = in_a_cell(POOLED), []
+    now = {"schedule": {"growths": 1, "every": 0}}
+    for pool in (1, 3):
+        vars(task)["network"].__globals__["POOL"] = pool
+        done = nas_bench.run(
+            "fixed", task, seeds=[0], budget="1 epochs", changes=now, baselines=False,
+            executor="inline", figures=[], rerun="all",
+        )  # fmt: skip
+        flops.append(done.table().training_flops.item())
+    first, second = flops
+    assert second > 5 * first  # three times the samples, and more for each

@@ -74,8 +74,8 @@ def mutated(mutation: Mutation) -> Iterator[None]:
 
 
 def _forget() -> None:
-    data._prepared.cache_clear()
-    architecture._counted.cache_clear()
+    data.forget()
+    architecture.forget()
 
 
 MUTATIONS = (

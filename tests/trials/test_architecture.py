@@ -44,7 +44,7 @@ def costs(task: Task, width: int) -> Costs:
 
 @pytest.fixture(autouse=True)
 def nothing_counted():
-    architecture._counted.cache_clear()
+    architecture.forget()
     Wide.made.clear()
 
 

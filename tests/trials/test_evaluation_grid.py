@@ -14,7 +14,7 @@ from trials.test_trial import Bent, config, said, spent, trial
 
 from nas_bench import plugins
 from nas_bench.tasks.digits import Digits
-from nas_bench.training.data import _prepared, prepare
+from nas_bench.training.data import forget, prepare
 from nas_bench.trials.config import Budget, Schedule, TrialConfig, Twin
 from nas_bench.trials.messages import Record
 from nas_bench.trials.trial import Start, Trial
@@ -147,7 +147,7 @@ def test_what_is_scored_in_each_record_and_what_in_full_ones():
 def test_the_samples_are_those_of_every_seed_and_row_and_of_another_process():
     task = Bent(samples=12_000)
     one, other = trial(task=task, seed=0), trial(None, task=task, seed=3)
-    _prepared.cache_clear()
+    forget()
     third = prepare(task, Path(), 0.1)
     for name in ("train_sample", "validation_sample"):
         found = [getattr(data, name) for data in (one.data, other.data, third)]
