@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,8 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 """Of images, as torchvision's ImageFolder has them."""
 CHECKED = 20_000
 """Images at whose ends `nas-bench check` looks."""
-JPEG_END = b"\xff\xd9"
+ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xae\x42\x60\x82"}
+"""Of whole files, by format."""
 LOOKED_AT = 1000
 """Files whose content goes into a digest; of all others it is names and sizes."""
 
@@ -170,11 +172,12 @@ class ImageFiles(Dataset[tuple[Tensor, int]]):
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with an image, by its head; a JPEG that does not end as one is decoded."""
+    """What is wrong with an image, by its head; a JPEG or PNG without its end is decoded."""
     try:
         with path.open("rb") as file, Image.open(file) as image:
-            file.seek(max(0, path.stat().st_size - len(JPEG_END)))
-            if image.format == "JPEG" and file.read() != JPEG_END:
+            end = ENDS.get(image.format or "", b"")
+            file.seek(max(0, path.stat().st_size - len(end)))
+            if end and file.read() != end:
                 image.load()
     except Exception as error:  # damaged images raise anything
         return said(error)
@@ -250,9 +253,11 @@ def _images(folder: Path) -> list[tuple[Path, int]]:
             if name.lower().endswith(EXTENSIONS):
                 path = Path(place, name)
                 try:
-                    found.append((path, path.stat().st_size))
+                    seen = path.stat()
                 except OSError as error:
                     raise DataMissingError(f"{path} cannot be read ({said(error)})") from None
+                if stat.S_ISREG(seen.st_mode):  # who opens a named pipe waits forever
+                    found.append((path, seen.st_size))
     return found
 
 

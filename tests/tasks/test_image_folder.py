@@ -1,10 +1,13 @@
+import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pictures
 import pytest
 import torch
 from benchmarks.streamed_images import memory
+from PIL import Image
 from training.test_streaming import without_clocks
 from trials.test_resume import assert_resumes
 from trials.test_trial import said, trial
@@ -13,7 +16,7 @@ from nas_bench.cli import status
 from nas_bench.contract import check_task
 from nas_bench.specs import InputError
 from nas_bench.tasks.image_folder import ImageFolder
-from nas_bench.training.image_files import EXTENSIONS, ImageFiles
+from nas_bench.training.image_files import EXTENSIONS, ImageFiles, damage, parts
 from nas_bench.training.order import DataOrder
 from nas_bench.training.soundness import loaded
 from nas_bench.training.streaming import FEW
@@ -182,6 +185,20 @@ def test_check_finds_damaged_images_without_decoding_those_that_are_sound(copied
     for file in (cats[2], cats[4]):
         file.unlink()
     assert status(["check", spec]) == 0
+
+
+def test_a_png_that_was_cut_is_damaged(tmp_path):
+    path = tmp_path / "a.png"
+    Image.effect_noise((32, 32), 50).save(path)
+    assert damage(path) is None
+    path.write_bytes(path.read_bytes()[:-200])
+    assert "truncated" in str(damage(path))
+
+
+def test_a_pipe_among_the_images_is_none_of_them(copied):
+    before = parts(copied)[0].files
+    os.mkfifo(copied / "train" / "cat" / "pipe.jpg")
+    assert np.array_equal(parts(copied)[0].files, before)
 
 
 def test_without_a_folder_one_sentence_says_how_to_name_one(capsys):
