@@ -416,8 +416,15 @@ def test_doctor_says_that_a_data_folder_is_not_there(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("content", [b"", b"<html>no such file</html>", None])
-def test_doctor_reads_data_and_names_what_is_damaged(content, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", r"\w+Error: .*"),
+        (b"<html>no such file</html>", "they are not in their format"),
+        (None, "RuntimeError: .*3127"),
+    ],
+)
+def test_doctor_reads_data_and_names_what_is_damaged(content, why, tmp_path, monkeypatch):
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for name in FILES:
@@ -432,7 +439,7 @@ def test_doctor_reads_data_and_names_what_is_damaged(content, tmp_path, monkeypa
     )
     found = _dataset(plugins.task("mnist"), tmp_path)
     assert found.ok is False
-    assert re.search(r"the files of MNIST in .* are damaged \(\w+.*\): delete", found.message)
+    assert re.search(rf"the files of MNIST in .* are damaged \({why}\): delete", found.message)
 
 
 def test_doctor_says_what_data_is_not_there_yet(tmp_path):

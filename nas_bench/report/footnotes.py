@@ -12,7 +12,6 @@ from nas_bench.report.shipped import departures
 from nas_bench.report.standing import Standing
 from nas_bench.report.statistics import TESTABLE
 from nas_bench.results.reading import Run
-from nas_bench.trials.messages import raised_at
 from nas_bench.tuning.history import settings
 
 CAVEATS = {
@@ -204,8 +203,7 @@ def _failures(found: Standing) -> Iterator[Remark]:
 
 
 def _failure(row: Row, run: Run) -> str:
-    place = raised_at((run.error or {}).get("traceback", ""))
-    reason = f": {run.reason}{f' ({place})' if place else ''}" if run.reason else ""
+    reason = f": {run.reason}" if run.reason else ""
     return text.one_line(f"{row.name}, seed {run.seed}: {run.state}{reason}")
 
 

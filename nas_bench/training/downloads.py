@@ -80,8 +80,9 @@ class Download:
 
 def damaged(dataset: str, place: Path, error: Exception) -> DataMissingError:
     """The error that says that downloaded files cannot be read, with the cure."""
+    why = said(error) if str(error) else "they are not in their format"
     return DataMissingError(
-        f"the files of {dataset} in {place} are damaged ({said(error)}): "
+        f"the files of {dataset} in {place} are damaged ({why}): "
         "delete that folder and run again to download them anew"
     )
 

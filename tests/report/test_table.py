@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import synthetic
 from rich.console import Console
-from synthetic import trial
+from synthetic import as_dict, trial
 
 from nas_bench.report.comparison import comparisons
 from nas_bench.report.footnotes import Remark
@@ -14,6 +14,7 @@ from nas_bench.report.table import Column, Table, leaderboard
 from nas_bench.report.terminal_table import Shown, fitting
 from nas_bench.results.ledger import Ledger
 from nas_bench.trials.config import Kind, Twin
+from nas_bench.trials.messages import Failure
 from nas_bench.trials.protocol import load_protocol
 
 
@@ -75,6 +76,16 @@ def test_seeds_without_a_result_are_marked_counted_as_worst_and_explained(tmp_pa
     assert f"Without a result (†: counted as {worst}, the worst score, " in sentences(table)
     line = "gradmax, seed 2: diverged: DivergedError: the loss is NaN at step 75"
     assert line in sentences(table).splitlines()
+
+
+def test_a_failure_names_the_line_of_ones_own_code_once(tmp_path: Path) -> None:
+    ledger, config = Ledger(tmp_path), trial("tiny")
+    synthetic.begin(ledger, config)
+    traceback = 'Traceback …\n  File "/home/me/mine.py", line 12, in propose\nRuntimeError: oops'
+    ledger.write(config, as_dict(Failure("failed", "RuntimeError", "oops", traceback)))
+    ledger.finish(config)
+    lines = sentences(leaderboard(found(ledger))).splitlines()
+    assert "tiny, seed 0: failed: RuntimeError: oops (mine.py:12)" in lines
 
 
 def test_twins_are_a_column_beside_what_they_are_twins_of(tmp_path: Path) -> None:
