@@ -1,5 +1,6 @@
 """NeST: neurons that stand for the connections the gradient wants most."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import ClassVar
@@ -7,7 +8,15 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor
 
-from nas_bench.growth import GrowthMethod, Need, NewNeurons, Site, SiteStatistics
+from nas_bench.growth import (
+    GrowthMethod,
+    LogUniform,
+    Need,
+    NewNeurons,
+    Range,
+    Site,
+    SiteStatistics,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,10 @@ class Nest(GrowthMethod):
     name: ClassVar[str] = "nest"
     summary: ClassVar[str] = "neurons for the connections with the largest gradients"
     reference: ClassVar[str] = "Dai et al., IEEE Transactions on Computers 2019, arXiv 1711.02017"
+    search_space: ClassVar[Mapping[str, Range]] = {
+        "growth": LogUniform(0.01, 1.0),
+        "strength": LogUniform(0.1, 1.0),
+    }
 
     growth: float = 0.1
     strength: float = 0.4

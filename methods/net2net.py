@@ -1,5 +1,6 @@
 """Net2Net: copies of existing neurons that share their fan-out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import ClassVar, Literal, get_args
@@ -7,7 +8,16 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Generator, Tensor
 
-from nas_bench.growth import GrowthMethod, Need, NewNeurons, Site, SiteStatistics, gaussian
+from nas_bench.growth import (
+    Choice,
+    GrowthMethod,
+    Need,
+    NewNeurons,
+    Range,
+    Site,
+    SiteStatistics,
+    gaussian,
+)
 
 Shares = Literal["unequal", "equal", "lemon"]
 
@@ -38,6 +48,10 @@ class Net2Net(GrowthMethod):
     summary: ClassVar[str] = "copies of existing neurons that share their fan-out"
     reference: ClassVar[str] = "Chen et al., ICLR 2016, arXiv 1511.05641"
     grows_from: ClassVar[tuple[Literal["seed", "quarter"], ...]] = ("quarter",)
+    search_space: ClassVar[Mapping[str, Range]] = {
+        "shares": Choice(get_args(Shares)),
+        "noise": Choice((0.0, 0.01, 0.05)),
+    }
 
     shares: Shares = "unequal"
     noise: float = 0.0

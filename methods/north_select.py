@@ -21,8 +21,9 @@ class NorthSelect(RankedCandidates):
     """Random fan-in of the present rows' mean norm, chosen by its activity, and zero fan-out.
 
     The best of many candidates by the effective rank of the layer's post-activities. The authors'
-    code sorts those of linear layers the wrong way round and keeps the worst; the paper's meaning
-    is taken. Directions are Gaussian, the authors' Glorot uniform.
+    code sorts those of linear layers the wrong way round and keeps the worst, and adds the sum of
+    the singular values to the rank; the paper's meaning is taken, where the sum decides between
+    equal ranks alone. Directions are Gaussian, the authors' Glorot uniform.
 
     References:
         When, where, and how to add new neurons to ANNs, Maile, Rachelson, Luga, Wilson, 2022.

@@ -1,5 +1,6 @@
 """Variance Transfer: pairs of new neurons that cancel each other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import ClassVar, Literal, get_args
@@ -8,9 +9,11 @@ import torch
 from torch import Generator, Tensor
 
 from nas_bench.growth import (
+    Choice,
     GrowthMethod,
     Need,
     NewNeurons,
+    Range,
     Site,
     SiteStatistics,
     gaussian,
@@ -41,6 +44,7 @@ class VarianceTransfer(GrowthMethod):
     name: ClassVar[str] = "variance_transfer"
     summary: ClassVar[str] = "pairs of new neurons that cancel each other"
     reference: ClassVar[str] = "Yuan et al., NeurIPS 2023, arXiv 2306.12700"
+    search_space: ClassVar[Mapping[str, Range]] = {"rescaling": Choice(get_args(Rescaling))}
 
     rescaling: Rescaling = "none"
 

@@ -1,11 +1,14 @@
 """The effective rank of a layer's post-activities, and which candidates raise it most (NORTH)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from nas_bench.growth.method import GrowthMethod
+from nas_bench.growth.search_space import LogUniform, Range
 from nas_bench.growth.sites import Site
 from nas_bench.growth.statistics import SiteStatistics
 
@@ -21,6 +24,8 @@ class RankedCandidates(GrowthMethod):
         candidates: how many are drawn; of convolutions a tenth, as the authors do.
         effective: singular values above it count in the effective rank.
     """
+
+    search_space: ClassVar[Mapping[str, Range]] = {"effective": LogUniform(1e-3, 1e-1)}
 
     candidates: int = 1000
     effective: float = 0.01

@@ -85,6 +85,12 @@ def test_growers_also_vary_when_and_how_much_they_grow_and_their_own_options():
     assert {change.interval for change in changes(at_once, (), "sobol", 16)} == {1.0}
 
 
+def test_published_methods_say_which_of_their_options_are_worth_trying():
+    """`north_weight` has none; the options of random neurons and of δW* alone are controls."""
+    silent = {name for name in plugins.methods() if not type(plugins.method(name)).search_space}
+    assert silent == {"fixed", "north_weight", "random_growth", "update_only"}
+
+
 def test_options_that_are_compared_are_not_tuned():
     compared = {"significance", "ridge", "statistics_factor"}
     found = changes(trial("tiny"), compared, "sobol", 16)
