@@ -492,6 +492,62 @@ def test_silent_growth_and_copies_keep_the_function(name, method):
         torch.testing.assert_close(outputs(grown.model, stage.x, training), expected)
 
 
+FEW = ["no bias, relu", "batch norm, tanh", "depthwise", "flatten, pooled"]
+"""Stages with every kind of step in the path."""
+
+
+@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize(
+    "spec",
+    ["variance_transfer", "net2net[shares=equal]", "net2net[shares=lemon]", "north_weight",
+     "north_select[candidates=50]"],
+)  # fmt: skip
+def test_pairs_shares_and_silent_neurons_keep_the_function(name, spec):
+    """Law 12 for an odd number of neurons, more than a layer has where they are copies."""
+    stage, new = problems.ALL[name], proposal(problems.ALL[name], plugins.method(spec), k=5)
+    grown = widened(stage, new)
+    for training in (False, True):
+        expected = outputs(stage.model, stage.x, training)
+        torch.testing.assert_close(outputs(grown, stage.x, training), expected)
+
+
+@pytest.mark.parametrize("name", ["conv", "no bias, relu"])
+def test_select_keeps_the_candidates_that_raise_the_effective_rank_of_all_positions_most(name):
+    stage = problems.ALL[name]
+    drawn = proposal(stage, SILENT, k=20).fan_in
+    patches, activation = oracles.flat(stage.rows.patches), stage.path[0]
+    present = activation(patches @ affine_rows(stage.layers[0]).T)
+
+    def score(alpha):
+        both = torch.cat((present, activation(patches @ alpha)[:, None]), 1)
+        sigma = torch.linalg.svdvals(both / len(both) ** 0.5)
+        return int((sigma > 0.3).sum()), float(sigma.sum())
+
+    expected = torch.stack(sorted(drawn, key=score, reverse=True)[:3])
+    select = plugins.method("north_select[candidates=200,effective=0.3]")  # a tenth for maps
+    torch.testing.assert_close(proposal(stage, select).fan_in, expected)
+
+
+@pytest.mark.parametrize("name", ["strides, dilation", "max pool, padded", "flatten"])
+@TINIES
+def test_with_fisher_neurons_are_those_of_goals_in_its_metric(name, method):
+    """Gains of N E^{-1/2}, tap by tap, and S Σ α ωᵀ = N E⁻¹ before t*; E shrunk by a tenth."""
+    stage, goal = problems.ALL[name], goal_of(problems.ALL[name], method)
+    v, d = stage.rows.goal, stage.rows.goal.shape[-1]
+    E = torch.einsum("nqd,nqe->de", v, v) / len(v)
+    E = 0.9 * E + 0.1 * E.trace() / d * torch.eye(d, dtype=E.dtype)
+    values, vectors = torch.linalg.eigh(E)
+    root = vectors @ torch.diag(values.rsqrt()) @ vectors.T
+    new = proposal(stage, replace(method, fisher=True), k=1000)
+    expected = fields.gains(stage.rows, goal @ root)
+    torch.testing.assert_close(new.gains, expected[: len(new)], rtol=1e-6, atol=1e-9)
+    alpha, omega = unscaled(new)
+    S, N = fields.covariance(stage.rows), fields.cross_covariance(stage.rows, goal)
+    wanted = (N.unflatten(1, (-1, d)) @ torch.linalg.inv(E)).flatten(1)
+    scale = float(wanted.abs().max())
+    torch.testing.assert_close(S @ alpha.T @ omega, wanted, rtol=1e-5, atol=1e-6 * scale)
+
+
 @STAGES
 def test_copies_share_unequally_and_are_no_identical_twins(name):
     """net2net: fan-in of a present channel, and its columns, taps and all, divided."""

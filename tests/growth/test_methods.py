@@ -182,6 +182,31 @@ def test_methods_read_only_what_they_declare_and_are_pure(name, method):
 
 
 @pytest.mark.parametrize(
+    "method",
+    [RandomGrowth(), NORTH, Net2Net(), Net2Net(shares="lemon"), VarianceTransfer(), Nest(),
+     NorthSelect(candidates=20), NorthWeight(), Senn(candidates=5, steps=0),
+     CascadeCorrelation(candidates=2, steps=0), Firefly(candidates=5, steps=0)],
+    ids=repr,
+)  # fmt: skip
+def test_another_seed_gives_other_neurons(method):
+    first, other = (proposal(problems.ALL["tanh"], method, seed=seed) for seed in (0, 1))
+    pairs = ((first.fan_in, other.fan_in), (first.fan_out, other.fan_out))
+    assert any(a.shape != b.shape or not torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("shares", ["unequal", "equal", "lemon"])
+def test_copies_cost_nothing_and_copies_of_a_dead_neuron_are_dead(shares):
+    """Why they begin with a quarter of the target."""
+    stage = problems.problem(0, activation=nn.ReLU(), sizes=(5, 1, 3))
+    with torch.no_grad():
+        stage.model[0].bias.fill_(-100.0)
+    found, (event,) = grown(stage, Net2Net(shares=shares), neurons=3)
+    assert not found.model[:2](stage.x).any()
+    assert sum(event.flops.values()) == 0
+    assert Net2Net().grows_from == ("quarter",)
+
+
+@pytest.mark.parametrize(
     ("method", "goal"),
     [(Tiny(), True), (GradMax(), True), (RandomGrowth(update=True), True),
      (RandomGrowth(), False), (RandomGrowth(zero_fan_out=True), False), (NORTH, False),

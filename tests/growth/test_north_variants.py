@@ -1,10 +1,13 @@
 """NORTH-Select and NORTH-Weight against their definitions."""
 
+import copy
+from dataclasses import replace
+
 import oracles
 import pytest
 import torch
 from growth import problems
-from growth.growing import features, outputs, proposal, rows_of, widened
+from growth.growing import features, grown, outputs, proposal, rows_of, widened
 from torch import nn
 
 from nas_bench.methods.north_select import NorthSelect
@@ -82,6 +85,44 @@ def test_dead_layers_get_new_neurons(method):
     assert len(new) == 3
     assert bool(new.fan_in.isfinite().all())
     assert float(new.fan_in.norm(dim=1).min()) > 0.1
+
+
+def test_select_does_not_depend_on_the_order_of_samples_or_neurons():
+    stage, order = problems.ALL["tanh"], torch.tensor([3, 1, 0, 2])
+    permuted, method = copy.deepcopy(stage.model), NorthSelect(candidates=20)
+    with torch.no_grad():
+        for layer, dim in ((permuted[0], 0), (permuted[2], 1)):
+            layer.weight.copy_(layer.weight.index_select(dim, order))
+        permuted[0].bias.copy_(permuted[0].bias[order])
+    new = proposal(stage, method)
+    for other in (replace(stage, model=permuted), replace(stage, x=stage.x.flip(0))):
+        torch.testing.assert_close(proposal(other, method).fan_in, new.fan_in)
+
+
+def test_weights_do_not_depend_on_the_order_of_neurons():
+    stage = problems.problem(1, sizes=(9, 4, 3))
+    new = proposal(stage, NorthWeight())
+    with torch.no_grad():
+        stage.model[0].weight.copy_(stage.model[0].weight.flip(0).clone())
+    torch.testing.assert_close(proposal(stage, NorthWeight()).fan_in, new.fan_in)
+
+
+def test_select_costs_the_effective_ranks_of_its_candidates():
+    """A pass; then what candidates do on the samples, with the present ones, and eigenvalues."""
+    n, p, h, d, c = 60, 6, 4, 3, 10
+    _, (event,) = grown(problems.problem(samples=n), NorthSelect(candidates=c))
+    assert event.flops["statistics"] == n * h * (5 + d)
+    eigenvalues = c * (4 * (h + 1) ** 3 // 3) / 2
+    products = n * p * h + n * h * h + n * p * c + n * h * c
+    assert event.flops["decomposition"] == products + eigenvalues
+
+
+def test_weights_cost_a_decomposition_of_the_present_rows_and_a_projection():
+    f, h, k = 9, 4, 3
+    _, (event,) = grown(problems.problem(sizes=(f, h, 3)), NorthWeight(), neurons=k)
+    assert event.flops["statistics"] == 0
+    rows = (6 * f * h**2 + 20 * h**3) / 2
+    assert event.flops["decomposition"] == rows + 2 * k * f * h
 
 
 @pytest.mark.parametrize("options", [{"candidates": 0}, {"effective": -0.1}])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from growth import problems
-from growth.growing import outputs, proposal, rows_of, widened
+from growth.growing import grown, outputs, proposal, rows_of, widened
 from torch import nn
 
 from nas_bench.methods.variance_transfer import VarianceTransfer
@@ -58,6 +58,16 @@ def test_trained_pairs_come_apart():
         optimizer.step()
     old = len(rows_of(stage)[0])
     assert float((model[0].weight[old] - model[0].weight[old + 1]).detach().norm()) > 0.1
+
+
+def test_a_dead_layer_gets_neurons_that_are_not_and_pairs_cost_nothing():
+    stage = problems.problem(3, activation=nn.ReLU())
+    with torch.no_grad():
+        stage.model[0].bias.fill_(-100.0)
+    found, (event,) = grown(stage, VarianceTransfer(rescaling="root"), neurons=3)
+    active = (found.model[:2](stage.x)[:, 4:] > 0).double().mean(0)
+    assert float(active.min()) > 0.1
+    assert sum(event.flops.values()) == 0
 
 
 def test_an_unknown_rescaling_is_refused():
