@@ -331,7 +331,7 @@ def test_show_knows_methods_tasks_and_protocols(capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["method", "task"])
+@pytest.mark.parametrize("kind", ["method", "task", "trigger"])
 def test_new_writes_one_short_file_that_passes_its_check(kind, capsys, tmp_path):
     assert status(["new", kind, "of_mine"]) == 0
     assert said(capsys)[0] == "of_mine.py\n"
@@ -345,7 +345,7 @@ def test_new_writes_one_short_file_that_passes_its_check(kind, capsys, tmp_path)
     assert path.read_text() == before
 
 
-@pytest.mark.parametrize("kind", ["method", "task"])
+@pytest.mark.parametrize("kind", ["method", "task", "trigger"])
 def test_what_new_writes_is_in_the_style_of_the_house(kind, tmp_path):
     assert status(["new", kind, "of_mine"]) == 0
     configuration = Path(__file__).parents[1] / "pyproject.toml"
@@ -487,13 +487,14 @@ def test_an_interrupted_run_says_so_by_its_exit_code_and_continues(number, code,
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_figures")
-def test_a_strangers_method_and_task_run_under_ray(capsys, ray_running):
-    for kind, name in (("method", "of_mine"), ("task", "rings")):
+def test_a_strangers_method_task_and_trigger_run_under_ray(capsys, ray_running):
+    for kind, name in (("method", "of_mine"), ("task", "rings"), ("trigger", "halved")):
         assert status(["new", kind, name]) == 0
     said(capsys)
     arguments = ["run", "--methods", "of_mine", "--tasks", "rings", "--seeds", "0", "--json"]
-    arguments += ["--max-concurrent", "1"]
-    assert status([*arguments, "--plugin", "of_mine.py", "--plugin", "rings.py"]) == 0
+    arguments += ["--max-concurrent", "1", "--set", "schedule.when=halved[share=0.9]"]
+    arguments += [f"--plugin={name}.py" for name in ("of_mine", "rings", "halved")]
+    assert status(arguments) == 0
     trials = json.loads(said(capsys)[0])["trials"]
     assert [(trial["method"], trial["status"]) for trial in trials] == [
         ("of_mine", "ok"),

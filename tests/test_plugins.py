@@ -9,7 +9,7 @@ from nas_bench import plugins
 from nas_bench.options import validated
 from nas_bench.plugins import PluginError
 from nas_bench.results.environment import source_hash
-from nas_bench.templates import METHOD, TASK
+from nas_bench.templates import METHOD, TASK, TRIGGER
 
 NAMELESS = METHOD.replace('    name: ClassVar[str] = "{name}"\n', "")
 BUILT_IN = {"fixed", "gradmax", "north_preactivation", "random_growth", "tiny"}
@@ -219,6 +219,14 @@ def test_an_installed_package_adds_its_method(tmp_path, monkeypatch, target):
     installed(tmp_path, monkeypatch, "nas_bench.methods", module + target)
     assert plugins.method("of_stranger").name == "of_stranger"
     assert plugins.methods().keys() >= BUILT_IN
+
+
+def test_an_installed_package_adds_its_trigger(tmp_path, monkeypatch):
+    text = TRIGGER.replace("{Name}", "OfStranger").replace("{name}", "of_stranger")
+    (tmp_path / "stranger_trigger.py").write_text(text)
+    installed(tmp_path, monkeypatch, "nas_bench.triggers", "stranger_trigger")
+    assert plugins.trigger("of_stranger[share=0.9]").reads == ("train_loss",)
+    assert plugins.canonical("of_stranger[share=0.5]", "trigger") == "of_stranger"
 
 
 def test_broken_plugins_are_listed_and_others_still_work(tmp_path, monkeypatch):

@@ -41,14 +41,15 @@ def test_the_python_of_the_docs_runs(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_the_method_in_the_docs_passes_the_contract(tmp_path):
+@pytest.mark.parametrize(("place", "name"), [(0, "greedy"), (1, "halved")])
+def test_the_method_and_the_trigger_in_the_docs_pass_the_contract(place, name, tmp_path):
     from nas_bench import plugins
-    from nas_bench.contract.methods import check_method
+    from nas_bench.contract import check_plugin
 
-    path = tmp_path / "greedy.py"
-    path.write_text(blocks("docs/plugins.md", "python")[0], "utf-8")
-    (plugin,) = plugins.load_path(path)
-    failed = [check for check in check_method(plugin.cls()) if not check.ok]
+    path = tmp_path / f"{name}.py"
+    path.write_text(blocks("docs/plugins.md", "python")[place], "utf-8")
+    plugins.load_path(path)
+    failed = [check for check in check_plugin(name, tmp_path) if not check.ok]
     assert not failed
 
 

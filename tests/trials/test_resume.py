@@ -88,6 +88,7 @@ CASES = {
     "new rates by norm": ("tiny", Bent(), {**SHORT, "schedule": Schedule(new_rate="norm", **TWO)}),
     "warm-up": ("tiny", Bent(), {**SHORT, "schedule": Schedule(new_rate="warmup", **TWO)}),
     "restarts": ("tiny", Bent(), {"recipe": SGD, "schedule": Schedule(restart_decay=True, **TWO)}),
+    "moved rows": ("splitting", Bent(seed_widths=(3,)), SHORT),
     "passes": ("tiny", Wide(), {"kind": "free", "schedule": PASSES, "budget": Budget(steps=20)}),
     "turn": ("random_growth", Wide(), {"schedule": TURN, "budget": Budget(steps=30)}),
 }

@@ -205,6 +205,18 @@ def test_looks_are_charged_and_a_budget_of_flops_holds_them():
     assert spent(records[-1]) <= budget.flops
 
 
+def test_looks_of_north_cost_a_pass_and_the_eigenvalues_of_each_layer():
+    """On 500 samples: the network, the hidden layer once more, and the Gram of its activities."""
+    schedule = Schedule(when="north[gamma=1]", neurons=2, growths=1, **STEPS)
+    running = trial("random_growth", kind="free", schedule=schedule, budget=Budget(steps=6))
+    records, _ = said(running)
+    looks = running.now.progress.looks
+    assert [(look.at, look.widths) for look in looks] == [(0, {"0": 1}), (5, {"0": 1})]
+    n, p, width, outputs = 500, 11, 1, 1
+    each = n * (10 * width + width * outputs) + n * p * width + n * width**2
+    assert records[-1].trigger_flops == 2 * (each + (4 * width**3 // 3) / 2)
+
+
 def test_losses_are_read_where_a_sample_has_many_targets(tmp_path):
     """Next characters: outputs are (samples, characters, context), nothing to count."""
     (tmp_path / "text.txt").write_text("the cat sat on the mat, " * 60)
