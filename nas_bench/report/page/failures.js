@@ -37,11 +37,21 @@ function failures() {
   ];
 }
 
-/** The problems of the ledger, those of a trial together, and seeds that have the same ones. */
+/** The problems of the ledger, those of a trial together; of several ledgers each is named first. */
+function troubles() {
+  const split = content.problems.map((problem) => oneLine(problem).match(/^((?:[^:]*: (?=\S+\/s\d+: ))?\S*?)(?:\/s(\d+))?: (.*)$/) ?? ["", "", undefined, oneLine(problem)]);
+  return d3.groups(split, ([, folder, seed]) => `${folder}/${seed}`).map(([, own]) => ({ folder: own[0][1], seed: own[0][2], said: own.map((each) => each[3]).join("; ") }));
+}
+
+/** How much Failures lists: trials of the comparison without a result, and what else is damaged. */
+function troubleCount(found) {
+  const failed = found.rows.flatMap((row) => row.trials.filter((trial) => trial.status !== "ok").map((trial) => trial.folder));
+  return new Set([...failed, ...troubles().map(({ folder, seed }) => `${folder.split(": ").at(-1)}/s${seed}`)]).size;
+}
+
+/** Problems of the ledger, those of seeds that have the same ones together. */
 function problemList() {
-  const split = content.problems.map((problem) => oneLine(problem).match(/^(\S*?)(?:\/s(\d+))?: (.*)$/) ?? ["", "", undefined, oneLine(problem)]);
-  const trials = d3.groups(split, ([, folder, seed]) => `${folder}/${seed}`).map(([, own]) => ({ folder: own[0][1], seed: own[0][2], said: own.map((each) => each[3]).join("; ") }));
-  const lines = d3.groups(trials, ({ folder, said }) => `${folder}: ${said}`).map(([, own]) => {
+  const lines = d3.groups(troubles(), ({ folder, said }) => `${folder}: ${said}`).map(([, own]) => {
     const [{ folder, said }] = own;
     const seeds = own.flatMap(({ seed }) => (seed === undefined ? [] : [Number(seed)]));
     return element("li", {}, folder && element("code", {}, folder), seeds.length > 0 && `, seed ${seedList(seeds)}`, folder && ": ", said);

@@ -75,13 +75,13 @@ function power(found) {
 }
 
 function tabs() {
-  const troubles = comparison().rows.flatMap((row) => row.trials).filter((trial) => trial.status !== "ok").length + content.problems.length;
+  const count = troubleCount(comparison());
   const links = Object.entries(VIEWS).map(([key, [label]]) =>
     element(
       "a",
       { href: address({ view: key, rows: [], trial: "" }), dataset: { key: `view:${key}` }, "aria-current": key === state.view ? "page" : undefined },
       label,
-      key === "failures" && troubles > 0 && element("span", { className: "count" }, String(troubles)),
+      key === "failures" && count > 0 && element("span", { className: "count" }, String(count)),
     ),
   );
   return element("nav", { "aria-label": "Views" }, ...links);

@@ -166,12 +166,26 @@ def test_problems_of_a_trial_and_of_its_seeds_are_one_line(
 ) -> None:
     place = "smoke/digits/tiny/0123"
     said = [f"{place}/s{seed}: {what}" for seed in (1, 2, 4) for what in ("a is", "b: is")]
-    tab = opened("view=failures", shown | {"problems": [*said, "other/s0: c is", "as it is"]})
+    said += [f"mine: {place}/s5: a is", "other/s0: c is", "as it is"]
+    tab = opened("view=failures", shown | {"problems": said})
     assert tab.locator(".problems li").all_inner_texts() == [
         f"{place}, seed 1, 2, 4: a is; b: is",
+        f"mine: {place}, seed 5: a is",
         "other, seed 0: c is",
         "as it is",
     ]
+
+
+def test_a_damaged_trial_is_counted_once(opened: Any, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(3):
+        synthetic.run(ledger, synthetic.trial("tiny", seed))
+    for place in [*tmp_path.rglob("run.json")][:2]:
+        place.write_text("{")
+    contents = ledger.contents()
+    made = content(contents.runs, "damaged", problems=[*contents.damage, "trials.zip: is cut"])
+    tab = opened("", made)
+    expect(tab.locator("[data-key='view:failures']")).to_have_text("Failures3")
 
 
 def test_what_differs_between_environments_is_marked(opened: Any, shown: dict[str, Any]) -> None:
