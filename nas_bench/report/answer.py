@@ -66,9 +66,9 @@ def _verdicts(found: Standing, tested: Sequence[Contrast]) -> str:
 
 
 def _range(found: Standing, contrasts: Sequence[Contrast]) -> str:
-    means = sorted({contrast.difference.mean for contrast in contrasts})
-    ends = [text.difference(mean, None, found.comparison.metric) for mean in (means[0], means[-1])]
-    return " to ".join(dict.fromkeys(ends))
+    ordered = sorted(contrasts, key=lambda contrast: contrast.difference.mean)
+    shown = [cells.difference_parts(each, found.comparison.metric)[0] for each in ordered]
+    return " to ".join(dict.fromkeys((shown[0], shown[-1])))
 
 
 def _cost(found: Standing) -> Iterator[str]:
@@ -79,10 +79,12 @@ def _cost(found: Standing) -> Iterator[str]:
         return
     fixed = found.comparison.row_like(grower, "fixed")
     is_named = grower.name == found.best and not found.comparison.differing
-    shown = "It" if is_named else f"The best that grows, {_scored(found, grower)},"
+    name = text.one_line(grower.name)
+    shown = name if is_named else f"The best that grows, {_scored(found, grower)},"
     spent = [r.estimate(COSTS["training_flops"]).mean for r in (grower, fixed) if r and r.results]
     if len(spent) == 2 and spent[1]:
-        yield f"{shown} took {spent[0] / spent[1]:.2g} × the training FLOPs of fixed."
+        times = float(f"{spent[0] / spent[1]:.2g}")
+        yield f"{shown} took {times:g} × the training FLOPs of fixed."
     elif not is_named:
         yield f"The best that grows is {_scored(found, grower)}."
 

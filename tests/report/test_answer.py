@@ -4,6 +4,7 @@ import synthetic
 from synthetic import trial
 
 from nas_bench.report.answer import answer
+from nas_bench.report.cells import difference_parts
 from nas_bench.report.comparison import comparisons
 from nas_bench.report.standing import Standing, standing
 from nas_bench.results.ledger import Ledger
@@ -42,6 +43,26 @@ def test_a_method_that_is_best_is_named_once(tmp_path: Path) -> None:
         synthetic.run(ledger, trial("tiny", seed))
         synthetic.run(ledger, trial("random_growth", seed))
     assert answer(found(ledger)).endswith("seeds) the best is tiny 94.55 ± 0.40.")
+
+
+def test_differences_are_those_of_the_table(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(6):
+        for method in ("tiny", "fixed"):
+            synthetic.run(ledger, trial(method, seed, task="diabetes"), regression=True)
+    shown = found(ledger)
+    (grown,) = shown.growing
+    assert f"1 method ({difference_parts(grown, 'loss')[0]}), at equal steps." in answer(shown)
+
+
+def test_whose_cost_it_is_is_said(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(6):
+        synthetic.run(ledger, trial("tiny", seed))
+        synthetic.run(ledger, trial("fixed", seed), spread=60.0)
+    shown = found(ledger)
+    assert shown.best == "tiny"
+    assert answer(shown).endswith(" at equal steps. tiny took 1.2 × the training FLOPs of fixed.")
 
 
 def test_where_all_failed_that_is_said(tmp_path: Path) -> None:
