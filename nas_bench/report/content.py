@@ -13,7 +13,7 @@ from nas_bench.report.comparison import (
     estimate,
 )
 from nas_bench.report.contrasts import Contrast, settings_apart
-from nas_bench.report.curve_content import curve
+from nas_bench.report.curve_content import AXES, curve
 from nas_bench.report.json_values import interval, number
 from nas_bench.report.profiles import profile, relative
 from nas_bench.report.published import published_points
@@ -177,7 +177,10 @@ def _row(
         **_tuning(row),
         "spent": _spent(row),
         "curve": curve(comparison, row),
-        "reached": [vars(reached(comparison, row, target)) for target in wanted],
+        "reached": {
+            axis: [vars(reached(comparison, row, target, measure)) for target in wanted]
+            for axis, measure in AXES.items()
+        },
         "site_names": site_names(row.runs),
         "trials": [trial(comparison, run, environments) for run in row.runs],
     }

@@ -12,12 +12,12 @@ from nas_bench.report.json_values import all_drawn
 from nas_bench.report.standing import COSTS
 from nas_bench.results.reading import Run
 
-_AXES: dict[str, Measure] = {
+AXES: dict[str, Measure] = {
     "steps": lambda record: record.step,
     "flops": training_flops,
     "seconds": COSTS["seconds"],
 }
-"""What a curve can be drawn against."""
+"""What a curve can be drawn against, and a score be reached after."""
 
 
 def curve(comparison: Comparison, row: Row) -> dict[str, list[Any]] | None:
@@ -33,7 +33,7 @@ def curve(comparison: Comparison, row: Row) -> dict[str, list[Any]] | None:
     length = median(run.curve[-1].step for run in ok)
     names = ("mean", "sd") if row.complete else ("median", "low", "high")
     shown: dict[str, list[Any]] = {}
-    for axis, measure in _AXES.items():
+    for axis, measure in AXES.items():
         lines = [_line(comparison, run, measure, run.curve[-1].step) for run in ok]
         lines = [line for line in lines if len(line[0])]
         if not lines:

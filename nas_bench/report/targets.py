@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median_high
 
-from nas_bench.report.comparison import Comparison, Row, training_flops
+from nas_bench.report.comparison import Comparison, Measure, Row, training_flops
 from nas_bench.report.shipped import declared_targets
 from nas_bench.results.reading import Run
 
@@ -16,13 +16,13 @@ _MOST = 3
 
 @dataclass(frozen=True)
 class Reached:
-    """What training, growth included, had cost when a row's seeds were first seen at a score.
+    """What a row had spent when its seeds were first seen at a score.
 
     Attributes:
         seeds: with a curve that gets there, of `of` asked.
-        after: FLOPs of the evaluation before, the median over seeds; None where the first
+        after: spent at the evaluation before, the median over seeds; None where the first
             evaluation is there already, or half of the seeds never are.
-        by: FLOPs of the evaluation that shows it, the median over seeds; None where half of the
+        by: spent at the evaluation that shows it, the median over seeds; None where half of the
             seeds never are.
     """
 
@@ -48,9 +48,14 @@ def targets(comparison: Comparison) -> tuple[float, ...]:
     return _losses(min(ends)) if min(ends) > 0 else ()
 
 
-def reached(comparison: Comparison, row: Row, target: float) -> Reached:
-    """When a row reaches a validation score; seeds without a curve never do."""
-    found = [_between(comparison, run, target) for run in row.runs if run.curve]
+def reached(
+    comparison: Comparison, row: Row, target: float, measure: Measure = training_flops
+) -> Reached:
+    """When a row reaches a validation score, by what is measured of a record.
+
+    Seeds without a curve never do.
+    """
+    found = [_between(comparison, run, target, measure) for run in row.runs if run.curve]
     missing = len(row.asked) - len(found)
     never = [(math.inf, math.inf)] * missing
     lows, highs = zip(*(*found, *never), strict=True)
@@ -69,13 +74,15 @@ def _losses(best: float) -> tuple[float, ...]:
     return tuple(sorted((loss for loss in steps if loss >= best), reverse=True)[-_MOST:])
 
 
-def _between(comparison: Comparison, run: Run, target: float) -> tuple[float, float]:
-    """FLOPs of the last evaluation before the score and of the first at it.
+def _between(
+    comparison: Comparison, run: Run, target: float, measure: Measure
+) -> tuple[float, float]:
+    """What was spent at the last evaluation before the score and at the first at it.
 
     -1 where there is none before, infinite where it is never seen.
     """
     known: Sequence[tuple[float, float]] = [
-        (training_flops(record), score)
+        (measure(record), score)
         for record in run.curve
         if math.isfinite(score := comparison.score(record, "validation"))
     ]

@@ -44,6 +44,8 @@ def test_a_score_is_reached_between_two_evaluations(tmp_path: Path) -> None:
         "tiny": Reached(3, 3, 100, 200),  # two seeds between 100 and 200, one before
         "fixed": Reached(3, 3, None, 248),  # at the first evaluation already
     }
+    (row,) = (row for row in comparison.rows if row.name == "tiny")
+    assert reached(comparison, row, 90.0, lambda record: record.step) == Reached(3, 3, 2, 3)
 
 
 def test_seeds_that_never_get_there_are_last(tmp_path: Path) -> None:

@@ -14,30 +14,30 @@ function anytime() {
       comparison().rows.some((row) => row.role === "twin") && toggle("Twins", "twins"),
     ),
     rows.length ? anytimeFigure(along, rows, one && state.singles === "yes") : emptyChart(),
-    rows.length > 0 && comparison().targets.length > 0 && reachedSection(rows),
+    rows.length > 0 && comparison().targets.length > 0 && reachedSection(rows, along),
   ];
 }
 
 /** When a score was first seen: between two evaluations. */
-function reachedSection(rows) {
+function reachedSection(rows, along) {
   const { metric, targets, higher } = comparison();
   const columns = [
     { label: "Method", head: true, value: (row) => row.name, cell: (row) => opens([row], rowLabel(row)) },
     ...targets.map((target, i) => ({
       label: metric === "accuracy" ? `${target} %` : `loss ${tick(target)}`, numeric: true,
-      value: (row) => row.reached[i].by,
-      text: (row) => reachedText(row.reached[i]),
+      value: (row) => row.reached[along][i].by,
+      text: (row) => reachedText(row.reached[along][i], along === "seconds" ? duration : human),
     })),
   ];
-  const plain = columns.flatMap((column, i) => (i ? ["after", "by", "seeds"].map((key) => ({ label: `${column.label} ${key}`, value: (row) => row.reached[i - 1][key] })) : [column]));
-  const says = `Training FLOPs, growth included, when the validation ${metric} was first seen at ${higher ? "or above" : "or below"} a score: between the evaluation before and the one that shows it, medians over seeds. ≤ where the first evaluation is there already; seeds that never get there count as last.`;
-  return section("When a score is reached", paragraph(says, "says"), table(columns, rows, "When a score is reached"), under(saving(columns, rows, "reached", { plain: [plain, rows] })));
+  const plain = columns.flatMap((column, i) => (i ? ["after", "by", "seeds"].map((key) => ({ label: `${column.label} ${key}`, value: (row) => row.reached[along][i - 1][key] })) : [column]));
+  const says = `${ALONG[along][0].toUpperCase()}${ALONG[along].slice(1)}, when the validation ${metric} was first seen at ${higher ? "or above" : "or below"} a score: between the evaluation before and the one that shows it, medians over seeds. ≤ where the first evaluation is there already; seeds that never get there count as last.`;
+  return section("When a score is reached", paragraph(says, "says"), table(columns, rows, "When a score is reached"), under(saving(columns, rows, `reached-${along}`, { plain: [plain, rows] })));
 }
 
-function reachedText({ seeds, of, after, by }) {
+function reachedText({ seeds, of, after, by }, text) {
   const few = seeds < of ? ` (${seeds}/${of} seeds)` : "";
   if (by === null) return seeds ? `–${few}` : "never";
-  return `${after === null ? "≤ " : `${human(after)} – `}${human(by)}${few}`;
+  return `${after === null ? "≤ " : `${text(after)} – `}${text(by)}${few}`;
 }
 
 /** The points of a row's curve: means ± sd, or medians and quartiles where seeds have no result. */

@@ -372,13 +372,17 @@ def test_a_score_is_reached_between_two_evaluations(opened: Any, shown: dict[str
     table = tab.get_by_role("region", name="When a score is reached")
     rows = [row for row in found["rows"] if row["role"] != "twin"]
     for row, line in zip(rows, table.locator("tbody tr").all(), strict=True):
-        shares = {
-            (f"{r['seeds']}/{r['of']} seeds") for r in row["reached"] if r["seeds"] < r["of"]
-        }
+        reached = row["reached"]["flops"]
+        shares = {(f"{r['seeds']}/{r['of']} seeds") for r in reached if r["seeds"] < r["of"]}
         text = line.inner_text()
         assert row["name"] in text.replace("\n", "")
         assert all(share in text or "never" in text for share in shares)
-        assert all((r["by"] is None) or ("–" in text or "≤" in text) for r in row["reached"])
+        assert all((r["by"] is None) or ("–" in text or "≤" in text) for r in reached)
+    tab.goto(tab.url + "&along=seconds")
+    first = next(r for r in rows[0]["reached"]["seconds"] if r["after"])
+    text = f"{first['after']:.1f} – {first['by']:.1f}"
+    expect(table.locator("tbody tr").first).to_contain_text(text)
+    expect(tab.locator("main")).to_contain_text("Seconds of training and growth, when")
 
 
 def test_the_first_screen_says_what_is_best_and_whether_growing_paid(
