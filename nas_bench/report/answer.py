@@ -10,6 +10,8 @@ from nas_bench.report.questions import MATCHES
 from nas_bench.report.standing import COSTS, Standing
 from nas_bench.report.statistics import TESTABLE
 
+_NAMED = 4  # rows that a sentence can name
+
 
 def answer(found: Standing) -> str:
     """Which method is best, whether growing paid, and at what cost; or that there is no result."""
@@ -35,7 +37,8 @@ def _best(found: Standing) -> str:
         return f"{where} the best mean is that of {score}{few}."
     if len(leaders) < 2:
         return f"{where} the best is {score}."
-    return f"{where} the best is {score}, and {_listed(leaders[1:])} cannot be told from it."
+    others = leaders[1:] if len(leaders) <= _NAMED else [f"{len(leaders) - 1} other rows"]
+    return f"{where} the best is {score}, and {_listed(others)} cannot be told from it."
 
 
 def _growing(found: Standing) -> Iterator[str]:

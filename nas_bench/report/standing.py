@@ -102,15 +102,18 @@ class Standing:
     def leads(self, row: Row) -> bool:
         """Whether a row is the best or tied with it, and complete.
 
-        A row is tied that cannot be told from any better one and is no farther from the best
-        than these seeds can see: what varies wildly is not told either, but it is not as good.
+        A row is tied that cannot be told from any better one, whichever family asks of the best,
+        and is no farther from it than these seeds can see: what varies wildly is not told either,
+        but it is not as good.
         """
         rank = self.ranks.get(row.name)
         if rank is None or self.best is None or not row.complete or self.scores[row.name].missing:
             return False
         means = (self.scores[name].estimate.mean for name in (row.name, self.best))
         near = abs(next(means) - next(means)) <= (self.detectable or 0.0)
-        return row.name == self.best or (rank.best == 1 and near)
+        asked = (c for c in (*self.growing, *self.against) if c.is_significant)
+        told = any({c.first, c.second} == {row.name, self.best} for c in asked)
+        return row.name == self.best or (rank.best == 1 and near and not told)
 
     def told_apart(self, first: str, second: str) -> bool:
         """Whether two rows differ significantly, among all pairs of the comparison."""

@@ -65,6 +65,14 @@ def test_whose_cost_it_is_is_said(tmp_path: Path) -> None:
     assert answer(shown).endswith(" at equal steps. tiny took 1.2 × the training FLOPs of fixed.")
 
 
+def test_many_that_are_tied_are_counted(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(6):
+        for rate in range(6):
+            synthetic.run(ledger, trial(f"tiny[k={rate}]", seed))
+    assert ", and 4 other rows cannot be told from it." in answer(found(ledger))
+
+
 def test_where_all_failed_that_is_said(tmp_path: Path) -> None:
     synthetic.fail(Ledger(tmp_path), trial())
     assert answer(found(Ledger(tmp_path))) == "On digits (smoke, 12 epochs) no trial has a result."

@@ -209,6 +209,15 @@ def test_a_wild_row_is_not_tied_with_the_best_for_being_hard_to_tell(tmp_path: P
     assert [row.name for row in comparison.rows if found.leads(row)] == ["fixed", "tiny"]
 
 
+def test_what_a_question_tells_from_the_best_is_not_tied_with_it(tmp_path: Path) -> None:
+    found = swept(tmp_path, {"tiny": 95.0, "fixed": 95.02})
+    tied = [row.name for row in found.comparison.rows if found.leads(row)]
+    assert tied == ["fixed", "tiny"]
+    (grown,) = found.growing
+    told = replace(found, growing=(replace(grown, adjusted=0.02),))
+    assert [row.name for row in found.comparison.rows if told.leads(row)] == ["fixed"]
+
+
 @pytest.fixture(scope="module")
 def two_rates(tmp_path_factory: pytest.TempPathFactory) -> Standing:
     """Every method at two learning rates, and a grower whose optimiser starts anew."""
