@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ class Stop:
         self._heard = -ECHO
         self._listeners: list[Callable[[], None]] = []
         self._insist: threading.Timer | None = None
+        self._other = sys.unraisablehook
 
     @property
     def requested(self) -> bool:
@@ -57,8 +59,7 @@ class Stop:
             yield
         finally:
             self._listeners.remove(listener)
-            if self._insist:
-                self._insist.cancel()
+            self.forget()
         if self.requested:
             raise KeyboardInterrupt
 
@@ -71,14 +72,31 @@ class Stop:
         if not first or not self._listeners:
             signal.signal(number, signal.SIG_IGN)  # only once, so that clearing up can end
             raise KeyboardInterrupt
-        self._insist = threading.Timer(self.grace, os.kill, (os.getpid(), number))
-        self._insist.daemon = True
-        self._insist.start()
+        self._send_after(self.grace, number)
         try:
             for listener in self._listeners:
                 listener()
         except OSError:  # nobody can be told
             raise KeyboardInterrupt from None
+
+    def lost(self, ignored: Any) -> None:
+        """Send the signal again that was raised where nothing can be, as in `__del__`."""
+        if self.signal is None or not isinstance(ignored.exc_value, KeyboardInterrupt):
+            self._other(ignored)
+            return
+        signal.signal(self.signal, self.hear)
+        self._send_after(ECHO, self.signal)
+
+    def forget(self) -> None:
+        """Send no signal that was to be sent later."""
+        if self._insist:
+            self._insist.cancel()
+
+    def _send_after(self, seconds: float, number: int) -> None:
+        self.forget()
+        self._insist = threading.Timer(seconds, os.kill, (os.getpid(), number))
+        self._insist.daemon = True
+        self._insist.start()
 
 
 @contextmanager
@@ -95,6 +113,7 @@ def terminable() -> Iterator[Stop]:
     ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     numbers = (signal.SIGTERM, signal.SIGINT, *(() if ignored else (signal.SIGHUP,)))
     before = {number: signal.signal(number, stop.hear) for number in numbers}
+    sys.unraisablehook, unraisable = stop.lost, sys.unraisablehook
     try:
         yield stop
         if stop.signal not in (None, signal.SIGINT):  # and was lost, or ended a watch
@@ -104,5 +123,7 @@ def terminable() -> Iterator[Stop]:
             raise stop.error from None  # not in the handler: Ray would replace it
         raise
     finally:
+        stop.forget()
+        sys.unraisablehook = unraisable
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -25,8 +25,11 @@ class Convolved(Task):
     seed_widths: tuple[int, ...] = (1, 2)
     target_widths: tuple[int, ...] = (8, 16)
     missing: bool = False
+    wrong: str = ""
 
     def load(self, folder):
+        if self.wrong == "load":
+            raise GeneratorExit("no luck")
         if self.missing:
             raise DataMissingError("put noise.npz there")
         samples = Samples(torch.zeros(4, 3, 8, 8), torch.zeros(4, dtype=torch.long))
@@ -34,6 +37,8 @@ class Convolved(Task):
 
     def network(self, widths):
         one, two = widths
+        if self.wrong == "network":
+            return nn.Linear(5, 3)
         return nn.Sequential(
             nn.Conv2d(3, one, 3), nn.BatchNorm2d(one), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(one, two, 2), nn.Conv2d(two, 5, 1), nn.Flatten(), nn.Linear(20, 3),
@@ -96,6 +101,16 @@ def test_sites_wait_for_the_data(shown, tmp_path):
     assert "sites           shown once the data is there: put noise.npz there" in missing
     remote = json.loads(shown("mnist", "--data", str(tmp_path / "nothing"), "--json"))
     assert remote["sites"] == f"shown once the data is in {tmp_path / 'nothing'}"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [("load", "GeneratorExit: no luck"), ("network", "SiteError: Linear cannot read an example")],
+)
+def test_why_a_task_shows_no_sites_is_one_sentence(shown, wrong, why):
+    found = json.loads(shown(f"convolved[wrong={wrong}]", "--json"))
+    assert found["sites"].startswith(f"not known: {why}")
+    assert found["target_widths"] == [8, 16]
 
 
 def test_a_protocol_says_what_it_tests_and_where_that_is_claimed(shown):

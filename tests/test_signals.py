@@ -1,5 +1,7 @@
 import os
 import signal
+import sys
+import time
 
 import pytest
 
@@ -34,6 +36,26 @@ def test_what_compiled_code_makes_of_a_signal_is_still_the_signal(number, error)
 
     with pytest.raises(error), terminable():
         transform()
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_where_nothing_can_be_raised_is_raised_soon_after(number, error, capsys):
+    class Dying:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+
+    def go_on():
+        Dying()
+        for _ in range(300):
+            time.sleep(0.1)
+
+    before = sys.unraisablehook
+    with pytest.raises(error), terminable():
+        go_on()
+    assert capsys.readouterr().err == ""
+    assert sys.unraisablehook is before
 
 
 def test_a_type_error_without_a_signal_is_one():

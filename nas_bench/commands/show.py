@@ -200,20 +200,30 @@ def _type(hint: Any) -> str:
 
 
 def _survey(task: "Task", data: Path | None) -> dict[str, Any]:
-    """The sites of the seed network and why other layers cannot grow."""
+    """The sites of the seed network and why other layers cannot grow, or why that is not known."""
     from nas_bench.contract import is_present
-    from nas_bench.growth import survey
+    from nas_bench.specs import said
     from nas_bench.training.data import data_folder
-    from nas_bench.training.soundness import loaded
     from nas_bench.training.task import DataMissingError
 
     folder = data_folder(data)
-    if not is_present(task, folder):
-        return {"sites": f"shown once the data is in {folder}"}
     try:
-        train, _ = loaded(task, folder)
+        if is_present(task, folder):
+            return _sites(task, folder)
+        return {"sites": f"shown once the data is in {folder}"}
     except DataMissingError as error:
         return {"sites": f"shown once the data is there: {error}"}
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # tasks of others may do anything
+        return {"sites": f"not known: {said(error)}"}
+
+
+def _sites(task: "Task", folder: Path) -> dict[str, Any]:
+    from nas_bench.growth import survey
+    from nas_bench.training.soundness import loaded
+
+    train, _ = loaded(task, folder)
     network = task.network(task.seed_widths)
     found = survey(network, train.first(2).inputs)
     growing = [site for site in found.sites if task.grows(site.grown)]
