@@ -89,11 +89,12 @@ function rankChart(group, width) {
   const colour = (rank) => { const row = rowNamed(rank.name); return row ? rowColour(row) : "currentColor"; };
   const room = labelRoom(group.ranks.map((rank) => rank.name), width);
   const last = Math.ceil(d3.max(group.ranks, (rank) => rank.interval?.[1] ?? rank.mean));
+  const groups = group.critical_difference?.groups ?? [];
   return plot({
     width,
     height: 60 + 24 * group.ranks.length,
     marginLeft: room,
-    marginRight: 48,
+    marginRight: 48 + 7 * groups.length,
     ariaLabel: `Mean ranks across ${group.tasks.length} tasks`,
     x: { label: "mean rank", labelAnchor: "center", labelArrow: "none", ticks: d3.range(1, last + 1).filter((rank) => (rank - 1) % Math.ceil((40 * last) / width) === 0), tickFormat: "d", domain: [1, last], grid: true, nice: false },
     y: { label: null, domain: group.ranks.map((rank) => rank.name), tickFormat: (name) => fitting(name, room - 12), tickSize: 0 },
@@ -101,6 +102,7 @@ function rankChart(group, width) {
       Plot.ruleY(group.ranks.filter((rank) => rank.interval), { y: "name", x1: (rank) => rank.interval[0], x2: (rank) => rank.interval[1], stroke: colour, strokeWidth: 2 }),
       Plot.dot(group.ranks, { x: "mean", y: "name", fill: colour, r: 5 }),
       Plot.text(group.ranks, { x: (rank) => rank.interval?.[1] ?? rank.mean, y: "name", dx: 8, textAnchor: "start", text: (rank) => rank.mean.toFixed(2), fill: "currentColor" }),
+      ...groups.map((names, i) => Plot.ruleX([names], { x: () => last, y1: (own) => own[0], y2: (own) => own.at(-1), insetTop: -7, insetBottom: -7, dx: 44 + 7 * i, stroke: "currentColor", strokeWidth: 3 })),
     ],
   });
 }
@@ -109,7 +111,7 @@ function acrossNotes(group) {
   const distance = group.critical_difference;
   return [
     distance
-      ? paragraph(`Friedman’s test over all rows: ${pValue(distance.friedman_p)}. Mean ranks that differ by less than the critical difference, ${distance.distance.toFixed(2)}, cannot be told apart${distance.groups.length ? `: ${distance.groups.map((names) => listed(names.map((name) => shortened(name, 30)))).join("; ")}` : ""}.`, "says")
+      ? paragraph(`Friedman’s test over all rows: ${pValue(distance.friedman_p)}. Mean ranks that differ by less than the critical difference, ${distance.distance.toFixed(2)}, cannot be told apart${distance.groups.length ? `, as bars at the right join them: ${distance.groups.map((names) => listed(names.map((name) => shortened(name, 30)))).join("; ")}` : ""}.`, "says")
       : paragraph("Critical differences need at least 5 tasks.", "says"),
     group.not_everywhere.length > 0 && paragraph(`Without results on every task, and so left out: ${listed(group.not_everywhere.map((name) => shortened(name, 40)))}.`, "says"),
   ];

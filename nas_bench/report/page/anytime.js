@@ -67,11 +67,18 @@ function anytimeFigure(along, rows, singles) {
   const about = {
     name: "anytime",
     title: `Validation ${metric} while training`,
-    says: "Lines are means over seeds, bands, which show at the pointer, ± one standard deviation. Where seeds have no result (×) they are medians and quartiles, in which such seeds count as the worst from their end on. Every dot is an evaluation; where a tenth of training has none the line is thin and dotted, for nothing is known there. What the tables report is the test score at the end.",
+    says: `${linesSay(rows)} Every dot is an evaluation; where a tenth of training has none the line is thin and dotted, for nothing is known there. What the tables report is the test score at the end.`,
     columns,
     rows: points,
   };
   return figure(about, chartPlace((width) => anytimeChart(along, rows, points, singles, width)), legend(candidates().filter((row) => row.curve)));
+}
+
+/** What lines and bands are, of rows that may have one seed, or seeds without a result. */
+function linesSay(rows) {
+  if (rows.every((row) => row.seeds === 1)) return "Lines are of the one seed.";
+  const failed = rows.some((row) => row.curve.median) && " Where seeds have no result (×) they are medians and quartiles, in which such seeds count as the worst from their end on.";
+  return `Lines are means over seeds, bands, which show at the pointer, ± one standard deviation.${failed || ""}`;
 }
 
 /** Some points of a curve, the last among them, to carry its marker. */

@@ -1,8 +1,8 @@
 // Colours, markers and scales, the same in every chart.
 
 const COSTS = {
-  flops: { label: "FLOPs per sample", short: "FLOPs", text: human },
   parameters: { label: "parameters", short: "Parameters", text: human },
+  flops: { label: "FLOPs per sample", short: "FLOPs", text: human },
   training_flops: { label: "training FLOPs, growth included", short: "Training FLOPs", text: human },
   seconds: { label: "seconds of training and growth", short: "Seconds", text: duration },
   with_tuning: { label: "training FLOPs, growth and the whole search included", short: "FLOPs with tuning", text: human },

@@ -99,6 +99,8 @@ def test_the_leaderboard_says_what_the_content_says(opened: Any, shown: dict[str
     comparison = shown["comparisons"][0]
     tab = opened(f"compare={comparison['id']}")
     rows = [row for row in comparison["rows"] if row["role"] != "twin"]
+    heads = [head.inner_text().split()[0] for head in tab.locator(".board thead th").all()]
+    assert heads.index("Parameters") < heads.index("FLOPs") < heads.index("Training")
     lines = [line.inner_text() for line in tab.locator(".board tbody tr").all()]
     for row, line in zip(rows, lines, strict=True):
         assert row["name"] in line.replace("\n", "")
@@ -227,6 +229,31 @@ def test_mean_ranks_are_those_of_the_content(opened: Any, shown: dict[str, Any])
         assert rank["name"] in labels
         assert f"{rank['mean']:.2f}" in labels
     expect(tab.locator("main")).to_contain_text("Critical differences need at least 5 tasks")
+
+
+def test_ranks_that_are_not_told_apart_are_joined_by_bars(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    made = json.loads(json.dumps(shown))
+    group = next(g for g in made["across"] if g["kind"] == "same_target")
+    names = [rank["name"] for rank in group["ranks"]]
+    sets = [names[:2], names[1:]]
+    group["critical_difference"] = {"friedman_p": 0.01, "distance": 1.5, "groups": sets}
+    chart = opened(content=made).locator("figure", has_text="Across").locator(".chart").first
+    bars = [bar.bounding_box() for bar in chart.locator("g[stroke-width='3'] line").all()]
+    assert len(bars) == 2
+    for bar, joined in zip(bars, sets, strict=True):
+        for name in names:
+            label = chart.get_by_text(name, exact=True).bounding_box()
+            middle = label["y"] + label["height"] / 2
+            assert (bar["y"] < middle < bar["y"] + bar["height"]) == (name in joined)
+
+
+def test_one_seed_has_no_bands(opened: Any, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    synthetic.run(ledger, synthetic.trial("tiny"))
+    tab = opened("view=anytime", content(ledger.runs(), "one seed"))
+    expect(tab.locator("figcaption").first).to_contain_text("Lines are of the one seed. Every dot")
 
 
 def test_lines_are_named_at_their_ends_where_there_is_room(
@@ -509,6 +536,7 @@ def test_rows_without_any_result_still_show(opened: Any, tmp_path: Path) -> None
     tab = opened("", content(ledger.runs(), "failed"))
     for view in visits(tab):
         assert len(tab.inner_text("main")) > 20, view
+        assert "count as –" not in tab.inner_text("main"), view
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
