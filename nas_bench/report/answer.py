@@ -78,10 +78,10 @@ def _cost(found: Standing) -> Iterator[str]:
     """The best method that grows, where it is not the best row, and what it costs."""
     rows = found.comparison.rows
     grower = next((row for row in rows if row.role == "method" and row.results), None)
-    if grower is None:
+    if grower is None or found.comparison.differing:
         return
     fixed = found.comparison.row_like(grower, "fixed")
-    is_named = grower.name == found.best and not found.comparison.differing
+    is_named = grower.name == found.best
     name = text.one_line(grower.name)
     shown = name if is_named else f"The best that grows, {_scored(found, grower)},"
     spent = [r.estimate(COSTS["training_flops"]).mean for r in (grower, fixed) if r and r.results]

@@ -73,6 +73,19 @@ def test_many_that_are_tied_are_counted(tmp_path: Path) -> None:
     assert ", and 4 other rows cannot be told from it." in answer(found(ledger))
 
 
+def test_nothing_is_best_among_rows_that_cannot_be_compared(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for method, data in (("tiny", "a"), ("fixed", "b")):
+        for config in (trial(method, seed) for seed in range(6)):
+            place = synthetic.ENVIRONMENT | {"data": data}
+            ledger.write(config, {"type": "started", "environment": place})
+            for record in synthetic.records(config):
+                ledger.write(config, synthetic.as_dict(record))
+            ledger.finish(config)
+    said = "On digits (smoke, 12 epochs, 6 seeds) rows are of different data and not ranked."
+    assert answer(found(ledger)) == said
+
+
 def test_where_all_failed_that_is_said(tmp_path: Path) -> None:
     synthetic.fail(Ledger(tmp_path), trial())
     assert answer(found(Ledger(tmp_path))) == "On digits (smoke, 12 epochs) no trial has a result."
