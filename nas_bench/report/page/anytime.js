@@ -31,7 +31,7 @@ function reachedSection(rows, along) {
   ];
   const plain = columns.flatMap((column, i) => (i ? ["after", "by", "seeds"].map((key) => ({ label: `${column.label} ${key}`, value: (row) => row.reached[along][i - 1][key] })) : [column]));
   const says = `${ALONG[along][0].toUpperCase()}${ALONG[along].slice(1)}, when the validation ${metric} was first seen at ${higher ? "or above" : "or below"} a score: between the evaluation before and the one that shows it, medians over seeds. ≤ where the first evaluation is there already; seeds that never get there count as last.`;
-  return section("When a score is reached", paragraph(says, "says"), table(columns, rows, "When a score is reached"), under(saving(columns, rows, `reached-${along}`, { plain: [plain, rows] })));
+  return section("When a score is reached", paragraph(says, "says"), cards(table(columns, rows, "When a score is reached")), under(saving(columns, rows, `reached-${along}`, { plain: [plain, rows] })));
 }
 
 function reachedText({ seeds, of, after, by }, text) {

@@ -23,7 +23,7 @@ function failures() {
     section(
       "Trials without a result",
       failed.length
-        ? [isNumber(found.worst) && paragraph(`They count as ${score(found.worst, found.metric)}, the worst score of this comparison, untrained networks included.`, "says"), table(columns, failed, "Trials without a result"), under(saving(columns, failed, "failures"))]
+        ? [isNumber(found.worst) && paragraph(`They count as ${score(found.worst, found.metric)}, the worst score of this comparison, untrained networks included.`, "says"), cards(table(columns, failed, "Trials without a result")), under(saving(columns, failed, "failures"))]
         : paragraph("Every trial of this comparison has a result."),
     ),
     ...(found.refused.length ? [section("Not applicable", table(REFUSED, found.refused, "Not applicable"))] : []),

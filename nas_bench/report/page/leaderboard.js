@@ -34,8 +34,7 @@ function leaderboard() {
   const columns = all.filter((column) => !column.chosen || state.columns.includes(column.chosen));
   const twins = found.rows.some((row) => row.role === "twin");
   const common = commonBadges(rows);
-  const board = table(columns, rows, `Leaderboard: ${found.title}`, state.sort);
-  board.classList.add("board", "stacks");
+  const board = cards(table(columns, rows, `Leaderboard: ${found.title}`, state.sort), "board");
   for (const button of board.querySelectorAll("tbody td .opens")) button.tabIndex = -1;
   return [
     controls(sortPicker(all), twins && toggle("Show twins", "twins"), columnChooser(all), saving(columns, rows, "leaderboard", { plain: [plain(columns), rows] })),

@@ -9,8 +9,7 @@ function overview() {
     { label: "Best", value: (found) => found.best, cell: bestCell },
     ...methods.map((name) => ({ label: breakable(shortened(name, 30)), name, help: name, value: (found) => againstFixed(found, name)?.difference, cell: (found) => overviewCell(found, name) })),
   ];
-  const made = table(columns, content.comparisons, "Overview: methods against fixed");
-  made.classList.add("overview", "stacks");
+  const made = cards(table(columns, content.comparisons, "Overview: methods against fixed"), "overview");
   for (const [i, line] of [...made.querySelectorAll("tbody tr")].entries()) {
     line.addEventListener("click", (event) => event.target.closest("a") || go(opened(content.comparisons[i])));
   }

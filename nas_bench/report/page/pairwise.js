@@ -77,7 +77,7 @@ function questions(title, name, pairs, words) {
     { label: "p", numeric: true, value: (pair) => pair.adjusted, text: (pair) => (isNumber(pair.adjusted) ? pNumber(pair.adjusted) : "not testable") },
     { label: "In words", value: words, className: "prose" },
   ];
-  return section(title, table(columns, pairs, title), under(saving(columns, pairs, name)));
+  return section(title, cards(table(columns, pairs, title)), under(saving(columns, pairs, name)));
 }
 
 const untested = (pair) => (isNumber(pair.adjusted) ? "The difference may be chance." : `Not testable with ${plural(pair.pairs, "paired seed")}: it takes ${content.testable_from}.`);

@@ -25,6 +25,12 @@ function table(columns, rows, caption, sort = "") {
   return element("div", { className: "scroll", role: "region", tabIndex: 0, "aria-label": caption }, cut, made);
 }
 
+/** A table whose lines are cards on a phone. */
+function cards(made, ...classes) {
+  made.classList.add("stacks", ...classes);
+  return made;
+}
+
 /** Of buttons of a line that open the same, the keyboard stops at one: its heading's, or the first. */
 function oneStop(line) {
   const known = new Set();

@@ -90,6 +90,8 @@ def test_a_phone_scrolls_down_only(opened: Any) -> None:
     for view in visits(tab):
         assert not wide(tab), view
         cards = tab.locator("main .stacks")
+        tables = {"overview": 1, "leaderboard": 1, "anytime": 1, "pairwise": 3, "failures": 1}
+        assert cards.count() == tables.get(view, 0), view
         assert cards.evaluate_all("all => all.every((e) => e.scrollWidth <= e.clientWidth)"), view
         boxes = [chart.bounding_box() for chart in tab.locator("main .chart svg").all()]
         assert all(box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"] for box in boxes)
