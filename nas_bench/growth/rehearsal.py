@@ -31,13 +31,9 @@ class GrowthCost:
 
     def __str__(self) -> str:
         whole = _spoken(sum(self.flops.values()), sum(self.seconds.values()))
-        parts = [f"{p.replace('_', ' ')} {_spoken(f, self.seconds[p])}" for p, f in self._largest]
+        paid = {part: flops for part, flops in self.flops.items() if flops}
+        parts = [f"{p.replace('_', ' ')} {_spoken(f, self.seconds[p])}" for p, f in paid.items()]
         return f"about {whole}" + (f" ({'; '.join(parts)})" if parts else "")
-
-    @property
-    def _largest(self) -> list[tuple[str, float]]:
-        """The parts that cost anything."""
-        return [(part, flops) for part, flops in self.flops.items() if flops]
 
 
 def few(count: int) -> int:
