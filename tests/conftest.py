@@ -105,6 +105,12 @@ def _machine() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _no_plugins_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas_bench.plugins._loaded", {})
+    monkeypatch.setattr("nas_bench.plugins._defined", {})
+
+
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have no figures, where figures are not what is tested."""
