@@ -31,8 +31,9 @@ class Firefly(GrowthMethod):
     """The best of all present neurons, split, and of a pool of new ones, by gradient ascent.
 
     Neuron θ_i becomes θ_i ± δ_i with half of its fan-out each, ‖δ_i‖ = ε times the mean row; a new
-    one has a fan-out of `birth` times the mean size of a present one, along what is wanted. What
-    is climbed, and what the greedy choice compares, is the drop of the loss that the goals
+    one has a fan-out of `birth` times the mean size of a present one, along what is wanted, or a
+    smaller one with which it adds `birth` times as much to what the next layer reads as a present
+    neuron does: taps that all want the same add up. What is climbed, and what the greedy choice compares, is the drop of the loss that the goals
     promise, first order in what the next layer reads but exact in δ: ⟨v, W_i (½h(θ_i + δ) +
     ½h(θ_i − δ) − h(θ_i))⟩. This is the paper's second step with goals in place of gradients. Its
     first, an epoch of training of all perturbations together, is not this interface: a method
@@ -55,7 +56,7 @@ class Firefly(GrowthMethod):
     name: ClassVar[str] = "firefly"
     summary: ClassVar[str] = "splits and new neurons by the drop that the goals promise"
     reference: ClassVar[str] = "Wu et al., NeurIPS 2020, arXiv 2102.08574"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     search_space: ClassVar[Mapping[str, Range]] = {
         "epsilon": LogUniform(1e-3, 1e-1),
         "birth": LogUniform(1e-3, 1.0),
@@ -133,11 +134,20 @@ class Firefly(GrowthMethod):
             lambda drawn: size * wanted(drawn).flatten(1).norm(dim=1),
             pool, self.steps, lambda drawn: with_mean_norm(drawn, statistics),
         )  # fmt: skip
-        fan_out = wanted(rows)
+        h, fan_out = statistics.activation(seen.pre_activity(rows), None), wanted(rows)
         norm = fan_out.flatten(1).norm(dim=1)[:, None, None]
         fan_out = torch.where(norm > 0, size * fan_out / norm, 0.0)
-        own = _distinct(statistics.activation(seen.pre_activity(rows), None), gains)
+        less = (self._limit(seen) / seen.added(h, fan_out, None)).clamp(max=1.0)
+        fan_out, gains = fan_out * less[:, None, None], gains * less
+        own = _distinct(h, gains)
         return rows[own], fan_out[own], gains[own]
+
+    def _limit(self, seen: Activity) -> Tensor:
+        """What a new neuron may add to what the next layer reads; no limit where none adds."""
+        statistics = seen.statistics
+        h = statistics.activation(seen.present, statistics.channels)
+        added = seen.added(h, statistics.fan_out, statistics.channels).mean()
+        return torch.where(added > 0, self.birth * added, torch.inf)
 
 
 def _distinct(activities: Tensor, gains: Tensor) -> Tensor:

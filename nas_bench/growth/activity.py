@@ -80,6 +80,24 @@ class Activity:
         product = maps.field.next.weight_gradient(carried, self.goals)
         return product.permute(1, 2, 0).double() / self.count
 
+    def added(self, h: Tensor, fan_out: Tensor, channels: Tensor | None) -> Tensor:
+        """Root mean square of what each neuron adds to what the next layer reads, shape (k,).
+
+        Args:
+            h: activities of the neurons.
+            fan_out: shape (k, taps, d).
+            channels: whose batch norm each has, shape (k,); None: that of new neurons.
+        """
+        maps = self.statistics.maps
+        if maps is None:
+            return (self.mean(h.square()) * fan_out.double().square().sum((1, 2))).sqrt()
+        carried = self.statistics.carried(h, channels)
+        alone = (
+            maps.field.next.apply(carried[:, i : i + 1], weight.T.to(carried))
+            for i, weight in enumerate(fan_out)
+        )
+        return torch.stack([read.double().square().sum() / self.count for read in alone]).sqrt()
+
     @cached_property
     def present(self) -> Tensor:
         """Z of the existing neurons."""

@@ -11,7 +11,7 @@ from growth.test_grown_update import after, search_of
 from growth.test_splitting import LATE, SPLIT, STAGES, proposal, width
 from torch import nn
 
-from nas_bench.growth import SiteError
+from nas_bench.growth import NewNeurons, SiteError
 from nas_bench.methods.firefly import Firefly
 
 FEW = Firefly(candidates=5, steps=3)
@@ -59,6 +59,37 @@ def test_a_new_neurons_fan_out_is_the_best_of_its_size():
         assert float(gain) == pytest.approx(float(size * wanted.norm()))
     assert torch.equal(proposal(stage, FEW, k=3).gains, new.gains[:3])
     assert bool((new.gains.diff() <= 0).all())
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_birth_adds_at_most_its_share_of_what_a_present_neuron_adds(name):
+    """By networks with one neuron more, or one fan-out of zeros."""
+    stage = SPLIT[name]
+    following = stage.site[1]
+
+    def read(model):
+        seen = []
+        with model.get_submodule(following).register_forward_hook(
+            lambda *call: seen.append(call[2])
+        ):
+            model.eval()(stage.x)
+        return seen[0].detach()
+
+    def without(neuron):
+        model = copy.deepcopy(stage.model)
+        weight = model.get_submodule(following).weight
+        with torch.no_grad():
+            taps = weight.flatten(1).unflatten(1, (width(stage), -1))
+            taps[:, neuron] = 0
+        return model
+
+    new, before = proposal(stage, Firefly(candidates=5, steps=3, birth=0.5)), read(stage.model)
+    present = [(before - read(without(neuron))).norm() for neuron in range(width(stage))]
+    for birth in (new.copied < 0).nonzero().flatten().tolist():
+        one = [birth]
+        alone = NewNeurons(new.fan_in[one], new.fan_out[one], new.gains[one])
+        added = float((read(after(stage, alone)) - before).norm())
+        assert 0 < added <= 0.5 * float(torch.stack(present).mean()) * (1 + 1e-6)
 
 
 def test_ascent_raises_what_is_promised_and_never_lowers_it():
