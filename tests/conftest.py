@@ -107,8 +107,11 @@ def _machine() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_plugins_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas_bench.plugins._loaded", {})
-    monkeypatch.setattr("nas_bench.plugins._defined", {})
+    """What a test loads is forgotten after it; what its module loaded stays."""
+    from nas_bench import plugins
+
+    monkeypatch.setattr(plugins, "_loaded", plugins._loaded.copy())
+    monkeypatch.setattr(plugins, "_defined", plugins._defined.copy())
 
 
 @pytest.fixture
