@@ -30,17 +30,18 @@ SAME = 0.95
 class Firefly(GrowthMethod):
     """The best of all present neurons, split, and of a pool of new ones, by gradient ascent.
 
-    Neuron θ_i becomes θ_i ± δ_i with half of its fan-out each, ‖δ_i‖ = ε times the mean row; a new
-    one has a fan-out of `birth` times the mean size of a present one, along what is wanted, or a
-    smaller one with which it adds `birth` times as much to what the next layer reads as a present
-    neuron does: taps that all want the same add up. What is climbed, and what the greedy choice compares, is the drop of the loss that the goals
-    promise, first order in what the next layer reads but exact in δ: ⟨v, W_i (½h(θ_i + δ) +
-    ½h(θ_i − δ) − h(θ_i))⟩. This is the paper's second step with goals in place of gradients. Its
-    first, an epoch of training of all perturbations together, is not this interface: a method
-    sees one pass over the goals and trains nothing. Two things follow. Candidates that climb alone
-    meet at one optimum: of new neurons whose activities have a cosine above 0.95 the best is
-    taken. And δ stays as large as it began: 0.1, with which the authors' training begins, promised
-    +1.06 on Fashion-MNIST and measured −0.98.
+    Neuron θ_i becomes θ_i ± δ_i with half of its fan-out each, ‖δ_i‖ = ε times the mean row; a
+    new one has a fan-out of `birth` times the mean size of a present one, along what is wanted,
+    or a smaller one with which it adds `birth` times as much to what the next layer reads as a
+    present neuron does: taps that all want the same add up. What is climbed, and what the greedy
+    choice compares, is the drop of the loss that the goals promise, first order in what the next
+    layer reads but exact in δ: ⟨v, W_i (½h(θ_i + δ) + ½h(θ_i − δ) − h(θ_i))⟩. This is the paper's
+    second step with goals in place of gradients. Its first, an epoch of training of all
+    perturbations together, is not this interface: a method sees one pass over the goals and
+    trains nothing. Two things follow. Candidates that climb alone meet at one optimum: of new
+    neurons whose activities have a cosine above 0.95 the best is taken. And δ stays as large as
+    it began: 0.1, with which the authors' training begins, promised +1.06 on Fashion-MNIST and
+    measured −0.98.
 
     Attributes:
         epsilon: ε, which in the authors' code begins at 0.1 and is trained.

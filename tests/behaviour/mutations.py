@@ -339,8 +339,8 @@ MUTATIONS = (
         "firefly tokens",
     ),
     Mutation(
-        "new fan-outs are as large as those there are",
-        Firefly._new,
+        "new neurons add as much as those there are",
+        Firefly._limit,
         "self.birth",
         "1.0",
         "firefly tokens",
