@@ -105,15 +105,6 @@ def _machine() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def _no_plugins_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test loads is forgotten after it; what its module loaded stays."""
-    from nas_bench import plugins
-
-    monkeypatch.setattr(plugins, "_loaded", plugins._loaded.copy())
-    monkeypatch.setattr(plugins, "_defined", plugins._defined.copy())
-
-
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have no figures, where figures are not what is tested."""

@@ -29,6 +29,7 @@ QUICK = ("--executor", "inline", "--seeds", "0", "--tasks", "sine", "--budget", 
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NAS_BENCH_RESULTS", str(tmp_path / "ledger"))
+    monkeypatch.setattr(plugins, "_loaded", {})
 
 
 def nas_bench(*arguments, code="from nas_bench.cli import main; main()", **options):

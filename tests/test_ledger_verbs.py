@@ -32,6 +32,7 @@ QUICK = ("--tasks", "sine", "--budget", "8 epochs", "--seeds", "0")
 def ledger(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NAS_BENCH_RESULTS", str(tmp_path / "ledger"))
+    monkeypatch.setattr(plugins, "_loaded", {})
     return Ledger(tmp_path / "ledger")
 
 

@@ -42,10 +42,13 @@ def test_the_python_of_the_docs_runs(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("place", "name"), [(0, "greedy"), (1, "halved")])
-def test_the_method_and_the_trigger_in_the_docs_pass_the_contract(place, name, tmp_path):
+def test_the_method_and_the_trigger_in_the_docs_pass_the_contract(
+    place, name, tmp_path, monkeypatch
+):
     from nas_bench import plugins
     from nas_bench.contract import check_plugin
 
+    monkeypatch.setattr(plugins, "_loaded", {})
     path = tmp_path / f"{name}.py"
     path.write_text(blocks("docs/plugins.md", "python")[place], "utf-8")
     plugins.load_path(path)

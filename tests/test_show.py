@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from nas_bench import plugins
 from nas_bench.cli import status
 
 CONVOLUTIONS = '''
@@ -55,6 +56,7 @@ class Convolved(Task):
 @pytest.fixture
 def shown(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plugins, "_loaded", {})
     (tmp_path / "convolved.py").write_text(CONVOLUTIONS)
 
     def show(*arguments):

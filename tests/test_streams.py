@@ -9,7 +9,7 @@ import sys
 import click
 import pytest
 
-from nas_bench import streams
+from nas_bench import plugins, streams
 from nas_bench.cli import status
 from nas_bench.commands import parameters
 
@@ -45,6 +45,7 @@ class Noisy(Sine):
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plugins, "_loaded", {})
     (tmp_path / "noisy.py").write_text(NOISY)
 
 

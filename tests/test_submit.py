@@ -17,6 +17,7 @@ RUN = ("--tasks", "sine", "--seeds", "0,1", "--executor", "inline", "-q")
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plugins, "_loaded", {})
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nas_bench import plugins
 from nas_bench.cli import status
 
 PAGE = Path(__file__).parents[1] / "docs" / "tutorial-first-study.md"
@@ -22,6 +23,7 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.usefixtures("no_figures")
 def test_a_first_study_ends_in_latex_by_its_text_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plugins, "_loaded", {})
     published = ["run", "--tasks", "sine", "--seeds", "0", "--methods", "random_growth", "-q"]
     assert status([*published, "--executor", "inline", "--results", "results/published"]) == 0
     (study,) = blocks("yaml")

@@ -22,6 +22,7 @@ schedule: {growths: 3}
 
 @pytest.fixture
 def study(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr("nas_bench.plugins._loaded", {})
     folder = tmp_path / "study"
     folder.mkdir()
     (folder / "mine.py").write_text(METHOD.format(name="mine", Name="Mine"))

@@ -60,6 +60,8 @@ QUICK = {"tasks": "sine", "seeds": [0], "budget": "4 epochs", "changes": GROWTHS
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NAS_BENCH_RESULTS", str(tmp_path / "ledger"))
+    monkeypatch.setattr(plugins, "_loaded", {})
+    monkeypatch.setattr(plugins, "_defined", {})
 
 
 def in_a_cell(source: str, number: int = 1) -> type:

@@ -127,6 +127,7 @@ def test_versions_read_from_text_are_those_of_the_classes(kind: PluginKind) -> N
 def test_versions_of_plugin_files_that_are_loaded_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(plugins, "_loaded", {})
     file = tmp_path / "aged.py"
     text = METHOD.replace("{name}", "aged").replace("{Name}", "Aged")
     file.write_text(
