@@ -34,19 +34,26 @@ nas-bench run --executor inline --protocol mlp-free --methods 'north_preactivati
 nas-bench run --executor inline --protocol mlp-free --methods 'north_preactivation,tiny,random_growth[zero_fan_out=true]' --tasks 'effective_dimension[dimension=4],effective_dimension,effective_dimension[dimension=64]' --seeds 0-2 --budget '1500 steps' --no-baselines --set 'twins=[]' --set schedule.when=every --set schedule.unit=steps --set schedule.every=20 --set schedule.where=each --set schedule.neurons=5 --results /tmp/pubnew --rerun stale
 
 # digits · standard v5 · same target · 8e+08 flops
+# measured with nas-bench 0.1.0, commit 20ffe2def5
 # measured with nas-bench 0.1.0, commit 6fbf3785fe
 nas-bench run --executor inline --protocol standard --seeds 0 --tasks digits,spirals,effective_dimension,fashion_mnist --results /tmp/pilot3
 nas-bench run --executor inline --protocol standard --tasks digits --results /tmp/pilot3
+nas-bench run --protocol standard --tasks digits,spirals --methods 'firefly[candidates=20,steps=5]' --executor inline --results /tmp/board/R -q
 
 # fashion_mnist · standard v5 · same target · 6e+10 flops
+# measured with nas-bench 0.1.0, commit 20ffe2def5
 # measured with nas-bench 0.1.0, commit 6fbf3785fe
 nas-bench run --executor inline --protocol standard --seeds 0 --tasks digits,spirals,effective_dimension,fashion_mnist --results /tmp/pilot3
 nas-bench run --executor inline --protocol standard --tasks fashion_mnist --results /tmp/pilot3
+nas-bench run --protocol standard --tasks fashion_mnist --methods 'firefly[candidates=20,steps=5]' --seeds 0-4 --executor inline --results /tmp/board/R -q
+nas-bench run --protocol standard --tasks fashion_mnist --methods 'firefly[candidates=20,steps=5]' --executor inline --results /tmp/board/R -q
 
 # spirals · standard v5 · same target · 1e+09 flops
+# measured with nas-bench 0.1.0, commit 20ffe2def5
 # measured with nas-bench 0.1.0, commit 6fbf3785fe
 nas-bench run --executor inline --protocol standard --seeds 0 --tasks digits,spirals,effective_dimension,fashion_mnist --results /tmp/pilot3
 nas-bench run --executor inline --protocol standard --tasks spirals --seeds 0-9 --results /tmp/pilot3
+nas-bench run --protocol standard --tasks digits,spirals --methods 'firefly[candidates=20,steps=5]' --executor inline --results /tmp/board/R -q
 
 # mnist · tiny-fig11 v3 · same target · 4e+11 flops
 # measured with nas-bench 0.1.0, commit d1cb1f4cb2
