@@ -87,7 +87,7 @@ def test_every_verb_names_what_is_wrong_with_the_file(verb, code, path, capsys, 
     }
     names = (spec,) if verb in ("check", "show") else ("--tasks", spec)
     assert status([verb, *names, *options.get(verb, ())]) == code
-    said = "".join(capsys.readouterr()).replace("\n", " ")
+    said = " ".join("".join(capsys.readouterr()).split())
     assert (
         "name one, image_arrays[path=FILE.npz]" in said if none else "mine.npz is damaged" in said
     )
