@@ -106,13 +106,12 @@ class Firefly(GrowthMethod):
         """δ of every present neuron, shape (width, p), and what it promises."""
         statistics = seen.statistics
         rows, channels = statistics.grown_weight, statistics.channels
-        at_rest = statistics.activation(seen.present, channels)
 
         def promised(moves: Tensor) -> Tensor:
             by = seen.pre_activity(moves)
             above = statistics.activation(seen.present + by, channels)
             below = statistics.activation(seen.present - by, channels)
-            return -seen.mean(seen.loss_slope * ((above + below) / 2 - at_rest))
+            return -seen.mean(seen.loss_slope * ((above + below) / 2 - seen.at_rest))
 
         size = self.epsilon * _size(rows)
 
@@ -146,8 +145,7 @@ class Firefly(GrowthMethod):
     def _limit(self, seen: Activity) -> Tensor:
         """What a new neuron may add to what the next layer reads; no limit where none adds."""
         statistics = seen.statistics
-        h = statistics.activation(seen.present, statistics.channels)
-        added = seen.added(h, statistics.fan_out, statistics.channels).mean()
+        added = seen.added(seen.at_rest, statistics.fan_out, statistics.channels).mean()
         return torch.where(added > 0, self.birth * added, torch.inf)
 
 

@@ -104,6 +104,11 @@ class Activity:
         return self.pre_activity(self.statistics.grown_weight)
 
     @cached_property
+    def at_rest(self) -> Tensor:
+        """Activities h of the existing neurons."""
+        return self.statistics.activation(self.present, self.statistics.channels)
+
+    @cached_property
     def loss_slope(self) -> Tensor:
         """∂ℓ/∂h of the existing neurons' activities h, shape of `present`."""
         statistics, maps = self.statistics, self.statistics.maps
@@ -111,7 +116,7 @@ class Activity:
         if maps is None:
             return -self.goals @ weight
         with torch.enable_grad():
-            h = statistics.activation(self.present, statistics.channels).detach().requires_grad_()
+            h = self.at_rest.detach().requires_grad_()
             read = maps.field.next.apply(statistics.carried(h, statistics.channels), weight.to(h))
             (slope,) = torch.autograd.grad(read, h, -self.goals)
         return slope

@@ -334,7 +334,7 @@ MUTATIONS = (
     Mutation(
         "fireflies forget what a neuron did before",
         Firefly._splits,
-        "/ 2 - at_rest",
+        "/ 2 - seen.at_rest",
         "/ 2",
         "firefly tokens",
     ),
