@@ -78,6 +78,7 @@ def test_a_file_that_does_not_fit_is_refused_before_any_trial(path):
 )
 def test_every_verb_names_what_is_wrong_with_the_file(verb, code, path, capsys, monkeypatch):
     monkeypatch.chdir(path.parent)
+    monkeypatch.setenv("COLUMNS", "1000")  # no line is wrapped within the path
     path.write_bytes(path.read_bytes()[:900])
     verb, _, none = verb.partition(" ")
     spec = "image_arrays" if none else "image_arrays[path=mine.npz]"
@@ -87,7 +88,7 @@ def test_every_verb_names_what_is_wrong_with_the_file(verb, code, path, capsys, 
     }
     names = (spec,) if verb in ("check", "show") else ("--tasks", spec)
     assert status([verb, *names, *options.get(verb, ())]) == code
-    said = " ".join("".join(capsys.readouterr()).split())
+    said = "".join(capsys.readouterr()).replace("\n", " ")
     assert (
         "name one, image_arrays[path=FILE.npz]" in said if none else "mine.npz is damaged" in said
     )
