@@ -1,14 +1,17 @@
 """Where a trial lies in the results folder."""
 
+import functools
 import hashlib
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from nas_bench.trials.config import TrialConfig
+if TYPE_CHECKING:
+    from nas_bench.results.summary import Summary
+    from nas_bench.trials.config import TrialConfig
 
 RUN, CURVE, GROWTH, VERIFIED = "run.json", "curve.jsonl", "growth.jsonl", "verified.json"
 """The files of a trial."""
@@ -55,6 +58,7 @@ class Places(NamedTuple):
     closed: list[Stray]
 
 
+@functools.lru_cache(1000)
 def path_part(text: str) -> str:
     """One safe folder name for any text: no two texts share one, none climbs out.
 
@@ -68,10 +72,10 @@ def path_part(text: str) -> str:
     return f"{slug}~{digest}"
 
 
-def trial_folder(config: TrialConfig) -> Path:
+def trial_folder(trial: "TrialConfig | Summary") -> Path:
     """`protocol/task/method/settings_id/s<seed>`, relative to the results folder."""
-    names = (config.protocol, config.task, config.label)
-    return Path(*map(path_part, names), config.settings_id, f"s{config.seed}")
+    names = (trial.protocol, trial.task, trial.label)
+    return Path(*map(path_part, names), trial.settings_id, f"s{trial.seed}")
 
 
 def pack_of(folder: Path) -> Path:

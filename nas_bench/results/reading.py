@@ -144,8 +144,7 @@ def _read(source: Source, *, everything: bool) -> Run:
     sums = summary.checksums
     curve = _lines(source, CURVE, _RECORD, sums.get(CURVE), everything=everything)
     growth = _lines(source, GROWTH, _GROWTH, sums.get(GROWTH), everything=everything)
-    ends_otherwise = repr(curve.values[-1:]) != repr([summary.result])  # NaN differs from itself
-    if summary.result and ends_otherwise and not curve.problems:
+    if summary.result and not curve.problems and not _is_last(summary.result, curve.values):
         problems.append(f"{CURVE} does not end with the result in run.json")
     problems += curve.problems + growth.problems
     for name, lines in ((CURVE, curve), (GROWTH, growth)):
@@ -167,6 +166,11 @@ def _read(source: Source, *, everything: bool) -> Run:
         problems=tuple(problems),
         elsewhere=elsewhere,
     )
+
+
+def _is_last(result: Record, records: Sequence[Record]) -> bool:
+    """Whether records end with the result; by their texts where a NaN differs from itself."""
+    return records[-1:] == [result] or repr(records[-1:]) == repr([result])
 
 
 def _again(source: Source) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter, ValidationError
@@ -33,7 +32,7 @@ MACHINE_FAULTS = (
     "DataMissingError", "NoGpuError", "OriginalError", "OtherCopyError", "StorageError",
 )  # fmt: skip
 """Errors that say nothing about the method: what they ended is unfinished, not failed."""
-_DERIVED = ("id", "settings_id", "label", "method", "task", "protocol", "seed", "kind")
+_DERIVED = ("label", "method", "task", "protocol", "seed", "kind")
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def read_summary(source: Source) -> Summary:
     try:
         content = source.read(RUN)
         values = upgraded(from_json(content, allow_inf_nan=False))
-        refuse_odd_numbers(content, values)
+        refuse_odd_numbers(values)
         summary = _SUMMARY.validate_python(values)
         _refuse_contradictions(summary)
     except FileNotFoundError:
@@ -150,7 +149,8 @@ def read_summary(source: Source) -> Summary:
         raise
     except (ValidationError, ValueError, RecursionError) as error:
         raise ValueError(f"run.json is damaged: {sentence(error)}") from None
-    _refuse_another_place(summary, source.path)
+    if (place := trial_folder(summary)).parts != source.path.parts[-5:]:
+        raise MisplacedError(summary, place.as_posix())
     return summary
 
 
@@ -202,8 +202,10 @@ def _refuse_contradictions(summary: Summary) -> None:
     """
     if summary.config is None:
         raise ValueError("it has no config")
-    for name in _DERIVED:
-        if getattr(summary, name) != getattr(summary.config, name):
+    derived = {name: getattr(summary.config, name) for name in _DERIVED}
+    derived |= zip(("id", "settings_id"), summary.config.identities(), strict=True)
+    for name, value in derived.items():
+        if getattr(summary, name) != value:
             raise ValueError(f"its {name} is not that of its config")
     if summary.status in ("damaged", "unreadable"):
         raise ValueError(f"its status is {summary.status}, which is never written")
@@ -245,8 +247,3 @@ class _Resolved(BaseModel):
     method: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
     sites: list[str] | None = None
-
-
-def _refuse_another_place(summary: Summary, folder: Path) -> None:
-    if summary.config and (place := trial_folder(summary.config)).parts != folder.parts[-5:]:
-        raise MisplacedError(summary, place.as_posix())

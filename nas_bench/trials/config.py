@@ -217,13 +217,21 @@ class TrialConfig(Value):
     @property
     def settings_id(self) -> str:
         """Eight hexadecimal digits that all seeds of one configuration share."""
-        excluded = {"seed": True, "twin": {"of"}}
-        return _digest(self.model_dump(mode="json", exclude=excluded))[:8]
+        return self.identities()[1]
 
     @property
     def id(self) -> str:
         """Identity of the trial, 16 hexadecimal digits."""
-        return _digest(self.model_dump(mode="json"))[:16]
+        return self.identities()[0]
+
+    def identities(self) -> tuple[str, str]:
+        """`id` and `settings_id`, for who needs both."""
+        values = self.model_dump(mode="json")
+        identity = _digest(values)[:16]
+        del values["seed"]
+        if self.twin:
+            del values["twin"]["of"]
+        return identity, _digest(values)[:8]
 
     @property
     def reproducible(self) -> bool:

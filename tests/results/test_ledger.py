@@ -9,6 +9,7 @@ import synthetic
 from synthetic import trial
 
 from nas_bench.results.ledger import Ledger, LedgerError
+from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Failure, as_dict
 
 
@@ -157,7 +158,8 @@ def test_nothing_is_written_through_a_link_or_over_a_file(
 def test_another_trial_in_the_same_place_is_not_overwritten(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(trial()), "settings_id", "0" * 8)
+    real = TrialConfig.identities
+    monkeypatch.setattr(TrialConfig, "identities", lambda self: (real(self)[0], "0" * 8))
     synthetic.run(ledger, trial())
     with pytest.raises(LedgerError, match="move it away"):
         ledger.begin(trial(budget=synthetic.Budget(epochs=99)))
