@@ -50,9 +50,9 @@ def _rival(comparison: Comparison, row: Row, spec: str) -> Row | None:
     A line search shrinks random neurons, and who is not shrunk has an advantage that it has not
     earned.
     """
-    if spec == RANDOM and row.method != RANDOM and _silent(row.method):
+    if spec == RANDOM and row.method != RANDOM:
         silent = comparison.row_like(row, SILENT)
-        if silent is not None:
+        if silent is not None and _silent(row.method):
             return silent
     return comparison.row_like(row, spec)
 

@@ -4,6 +4,7 @@ References:
     Resampling-Based Multiple Testing. P. Westfall, S. Young, 1993.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from nas_bench.report.statistics.power import ALPHA
 from nas_bench.report.statistics.values import EQUAL, Values, finite
 
 _HELD = 2**22  # sums held at once; as many sign flips are exact
+_BLOCK = 1024  # flips that are multiplied at once
 _DRAWN = 100_000  # of more, at most, the differences as they are among them
 
 
@@ -58,12 +60,19 @@ def flipped_sums(table: np.ndarray) -> np.ndarray:
     """
     k, n = table.shape
     if k << max(n - 1, 0) > _HELD:
-        draws = min(_DRAWN, _HELD // k)
-        signs = np.random.default_rng(0).integers(0, 2, (draws, n), dtype=np.int8) * 2 - 1
-        signs[0] = 1
-        return table @ signs.T.astype(float)
+        signs = _drawn_signs(min(_DRAWN, _HELD // k), n)
+        blocks = (signs[:, start : start + _BLOCK] for start in range(0, signs.shape[1], _BLOCK))
+        return np.hstack([table @ block.astype(float) for block in blocks])
     first, second = _sums(table[:, : n // 2])[:, ::2], _sums(table[:, n // 2 :])
     return (first[:, :, None] + second[:, None, :]).reshape(k, -1)
+
+
+@functools.lru_cache(2)  # the questions of a ledger have the same seeds
+def _drawn_signs(draws: int, n: int) -> np.ndarray:
+    """Signs, the first draw's all positive: (n, draws)."""
+    signs = np.random.default_rng(0).integers(0, 2, (draws, n), dtype=np.int8) * 2 - 1
+    signs[0] = 1
+    return np.ascontiguousarray(signs.T)
 
 
 def _sums(table: np.ndarray) -> np.ndarray:
