@@ -64,7 +64,7 @@ def changed_options(instance: Any) -> dict[str, Any]:
     defaults = {name: default for name, (_, default) in options_of(cls).items()}
     values = {name: getattr(instance, name) for name in defaults}
     changed = {name: value for name, value in values.items() if value != defaults[name]}
-    for name in [*changed] if len(changed) > 1 else ():
+    for name in [*changed]:
         rest = {other: value for other, value in changed.items() if other != name}
         if _makes(cls, rest, instance):
             changed = rest

@@ -34,8 +34,8 @@ class ImageFolder(FileTask):
     gpu_share: ClassVar[float] = 1.0
     recipe: ClassVar[Recipe] = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=100)
 
-    seed_widths: tuple[int, ...] = (1, 1, 1, 1, 1)
-    target_widths: tuple[int, ...] = (16, 16, 32, 32, 16)
+    seed_widths: tuple[int, ...] = ()
+    target_widths: tuple[int, ...] = ()
     size: int = 64
     crops: Crops = "random"
     architecture: Literal["convnet", "resnet"] = "convnet"
@@ -51,6 +51,7 @@ class ImageFolder(FileTask):
         if self.architecture == "resnet":
             middles = tuple(channels for channels in CHANNELS for _ in range(2))
             self.set_widths(tuple(width // 4 for width in middles), middles)
+        self.set_widths((1, 1, 1, 1, 1), (16, 16, 32, 32, 16))
         super().__post_init__()
 
     def check_file(self) -> None:

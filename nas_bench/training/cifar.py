@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -142,22 +142,6 @@ class Cifar(Task):
     def loss(self) -> nn.Module:
         """See the base class."""
         return nn.CrossEntropyLoss()
-
-
-@dataclass(frozen=True)
-class Cifar100Images(Cifar):
-    """CIFAR-100 with either of its labels.
-
-    Attributes:
-        labels: "fine", a hundred classes, or "coarse", their twenty superclasses.
-    """
-
-    labels: Literal["fine", "coarse"] = "fine"
-
-    @property
-    def files(self) -> CifarFiles:
-        """See the base class."""
-        return CIFAR100 if self.labels == "fine" else CIFAR100_COARSE
 
 
 class _ArrayUnpickler(pickle.Unpickler):

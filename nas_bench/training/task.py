@@ -183,10 +183,12 @@ class Task(ABC):
         return tuple(max(1, round(width / 4)) for width in self.target_widths)
 
     def set_widths(self, seed: tuple[int, ...], target: tuple[int, ...]) -> None:
-        """Give the widths of another network where none were asked for; for `__post_init__`."""
+        """Give the widths of a network where none were asked for; for `__post_init__`.
+
+        Tasks with several networks have no widths by default: `()`.
+        """
         for name, own in (("seed_widths", seed), ("target_widths", target)):
-            default = type(self).__dataclass_fields__[name].default
-            if getattr(self, name) == default:
+            if not getattr(self, name):
                 object.__setattr__(self, name, own)
 
     @abstractmethod

@@ -37,6 +37,8 @@ class GreyImages(Task):
     """Name of the torchvision class."""
     recipe: ClassVar[Recipe] = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=100)
 
+    seed_widths: tuple[int, ...] = ()
+    target_widths: tuple[int, ...] = ()
     activation: Activation = "relu"
     architecture: Literal["mlp", "convnet"] = "mlp"
 
@@ -50,6 +52,7 @@ class GreyImages(Task):
             if self.activation != "relu":
                 raise ValueError(f"activation is {self.activation}, but a convnet has SELU")
             self.set_widths((1, 1, 1, 1, 1), (8, 8, 16, 16, 16))
+        self.set_widths((1, 1), (110, 51))
         super().__post_init__()
 
     def fetch(self, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Whether numbers stand still where the behaviour versions say that they do."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from nas_bench import plugins
 from nas_bench.behaviour import Change, Described, changes, reaches
 from nas_bench.growth import find_sites
 from nas_bench.results.staleness import settings_of, shipped_versions
+from nas_bench.specs import parse
 from nas_bench.training.flops import inference_flops, parameters, training_flops
 from nas_bench.training.randomness import isolated
 from nas_bench.training.task import Recipe, Task
@@ -83,9 +84,9 @@ def versions() -> dict[str, Any]:
     }
 
 
-def task_numbers(task: Task) -> Numbers:
+def task_numbers(spec: str) -> Numbers:
     """What the results of a task depend on, but for its data: recipe, networks, their cost."""
-    example = examples()[task.name]
+    task, example = plugins.task(spec), torch.zeros(2, *EXAMPLES[spec])
     return {
         "recipe": {k: v for k, v in asdict(task.recipe).items() if v != asdict(Recipe())[k]},
         "loss": repr(task.loss),
@@ -96,33 +97,26 @@ def task_numbers(task: Task) -> Numbers:
     }
 
 
-def unexpected_of_task(task: Task, numbers: Numbers, stored: Mapping[str, Any]) -> list[str]:
+def unexpected_of_task(spec: str, numbers: Numbers, stored: Mapping[str, Any]) -> list[str]:
     """What moved of a task whose version did not, one line each."""
-    then = stored["networks"].get(task.name)
-    if then is None or stored["tasks"].get(task.name) != task.version:
+    then, name = stored["networks"].get(spec), parse(spec).name
+    if then is None or stored["tasks"].get(name) != shipped_versions("task")[name]:
         return []
     lines = moved(then, as_stored(numbers), exact=True, relative=1e-5)  # float32 draws
-    return [f"task {task.name}: {line}" for line in lines]
+    return [f"task {spec}: {line}" for line in lines]
 
 
-def examples() -> dict[str, torch.Tensor]:
-    """Two inputs for the networks of each task whose size does not depend on data."""
-    return {name: torch.zeros(2, *shape) for name, shape in _EXAMPLES.items()}
-
-
-def built_in_tasks() -> Iterator[Task]:
-    """Those whose networks can be made without data."""
-    for name in shipped_versions("task"):
-        if name in _EXAMPLES:
-            yield plugins.task(name)
-
-
-_EXAMPLES = {
+EXAMPLES = {
     "breast_cancer": (30,), "char_lm": (32,), "cifar10": (3, 32, 32), "cifar100": (3, 32, 32),
-    "cifar100_resnet": (3, 32, 32), "cifar100_vit": (3, 32, 32), "diabetes": (10,),
-    "digits": (64,), "effective_dimension": (64,), "fashion_mnist": (784,), "iris": (4,),
-    "mnist": (784,), "sine": (1,), "spirals": (2,), "student_teacher": (10,), "wine": (13,),
+    "cifar100[architecture=convnet]": (3, 32, 32), "cifar100[architecture=resnet18]": (3, 32, 32),
+    "cifar100[architecture=vit]": (3, 32, 32), "diabetes": (10,), "digits": (64,),
+    "effective_dimension": (64,), "fashion_mnist": (784,),
+    "fashion_mnist[architecture=convnet]": (1, 28, 28), "iris": (4,), "mnist": (784,),
+    "mnist[architecture=convnet]": (1, 28, 28), "sine": (1,), "spirals": (2,),
+    "student_teacher": (10,), "wine": (13,),
 }  # fmt: skip
+"""Built-in tasks, with each of their networks, whose size does not depend on data: the shape of a
+sample."""
 
 
 def _network(task: Task, widths: tuple[int, ...], example: torch.Tensor) -> Numbers:

@@ -49,7 +49,7 @@ def test_no_number_moves_without_a_version(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", list(guard.built_in_tasks()), ids=lambda task: task.name)
+@pytest.mark.parametrize("task", guard.EXAMPLES)
 def test_no_network_of_a_task_changes_without_a_version(task):
     lines = guard.unexpected_of_task(task, guard.task_numbers(task), guard.stored())
     assert not lines, f"{guard.CURE}\n" + "\n".join(lines[:5])
@@ -59,7 +59,7 @@ def test_the_numbers_are_those_of_todays_versions_and_cases():
     stored, cure = guard.stored(), "run scripts/accept_fingerprints.py"
     assert {name: stored[name] for name in guard.versions()} == guard.versions(), cure
     assert sorted(stored["fingerprints"]) == NAMES, cure
-    assert sorted(stored["networks"]) == sorted(t.name for t in guard.built_in_tasks()), cure
+    assert sorted(stored["networks"]) == sorted(guard.EXAMPLES), cure
 
 
 @pytest.mark.slow

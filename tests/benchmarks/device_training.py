@@ -1,6 +1,6 @@
 """Steps per second of a trial's training loop on a device, beside other ways to train.
 
-    python tests/benchmarks/device_training.py --device cuda [--networks mlp,cifar100_resnet]
+    python tests/benchmarks/device_training.py --device cuda [--networks mlp,resnet18]
 
 For each network at its target size: a bare loop, ours, the bare loop with torch.compile and, on a
 GPU, as one CUDA graph; in turns, in one process, with the recipe's optimiser and batch size but

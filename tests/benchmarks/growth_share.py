@@ -1,6 +1,6 @@
 """What one growth at every site costs, in epochs of training: seconds on a device.
 
-    python tests/benchmarks/growth_share.py --device cuda [--network cifar100_resnet]
+    python tests/benchmarks/growth_share.py --device cuda [--network resnet18]
 
 A trial of two epochs on random images, as many as CIFAR-100 has, with one growth after the first:
 from the task's seed widths to its target widths, as in protocol `standard`, with its recipe.
@@ -51,7 +51,7 @@ def main() -> None:
     """Print what each method costs, and write all of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--network", default="cifar100_resnet", choices=NETWORKS)
+    parser.add_argument("--network", default="resnet18", choices=NETWORKS)
     parser.add_argument("--methods", default="random_growth,tiny,gradmax")
     parser.add_argument("--samples", type=int, default=50_000)
     parser.add_argument("--json", type=Path)

@@ -13,8 +13,14 @@ from nas_bench.training.mlp import mlp
 from nas_bench.training.task import Samples, Task
 
 CLASSES = 100
-NETWORKS = ("mlp", "cifar10", "cifar100", "cifar100_resnet", "cifar100_vit")
-"""The MLP of figure 5, else the network and recipe of a task."""
+NETWORKS = {
+    "mlp": "",
+    "cifar10": "cifar10",
+    "thin_resnet": "cifar100",
+    "resnet18": "cifar100[architecture=resnet18]",
+    "vit": "cifar100[architecture=vit]",
+}
+"""The MLP of figure 5, else tasks whose network and recipe they are."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,11 @@ class RandomImages(Task):
         """See the base class."""
         if self.like == "mlp":
             return nn.Sequential(nn.Flatten(), mlp(3 * 32 * 32, widths, CLASSES))
-        return plugins.task(self.like).network(widths)
+        return plugins.task(NETWORKS[self.like]).network(widths)
 
     def grows(self, layer: str) -> bool:
         """See the base class."""
-        return self.like == "mlp" or plugins.task(self.like).grows(layer)
+        return self.like == "mlp" or plugins.task(NETWORKS[self.like]).grows(layer)
 
     @property
     def loss(self) -> nn.Module:
@@ -59,7 +65,7 @@ def images(like: str, samples: int) -> RandomImages:
     """The task with the widths and the recipe of the network's own task."""
     if like == "mlp":
         return RandomImages(like=like, samples=samples)
-    own = plugins.task(like)
+    own = plugins.task(NETWORKS[like])
     task = RandomImages(own.seed_widths, own.target_widths, like, samples)
     object.__setattr__(task, "recipe", own.recipe)
     return task

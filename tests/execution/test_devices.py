@@ -32,7 +32,7 @@ def test_auto_takes_a_gpu_for_tasks_that_gain_from_one():
     assert set(where(gpus=NONE).values()) == {("cpu", 0.0)}
 
 
-@pytest.mark.parametrize("task", ["cifar10", "cifar100", "cifar100_resnet", "cifar100_vit"])
+@pytest.mark.parametrize("task", ["cifar10", "cifar100", "cifar100[architecture=vit]"])
 def test_convolutions_and_transformers_gain_from_a_gpu(task):
     assert where(tasks=[task])[task][0] == "cuda"
 
@@ -156,5 +156,5 @@ def test_the_share_of_a_task_is_shown(capsys, tmp_path):
     lines = {line.split()[0]: line.split()[2] for line in capsys.readouterr().out.splitlines()}
     assert (lines["cifar100"], lines["digits"] == "GPU") == ("GPU", False)
     with pytest.raises(SystemExit):
-        main(["show", "cifar100_resnet", "--data", str(tmp_path)])  # which takes no time without
+        main(["show", "cifar100[architecture=resnet18]", "--data", str(tmp_path)])
     assert ["gpu_share", "1.0"] in [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -6,6 +6,7 @@ import torch
 from nas_bench import plugins
 from nas_bench.training.flops import parameters
 
+RESNET = "cifar100[architecture=resnet18"
 IMAGES = torch.zeros(2, 3, 32, 32)
 
 
@@ -14,8 +15,8 @@ IMAGES = torch.zeros(2, 3, 32, 32)
     [
         ("cifar10", 10, 49_610),
         ("cifar100", 100, 117_410),
-        ("cifar100_resnet", 100, 11_220_132),
-        ("cifar100_vit", 100, 1_217_252),
+        ("cifar100[architecture=resnet18]", 100, 11_220_132),
+        ("cifar100[architecture=vit]", 100, 1_217_252),
     ],
 )
 def test_the_target_network_has_the_size_that_is_documented(spec, classes, size):
@@ -42,21 +43,32 @@ def test_the_thin_resnet_keeps_its_fully_connected_layers():
     ],
 )
 def test_start_is_another_way_to_write_seed_widths(start, seed):
-    task = plugins.task(f"cifar100_resnet[start={start}]")
-    assert list(task.seed_widths) == seed
-    written = f"cifar100_resnet[seed_widths={seed}]".replace(" ", "")
-    canonical = {
-        plugins.canonical(s, "task") for s in (f"cifar100_resnet[start={start}]", written)
-    }
-    assert canonical == {"cifar100_resnet" if start == "0.25" else written}
+    own, started = f"{RESNET}]", f"{RESNET},start={start}]"
+    assert list(plugins.task(started).seed_widths) == seed
+    written = f"{RESNET},seed_widths={seed}]".replace(" ", "")
+    canonical = {plugins.canonical(spec, "task") for spec in (started, written)}
+    assert canonical == {own if start == "0.25" else written}
 
 
 def test_start_is_a_fraction_of_the_target_that_is_asked_for():
-    task = plugins.task("cifar100_resnet[start=0.5,target_widths=[8,8,8,8,8,8,8,8]]")
+    task = plugins.task(f"{RESNET},start=0.5,target_widths=[8,8,8,8,8,8,8,8]]")
     assert task.seed_widths == (4,) * 8
 
 
 @pytest.mark.parametrize("start", ["0", "-1", "1.5"])
 def test_a_start_that_is_no_fraction_is_refused(start):
     with pytest.raises(plugins.PluginError, match="expected a fraction above 0, up to 1"):
-        plugins.task(f"cifar100_resnet[start={start}]")
+        plugins.task(f"{RESNET},start={start}]")
+
+
+@pytest.mark.parametrize("task", ["mnist", "fashion_mnist"])
+@pytest.mark.parametrize("widths", ["seed_widths=[1,1]", "target_widths=[110,51]"])
+def test_widths_of_another_network_are_refused_even_where_they_are_its_own(task, widths):
+    with pytest.raises(plugins.PluginError, match="one width each for every hidden layer"):
+        plugins.task(f"{task}[architecture=convnet,{widths}]")
+
+
+def test_each_network_has_its_own_recipe_and_share_of_a_gpu():
+    thin, full, vit = map(plugins.task, ("cifar100", f"{RESNET}]", "cifar100[architecture=vit]"))
+    assert [task.recipe.optimizer for task in (thin, full, vit)] == ["adam", "sgd", "adamw"]
+    assert [task.gpu_share for task in (thin, full, vit)] == [0.25, 1.0, 0.5]

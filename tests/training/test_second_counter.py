@@ -15,8 +15,9 @@ from nas_bench.training.flops import inference_flops, training_flops
 EXAMPLES = {
     "cifar10": (3, 32, 32),
     "cifar100": (3, 32, 32),
-    "cifar100_resnet": (3, 32, 32),
-    "cifar100_vit": (3, 32, 32),
+    "cifar100[architecture=convnet]": (3, 32, 32),
+    "cifar100[architecture=resnet18]": (3, 32, 32),
+    "cifar100[architecture=vit]": (3, 32, 32),
     "digits": (64,),
     "fashion_mnist": (784,),
     "mnist": (784,),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pytest
 import torch
@@ -12,8 +12,6 @@ from torch import nn
 from nas_bench import plugins
 from nas_bench.tasks.cifar10 import Cifar10
 from nas_bench.tasks.cifar100 import Cifar100
-from nas_bench.tasks.cifar100_resnet import Cifar100Resnet
-from nas_bench.tasks.cifar100_vit import Cifar100Vit
 from nas_bench.training.task import Recipe, Samples
 from nas_bench.trials.config import Budget, Schedule, TrialConfig
 from nas_bench.trials.messages import GrowthRecord, Record
@@ -55,7 +53,7 @@ class Normed(RandomImages, Cifar10):
     """A small network with what the recipe of the ResNet brings along."""
 
     classes: ClassVar[int] = 10
-    recipe: ClassVar[Recipe] = Cifar100Resnet.recipe
+    recipe: ClassVar[Recipe] = Cifar100(architecture="resnet18").recipe
 
     seed_widths: tuple[int, ...] = (2, 2)
     target_widths: tuple[int, ...] = (4, 4)
@@ -70,9 +68,11 @@ class Normed(RandomImages, Cifar10):
 
 
 @dataclass(frozen=True)
-class Attending(RandomImages, Cifar100Vit):
+class Attending(RandomImages, Cifar100):
     classes: ClassVar[int] = 100
     samples: ClassVar[int] = 40
+
+    architecture: Literal["thin_resnet", "convnet", "resnet18", "vit"] = "vit"
 
 
 def said(task, method, **changes):
