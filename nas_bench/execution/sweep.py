@@ -93,7 +93,7 @@ def sweep(
         settings = replace(settings, lease=secrets.token_hex(8))
         with _storage(settings, ledger.folder) as kept:
             for config in chosen:
-                if kept and (rerun == "all" or not ledger.resumable(config)):
+                if kept and (rerun == "all" or _has_ended(ledger, config)):
                     kept.remove(config.id)
             scribe, stop = _Scribe(ledger, observer, kept), stop or Stop()
             asked = stop.heard_by(partial(ask_to_stop, kept, settings.lease)) if kept else None
@@ -211,7 +211,7 @@ class _Scribe:
         if is_last(message):
             self._ledger.finish(config)
             del self._open[config.id]
-            if self._kept and not self._ledger.resumable(config):
+            if self._kept and _has_ended(self._ledger, config):
                 with suppress(OSError):  # what stays there is not gone on from
                     self._kept.remove(config.id)
         if self._observer:
@@ -228,6 +228,11 @@ class _Scribe:
             with suppress(LedgerError):  # what ended the sweep says more
                 self._ledger.interrupt(config)
         self._open.clear()
+
+
+def _has_ended(ledger: Ledger, config: TrialConfig) -> bool:
+    """Whether no checkpoint of the trial is worth keeping."""
+    return ledger.status(config) in (*ENDED_WELL, "failed", "diverged")
 
 
 def _twin_jobs(twins: Sequence[TrialConfig], ledger: Ledger, scribe: _Scribe) -> list[Job]:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from nas_bench.growth.linalg import trimmed
 from nas_bench.growth.maps import SiteMaps
+from nas_bench.growth.site_weights import SiteWeights
 from nas_bench.growth.sums import SiteSamples, Sums
 
 _MEASURED = {
@@ -27,19 +27,13 @@ _MEASURED = {
 """The sums that are there if a need was declared."""
 
 
-@dataclass(frozen=True)
-class SiteMoments:
-    """The weights of one site and the products of what its layers read, per sample.
+@dataclass(frozen=True, kw_only=True)
+class SiteMoments(SiteWeights):
+    """The products of what the layers of one site read, per sample, beside its weights.
 
     Attributes:
-        site: name of the grown layer.
         sums: over the data.
         positions: rows per sample of what new neurons would add to the next layer's input.
-        grown_weight: of the grown layer, bias last, shape (width, p).
-        next_weight: of the next layer, bias last, shape (d, m); all taps of a hidden neuron
-            stand together.
-        grown_bias: whether the grown layer has a bias.
-        next_bias: whether the next layer has a bias.
         cut: relative cut of eigenvalues that belongs to the precision of the products.
         activation: what the path's activations make of rows of pre-activities (…, k): of new
             neurons, or of copies of the existing neurons in its second argument.
@@ -49,25 +43,18 @@ class SiteMoments:
             pre-activities, with the sharpness of the softplus that stands for a kink.
         batch_norm: whether a batch norm is in the path.
         samples: a bounded random sample, where declared.
-        taps: how often the next layer reads each hidden neuron; 1 for linear layers.
         maps: of all samples, where declared and the hidden activity is a map.
         linear: whether both layers are linear and nothing is a map.
     """
 
-    site: str
     sums: Sums
     positions: int
-    grown_weight: Tensor
-    next_weight: Tensor
-    grown_bias: bool
-    next_bias: bool
     cut: float
     activation: Callable[[Tensor, Tensor | None], Tensor]
     carried: Callable[[Tensor, Tensor | None], Tensor]
     curvature: Callable[[Tensor, float], Tensor]
     batch_norm: bool
     samples: SiteSamples | None = None
-    taps: int = 1
     maps: SiteMaps | None = None
     linear: bool = True
 
@@ -75,22 +62,6 @@ class SiteMoments:
     def count(self) -> int:
         """n, samples measured."""
         return self.sums.count
-
-    @property
-    def width(self) -> int:
-        """Hidden neurons at present."""
-        return len(self.grown_weight)
-
-    @property
-    def outputs(self) -> int:
-        """d, outputs of the next layer."""
-        return len(self.next_weight)
-
-    @cached_property
-    def fan_out(self) -> Tensor:
-        """The weights by which the next layer reads each hidden neuron, shape (width, taps, d)."""
-        columns = self.next_weight[:, : self.width * self.taps]
-        return columns.reshape(self.outputs, self.width, self.taps).permute(1, 2, 0)
 
     @property
     def sampled_inputs(self) -> Tensor:
@@ -118,32 +89,6 @@ class SiteMoments:
         if self.samples is None:
             raise ValueError(f"no rows of {self.site} were sampled; declare Need.SAMPLES")
         return self.samples
-
-    @cached_property
-    def channels(self) -> Tensor:
-        """The numbers of the existing neurons, shape (width,)."""
-        return torch.arange(self.width, device=self.grown_weight.device)
-
-    def moved(self, neurons: Tensor, moves: Tensor) -> Tensor:
-        """The update of the grown layer's rows that adds to those of some neurons, (width, p).
-
-        Args:
-            neurons: which, shape (k,), no two alike.
-            moves: shape (k, p).
-        """
-        return torch.zeros_like(self.grown_weight).index_copy(0, neurons, moves)
-
-    def taken(self, neurons: Tensor, fan_out: Tensor) -> Tensor:
-        """The update of the existing weights that takes a fan-out from neurons, shape (d, m).
-
-        Args:
-            neurons: which, shape (k,); those named several times lose all of it.
-            fan_out: shape (k, taps, d).
-        """
-        lost = torch.zeros_like(self.fan_out).index_add(0, neurons, fan_out)
-        update = torch.zeros_like(self.next_weight)
-        update[:, : self.width * self.taps] = -lost.permute(2, 0, 1).flatten(1)
-        return update
 
     @cached_property
     def input_mean(self) -> Tensor:
@@ -204,33 +149,6 @@ class SiteMoments:
     def goal_sum(self) -> Tensor:
         """E v, summed over the positions that each tap reads, shape (taps · d,)."""
         return self._read(self.sums.goal_sum, "goal_sum", "GOAL")
-
-    @cached_property
-    def mean_cross(self) -> Tensor:
-        """What the means that batch norm removes make of Ñ, shape (p, taps · d)."""
-        if self.sums.tap_inputs is None:
-            return self.input_mean[:, None] * self.goal_sum
-        means = trimmed(self.sums.tap_inputs / self.count, self.grown_bias)
-        return (means[:, :, None] * self.goal_sum.unflatten(0, (self.taps, -1))).flatten(1)
-
-    @cached_property
-    def silent_gradient(self) -> Tensor:
-        """Of the fan-in of silent neurons, by their fan-out: Ñ, shape (p, taps · d).
-
-        Batch norm removes means in training mode: behind one, inputs are centred.
-        """
-        return self.cross_covariance - (self.mean_cross if self.batch_norm else 0.0)
-
-    @property
-    def new_neuron_gradient(self) -> float:
-        """How large the gradient of a new neuron's fan-in is, with a fan-out as large as others'.
-
-        The root mean square over directions of the fan-out, without the gradient of the bias, as
-        if the path had slope 1 at 0.
-        """
-        features = self.grown_weight.shape[1] - int(self.grown_bias)
-        size = self.fan_out.flatten(1).norm(dim=1).mean()
-        return float(size * self.silent_gradient[:features].square().sum(0).mean().sqrt())
 
     @cached_property
     def goal_covariance(self) -> Tensor:

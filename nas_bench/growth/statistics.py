@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from nas_bench.growth.linalg import InverseRoot, inverse_root, ridged
+from nas_bench.growth.linalg import InverseRoot, inverse_root, ridged, trimmed
 from nas_bench.growth.method import NewNeurons
 from nas_bench.growth.moments import SiteMoments
 from nas_bench.growth.sums import SiteSamples
@@ -20,12 +20,13 @@ RIDGE_ABOVE_ROUNDING = 1e-5
 """A ridge that lifts every direction above the rounding of products in float32."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SiteStatistics(SiteMoments):
     """What the data says about one site: everything a growth method may read.
 
     A method reads only what it declared in `needs`; the rest raises an error that says so. What
-    was measured are `SiteMoments`, whose attributes these statistics have; here is what follows.
+    was measured are `SiteMoments`, the weights `SiteWeights`, whose attributes these statistics
+    have; here is what follows.
 
     Attributes:
         ridge: ρ, by which what follows from S and S₁ is regularised; 0 for the exact solutions.
@@ -54,6 +55,33 @@ class SiteStatistics(SiteMoments):
             samples = SiteSamples.joined((samples, other.samples))
         maps = None if self.maps is None or other.maps is None else self.maps + other.maps
         return replace(self, sums=self.sums + other.sums, samples=samples, maps=maps)
+
+    @cached_property
+    def mean_cross(self) -> Tensor:
+        """What the means that batch norm removes make of Ñ, shape (p, taps · d)."""
+        if self.sums.tap_inputs is None:
+            return self.input_mean[:, None] * self.goal_sum
+        means = trimmed(self.sums.tap_inputs / self.count, self.grown_bias)
+        return (means[:, :, None] * self.goal_sum.unflatten(0, (self.taps, -1))).flatten(1)
+
+    @cached_property
+    def silent_gradient(self) -> Tensor:
+        """Of the fan-in of silent neurons, by their fan-out: Ñ, shape (p, taps · d).
+
+        Batch norm removes means in training mode: behind one, inputs are centred.
+        """
+        return self.cross_covariance - (self.mean_cross if self.batch_norm else 0.0)
+
+    @property
+    def new_neuron_gradient(self) -> float:
+        """How large the gradient of a new neuron's fan-in is, with a fan-out as large as others'.
+
+        The root mean square over directions of the fan-out, without the gradient of the bias, as
+        if the path had slope 1 at 0.
+        """
+        features = self.grown_weight.shape[1] - int(self.grown_bias)
+        size = self.fan_out.flatten(1).norm(dim=1).mean()
+        return float(size * self.silent_gradient[:features].square().sum(0).mean().sqrt())
 
     @cached_property
     def ridged_covariance(self) -> Tensor:

@@ -23,7 +23,7 @@ from nas_bench.results.reading import (
     read_run,
 )
 from nas_bench.results.sources import Folder, Packs, Source
-from nas_bench.results.summary import ENDED_WELL, PluginFile, Summary, read_summary, summary_bytes
+from nas_bench.results.summary import PluginFile, Summary, read_summary, summary_bytes
 from nas_bench.text import without_homes
 from nas_bench.trials.config import TrialConfig
 from nas_bench.trials.messages import Failure, GrowthRecord, Record, as_dict
@@ -103,7 +103,7 @@ class Ledger:
         folder = self.trial_folder(config)
         with files.writing(folder):
             self.set_aside += make_way(self.folder, folder)
-            attempts = self._attempts(config) + 1
+            attempts = _attempts(folder, config) + 1
             folder.mkdir(parents=True, exist_ok=True)
             (folder / VERIFIED).unlink(missing_ok=True)
         files.keep_line_ends(self.folder)
@@ -169,11 +169,6 @@ class Ledger:
         """The trial with only its last record read, None if it was never begun."""
         source = self._packs.source(self.trial_folder(config))
         return glance(source) if source else None
-
-    def resumable(self, config: TrialConfig) -> bool:
-        """Whether a checkpoint of the trial is worth keeping."""
-        lasting = (*ENDED_WELL, "failed", "diverged")
-        return self.status(config) not in lasting
 
     def run(self, config: TrialConfig) -> Run | None:
         """The trial read back, None if it was never begun."""
@@ -258,19 +253,6 @@ class Ledger:
         environment = summary.environment | {"resumed_at_step": step}
         self._store(config, replace(summary, environment=environment))
 
-    def _attempts(self, config: TrialConfig) -> int:
-        folder = self.trial_folder(config)
-        try:
-            earlier = read_summary(Folder(folder))
-        except ValueError:
-            return 0
-        if earlier.id != config.id:
-            raise LedgerError(
-                f"{folder} holds trial {earlier.id}, not {config.id}: "
-                "move it away or choose another folder with --results"
-            )
-        return earlier.attempts
-
     def _begun(self, config: TrialConfig) -> Summary:
         identity = config.id
         if identity not in self._open:
@@ -292,6 +274,20 @@ class Ledger:
             sums = {name: checksum(Folder(folder).read(name)) for name in (CURVE, GROWTH)}
         self._store(config, replace(summary, finished=_now(), checksums=sums))
         del self._open[config.id]
+
+
+def _attempts(folder: Path, config: TrialConfig) -> int:
+    """How often the trial of this folder was begun."""
+    try:
+        earlier = read_summary(Folder(folder))
+    except ValueError:
+        return 0
+    if earlier.id != config.id:
+        raise LedgerError(
+            f"{folder} holds trial {earlier.id}, not {config.id}: "
+            "move it away or choose another folder with --results"
+        )
+    return earlier.attempts
 
 
 _NOTHING = Failure("failed", "NoResultError", "the trial ended without a result", "")

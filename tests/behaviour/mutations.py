@@ -13,8 +13,8 @@ from nas_bench.growth import optimizer as policies
 from nas_bench.growth.effective_rank import by_effective_rank
 from nas_bench.growth.fields import Kernel
 from nas_bench.growth.measure import statistics_batch
-from nas_bench.growth.moments import SiteMoments
 from nas_bench.growth.significance import _on_rows, significance
+from nas_bench.growth.site_weights import SiteWeights
 from nas_bench.growth.statistics import SiteStatistics
 from nas_bench.methods.cascade_correlation import Errors
 from nas_bench.methods.firefly import Firefly
@@ -256,7 +256,7 @@ MUTATIONS = (
     ),
     Mutation(
         "gradmax takes means with it behind batch norm",
-        vars(SiteMoments)["silent_gradient"].func,
+        vars(SiteStatistics)["silent_gradient"].func,
         "if self.batch_norm",
         "if not self.batch_norm",
         "gradmax convnet",
@@ -312,7 +312,7 @@ MUTATIONS = (
     ),
     Mutation(
         "halves leave their fan-out where it was",
-        SiteMoments.taken,
+        SiteWeights.taken,
         "= -lost",
         "= -0 * lost",
         "splitting mlp",
