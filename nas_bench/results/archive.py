@@ -206,7 +206,11 @@ def _member(content: bytes, member: ZipInfo) -> bytes:
 def _is_folder(info: ZipInfo, path: Path) -> bool:
     """Whether it is an entry without content on the way to trials, as other tools write them."""
     name = info.orig_filename
-    return name.endswith("/") and not info.file_size and not stray_name(f"{name}s0/{RUN}", path)
+    if not name.endswith("/") or info.file_size:
+        return False
+    parts = name.split("/")[:-1]
+    inside = f"{_start(path)}a/{'0' * 8}/s0/damaged-1/a".split("/")
+    return not stray_name("/".join(parts + inside[len(parts) :]), path)
 
 
 def _refusal(info: ZipInfo, count: int) -> str:

@@ -1,6 +1,7 @@
 """Packs that are damaged, or that a stranger made: nothing is silent, nothing gets out."""
 
 import random
+import shutil
 import stat
 import tracemalloc
 import zipfile
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import synthetic
-from packs import damages, members, only, packed, seen
+from packs import damages, members, only, packed, seen, snapshot
 from synthetic import trial
 
 from nas_bench.results import archive
@@ -101,6 +102,23 @@ def test_a_name_that_is_there_twice_is_refused(ledger: Ledger) -> None:
     assert (
         line == f"{name.removesuffix('/run.json')}: run.json cannot be read: it is there 2 times"
     )
+
+
+def test_entries_of_folders_as_other_tools_write_them_are_no_damage(ledger: Ledger) -> None:
+    aside = ledger.trial_folder(trial()) / "damaged-1" / "tables"
+    aside.mkdir(parents=True)
+    (aside / "curve.jsonl").write_text("mine")
+    before = snapshot(ledger.folder / "smoke")
+    path = ledger.folder / "smoke" / "digits.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for found in sorted((ledger.folder / "smoke").rglob("*")):
+            if found != path:
+                made.write(found, found.relative_to(ledger.folder))
+        made.mkdir("smoke")
+    shutil.rmtree(path.with_suffix(""))
+    assert damages(ledger.folder) == []
+    assert (only(unpack(ledger.folder)).problems, path.exists()) == ((), False)
+    assert snapshot(ledger.folder / "smoke") == before
 
 
 def test_an_encrypted_file_is_refused(ledger: Ledger) -> None:
