@@ -113,6 +113,14 @@ def test_why_a_task_shows_no_sites_is_one_sentence(shown, wrong, why):
     assert found["target_widths"] == [8, 16]
 
 
+def test_a_table_that_cannot_be_read_is_shown_but_for_what_depends_on_it(shown, tmp_path):
+    (tmp_path / "rows.csv").write_bytes(b"a,b\n1,\xff\n")
+    found = json.loads(shown("table[path=rows.csv,target=a]", "--json"))
+    for name in ("metric", "sites"):
+        assert found[name].startswith("shown once the data is there: ")
+        assert "it is no UTF-8 text" in found[name]
+
+
 def test_a_protocol_says_what_it_tests_and_where_that_is_claimed(shown):
     out = shown("tiny-fig15")
     assert "After 2300 steps TINY is 2 points of test accuracy above GradMax" in out

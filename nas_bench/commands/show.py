@@ -1,6 +1,6 @@
 """`nas-bench show`: everything about one method, task, protocol or trial."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,18 +142,19 @@ def _method(spec: str) -> dict[str, Any]:
 
 def _task(spec: str, data: Path | None) -> dict[str, Any]:
     from nas_bench import plugins
+    from nas_bench.training.data import data_folder
 
-    task = plugins.task(spec)
+    task, folder = plugins.task(spec), data_folder(data)
     return {
         **_named(task, "task", spec),
-        "metric": task.metric,
+        **_known("metric", lambda: {"metric": task.metric}),
         "gpu_share": task.gpu_share,
         "seed_widths": list(task.seed_widths),
         "quarter_widths": list(task.quarter_widths),
         "target_widths": list(task.target_widths),
         "recipe": asdict(task.recipe),
         "options": _options(task),
-        **_survey(task, data),
+        **_known("sites", lambda: _survey(task, folder)),
     }
 
 
@@ -199,24 +200,28 @@ def _type(hint: Any) -> str:
     )
 
 
-def _survey(task: "Task", data: Path | None) -> dict[str, Any]:
-    """The sites of the seed network and why other layers cannot grow, or why that is not known."""
-    from nas_bench.contract import is_present
+def _known(name: str, found: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a task says that may depend on its data, or why that is not known."""
     from nas_bench.specs import said
-    from nas_bench.training.data import data_folder
     from nas_bench.training.task import DataMissingError
 
-    folder = data_folder(data)
     try:
-        if is_present(task, folder):
-            return _sites(task, folder)
-        return {"sites": f"shown once the data is in {folder}"}
+        return found()
     except DataMissingError as error:
-        return {"sites": f"shown once the data is there: {error}"}
+        return {name: f"shown once the data is there: {error}"}
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # tasks of others may do anything
-        return {"sites": f"not known: {said(error)}"}
+        return {name: f"not known: {said(error)}"}
+
+
+def _survey(task: "Task", folder: Path) -> dict[str, Any]:
+    """The sites of the seed network and why other layers cannot grow, once there is data."""
+    from nas_bench.contract import is_present
+
+    if is_present(task, folder):
+        return _sites(task, folder)
+    return {"sites": f"shown once the data is in {folder}"}
 
 
 def _sites(task: "Task", folder: Path) -> dict[str, Any]:
