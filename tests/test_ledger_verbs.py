@@ -471,12 +471,15 @@ def test_show_takes_every_place_that_is_printed(ledger, said):
     expected = said("show", trial().id)
     for name in (place, f"{place}/", f"./ledger/{place}", f"{place}/curve.jsonl"):
         assert said("show", str(name)) == expected
+    file = str(ledger.trial_folder(trial()) / "run.json")
+    assert said("show", file, "--results", "elsewhere") == expected
     for name in (place.parent, f"ledger/{place.parent}", "smoke/digits", "smoke/digits.zip"):
         assert f"2 trials lie at {name}: name one of them, such as {place}" in said(
             "show", str(name), code=2
         )
     said("pack")
     assert said("show", f"{place}/curve.jsonl").count(trial().id) == 1
+    assert said("show", file, "--results", "elsewhere").count(trial().id) == 1
 
 
 @pytest.mark.parametrize("depth", range(1, 5))

@@ -41,6 +41,7 @@ def find_run(name: str, results: Path) -> "Run | None":
     from nas_bench.results.ledger import Ledger
     from nas_bench.results.reading import read_run
 
+    name = name.rpartition("/")[0] if Path(name).name in _FILES else name
     if _is_folder(Path(name)):
         return read_run(Path(name).absolute())
     if _PLACE.fullmatch(name):
@@ -68,7 +69,6 @@ def _inside(name: str, results: Path) -> str:
         if root.is_relative_to(results):
             path = root.relative_to(results)
             break
-    path = path.parent if path.name in _FILES else path
     return path.as_posix().removesuffix(".zip")
 
 
