@@ -273,7 +273,9 @@ def _unpacked(folder: Path) -> Outcome:
         problems = (*_problems(archive), *_extract(archive, workshop))
         built = [path for path in map(workshop.joinpath, archive.trials) if path.is_dir()]
         if not built:
-            raise _RefusedError(f"none of it can be read: {'; '.join(problems)[:500]}")
+            raise _RefusedError(
+                f"none of it can be read: {'; '.join(problems)[:500] or 'it holds no trial'}"
+            )
         _install(built, folder)
         os.sync()  # once for all files: the pack is removed next
     files.keep_line_ends(results)

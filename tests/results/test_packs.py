@@ -126,6 +126,11 @@ def test_what_was_set_aside_in_a_trial_is_packed_with_it(ledger: Ledger) -> None
     assert snapshot(ledger.folder) == before
 
 
+def test_an_empty_pack_says_that_it_is_empty(ledger: Ledger) -> None:
+    rewrite(packed(ledger), {})
+    assert only(unpack(ledger.folder)).problems == ("none of it can be read: it holds no trial",)
+
+
 def test_only_what_was_asked_for_is_packed(ledger: Ledger) -> None:
     synthetic.run(ledger, trial(task="sine"))
     synthetic.run(ledger, trial(protocol="Other one"))
