@@ -72,7 +72,7 @@ def arrays(path: Path) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """The file, which is a zip of .npy files; what is wrong with it is said with its path."""
-    if path.exists() and not path.is_dir() and not path.is_file():
+    if path.exists() and not path.is_file():
         raise DataMissingError(f"{path} is no regular file: give an .npz file")
     try:
         with zipfile.ZipFile(path) as archive:

@@ -194,7 +194,7 @@ def classes(root: Path) -> list[str]:
         found = sorted(
             entry.name for entry in os.scandir(root) if _seen(entry.name) and entry.is_dir()
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DataMissingError(
             f"there is no folder {root}: give a folder with train/ and val/, in each a folder of "
             "images for every class"

@@ -140,6 +140,11 @@ def emptied(folder):
         file.unlink()
 
 
+def in_its_place(folder):
+    shutil.rmtree(folder / "val")
+    (folder / "val").write_text("mine")
+
+
 def unknown(folder):
     (folder / "val" / "dog").mkdir()
 
@@ -153,6 +158,7 @@ def alone(folder):
     ("change", "sentence"),
     [
         (lambda folder: shutil.rmtree(folder / "val"), "there is no folder .*val: give a folder"),
+        (in_its_place, "there is no folder .*val: give a folder"),
         (emptied, r"bee has no images \(.bmp, .*put some there"),
         (unknown, "val has the class dog, which .*train lacks"),
         (alone, "train has 1 folder, expected one for each of at least 2 classes"),

@@ -174,5 +174,5 @@ def test_a_named_pipe_is_not_waited_for(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataMissingError, match=r"there is no file .*other\.npz"):
         header(tmp_path / "other.npz")
-    with pytest.raises(DataMissingError, match="Is a directory"):
+    with pytest.raises(DataMissingError, match="is no regular file"):
         header(tmp_path)
