@@ -21,7 +21,7 @@ from typing import Literal, get_args
 from weakref import WeakKeyDictionary
 
 from nas_bench.options import options_without_default
-from nas_bench.specs import NAME, InputError, absolute, said
+from nas_bench.specs import NAME, InputError, real, said
 
 PluginKind = Literal["method", "task", "trigger"]
 _KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
@@ -88,7 +88,7 @@ def in_file(path: Path, content: bytes | None = None) -> list[Plugin]:
 
 def module_name(path: Path) -> str:
     """The name under which a plugin file is imported."""
-    digest = hashlib.sha256(str(absolute(path).resolve()).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(str(real(path)).encode()).hexdigest()[:8]
     return f"nas_bench_plugin_{path.stem}_{digest}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from nas_bench.by_value import pickled
 from nas_bench.discovery import Plugin, PluginKind, defined, executed, file_of, in_file, installed
 from nas_bench.options import changed_options, validated
-from nas_bench.specs import InputError, Spec, absolute, parse, unknown
+from nas_bench.specs import InputError, Spec, parse, real, unknown
 from nas_bench.text import shortened
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def load_path(path: Path, content: bytes | None = None) -> list[Plugin]:
     Raises:
         PluginError: if the file is missing, does not import, has no plugin, or a broken one.
     """
-    path = absolute(path).resolve()
+    path = real(path)
     if path not in _loaded:
         found = in_file(path, content)
         _refuse_broken(path, found)

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -136,14 +137,25 @@ def absolute(path: Path) -> Path:
     """The path from the root, with `~` and `~name` as the home folders that they mean.
 
     Raises:
-        InputError: if there is no such home.
+        InputError: if there is no such home, or no file can have this name.
     """
+    if "\0" in str(path):
+        raise InputError(f"{shown(str(path))} is no path: take the zero character out")
     try:
         return path.expanduser().absolute()
     except RuntimeError:
         raise InputError(
             f"{path} means the home folder of a user, and there is none: write the path in full"
         ) from None
+
+
+def real(path: Path) -> Path:
+    """The absolute path without links; one that leads nowhere ends where it stops.
+
+    Raises:
+        InputError: as `absolute`.
+    """
+    return Path(os.path.realpath(absolute(path)))  # `resolve` raises for links in a circle
 
 
 def said(error: BaseException) -> str:

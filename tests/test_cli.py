@@ -100,6 +100,7 @@ def test_python_m_nas_bench_is_nas_bench():
         (["check", "tni"], "did you mean tiny"),
         (["ls", "method"], "'method' is not one of 'methods', 'tasks', 'triggers', 'protocols'"),
         (["ls", "--plugin", "/dev/null"], "is no regular file: give the path of a .py file"),
+        (["ls", "--plugin", "circle.py"], "is not there: give the path of a Python file"),
         (["ls", "--plugin", "."], "is a folder: give the path of a .py file"),
         (["new", "method", "random"], "would hide the module random"),
         (["new", "task", "numpy"], "would hide the module numpy"),
@@ -108,6 +109,7 @@ def test_python_m_nas_bench_is_nas_bench():
         (["new", "method", "My-Method"], "cannot be a module: use lower-case letters"),
         (["new", "task", "class"], "cannot be a module"),
         (["report", "a", "--results", "b"], "give the folder once"),
+        (["report", "--width", "nan"], "'nan' is not a number"),
         (["report", "--figures", "png,gif"], "unknown format 'gif': give some of png, svg, pdf"),
         (["show", "3f2a"], "no trial's id begins with 3f2a"),
         (["plan", "--methods", "tni"], "unknown method 'tni': did you mean tiny?"),
@@ -123,6 +125,11 @@ def test_python_m_nas_bench_is_nas_bench():
         (["ls", "--plugin", "~nosuchuser/x.py"], "and there is none: write the path in full"),
         (["run", "--data", "~nosuchuser/x"], "and there is none: write the path in full"),
         (["run", "--storage", "~nosuchuser/x"], "and there is none: write the path in full"),
+        (["run", "--results", ""], "there is no path: give one, or leave the option out"),
+        (["export", "--format", "csv", "--out", ""], "there is no path: give one"),
+        (["status", ""], "there is no path: give one"),
+        (["plan", "--protocol", "utf16.yaml"], "is no UTF-8 text (invalid start byte): save it"),
+        (["plan", "--config", "utf16.yaml"], "is no UTF-8 text (invalid start byte): save it"),
         (["status", "--results", "dangling"], "is a link to /nonexistent/x, which is not there"),
         (["run", "--executor", "inline", "--address", "auto"], "not on the cluster at auto"),
         (["run", "--gpus-per-trial", "1.5"], "give a share of one GPU, such as 0.5"),
@@ -131,6 +138,8 @@ def test_python_m_nas_bench_is_nas_bench():
 )
 def test_wrong_input_is_one_sentence_on_stderr_and_exit_code_2(arguments, sentence, capsys):
     Path("dangling").symlink_to("/nonexistent/x")
+    Path("circle.py").symlink_to("circle.py")
+    Path("utf16.yaml").write_text("name: x", encoding="utf-16")
     assert status(arguments) == 2
     out, err = said(capsys)
     assert out == ""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from nas_bench.specs import InputError, absolute
+from nas_bench.specs import InputError, absolute, real
 
 RESULTS_VARIABLE = "NAS_BENCH_RESULTS"
 
@@ -36,7 +36,7 @@ def ledgers_of(given: Iterable[str | Path]) -> tuple[Path, ...]:
     for path in named if len(named) > 1 else []:
         if not path.exists():
             raise InputError(f"there is no results folder or pack at {path}")
-        found = [other for other in named if other.resolve() == path.resolve()]
+        found = [other for other in named if real(other) == real(path)]
         if len(found) > 1:
             raise InputError(f"the ledger {path} is given twice: name each once")
         _refuse_part(path)
@@ -77,7 +77,7 @@ def load_plugins(paths: Iterable[Path]) -> tuple[Path, ...]:
     """
     from nas_bench import plugins
 
-    found = tuple(absolute(path).resolve() for path in paths)
+    found = tuple(map(real, paths))
     for path in found:
         plugins.load_path(path)
     return found

@@ -181,6 +181,9 @@ def paths(given: str | Path | Iterable[str | Path] | None) -> tuple[Path, ...]:
     several = () if given is None else given
     if isinstance(several, str | Path) or not isinstance(several, Iterable):
         several = [several]
+    several = list(several)
+    if "" in several:
+        raise InputError("'' is no path: give one, or leave it out")
     try:
         return tuple(map(Path, several))
     except TypeError:

@@ -11,6 +11,7 @@ from nas_bench.api.places import RESULTS_VARIABLE
 from nas_bench.commands.parameters import (
     NOTHING,
     OK,
+    PathGiven,
     examples,
     json_option,
     ledgers_given,
@@ -47,7 +48,7 @@ _EPILOG = examples(
 @click.argument("second", metavar="B")
 @click.option(
     "--results",
-    type=click.Path(path_type=Path),
+    type=PathGiven(path_type=Path),
     multiple=True,
     help=f"Results folder or pack; repeatable.  [default: ${RESULTS_VARIABLE}, else "
     "./results/local]",

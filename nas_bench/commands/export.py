@@ -10,6 +10,7 @@ import click
 from nas_bench.commands.parameters import (
     OK,
     CannotRunError,
+    PathGiven,
     examples,
     folder_given,
     folder_options,
@@ -41,7 +42,7 @@ _EPILOG = examples(
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathGiven(path_type=Path, file_okay=False),
     help="Folder of the tables  [default: report/export in the results folder]",
 )
 @json_option()

@@ -12,6 +12,7 @@ from nas_bench.commands.parameters import (
     GATE,
     OK,
     CannotRunError,
+    PathGiven,
     examples,
     json_option,
     print_json,
@@ -34,7 +35,7 @@ _WRONG = ("conflict", "damaged", "unreadable")
 
 @click.command(epilog=_EPILOG)
 @click.argument(
-    "sources", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False)
+    "sources", nargs=-1, required=True, type=PathGiven(path_type=Path, file_okay=False)
 )
 @results_option()
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from nas_bench.commands.parameters import OK, examples, verbose_option
+from nas_bench.commands.parameters import OK, PathGiven, examples, verbose_option
 from nas_bench.specs import InputError
 
 _EPILOG = examples(
@@ -23,7 +23,7 @@ _EPILOG = examples(
 @click.argument("name")
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathGiven(path_type=Path, file_okay=False),
     default=Path(),
     help="Where the file is written  [default: the working directory]",
 )

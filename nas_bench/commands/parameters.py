@@ -40,6 +40,16 @@ class Number(click.FloatRange):
         return found
 
 
+class PathGiven(click.Path):
+    """The path of a file or folder; no text, as an unset variable leaves it, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See the base class."""
+        if value == "":
+            self.fail("there is no path: give one, or leave the option out.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def examples(*lines: str) -> str:
     """The end of a help text."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
@@ -90,7 +100,7 @@ def results_option() -> Decorator:
     """`--results`, the folder of the ledger."""
     return click.option(
         "--results",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=PathGiven(path_type=Path, file_okay=False),
         help=f"Results folder  [default: ${RESULTS_VARIABLE}, else ./results/local]",
     )
 
@@ -98,7 +108,7 @@ def results_option() -> Decorator:
 def folder_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """The results folder as an argument or as `--results`; see `folder_given`."""
     verb = results_option()(verb)
-    kind = click.Path(path_type=Path, file_okay=False)
+    kind = PathGiven(path_type=Path, file_okay=False)
     return click.argument("folder", type=kind, required=False)(verb)
 
 
@@ -106,7 +116,7 @@ def data_option() -> Decorator:
     """`--data`, the folder of data sets."""
     return click.option(
         "--data",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=PathGiven(path_type=Path, file_okay=False),
         help="Data folder  [default: $NAS_BENCH_DATA, else the user's cache]",
     )
 
@@ -134,7 +144,7 @@ def plugin_option() -> Decorator:
     return click.option(
         "--plugin",
         "plugin_paths",
-        type=click.Path(path_type=Path),
+        type=PathGiven(path_type=Path),
         multiple=True,
         help="Python file with methods or tasks; repeatable.",
     )

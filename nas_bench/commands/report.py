@@ -10,6 +10,8 @@ from nas_bench.api.places import load_plugins, report_folder
 from nas_bench.commands.parameters import (
     OK,
     CannotRunError,
+    Number,
+    PathGiven,
     counted,
     examples,
     explain_option,
@@ -53,12 +55,12 @@ def _formats(
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("ledgers", metavar="[LEDGER]...", type=click.Path(path_type=Path), nargs=-1)
+@click.argument("ledgers", metavar="[LEDGER]...", type=PathGiven(path_type=Path), nargs=-1)
 @results_option()
 @plugin_option()
 @click.option(
     "--into",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathGiven(path_type=Path, file_okay=False),
     help="Folder that gets the report/.  [default: the last LEDGER that is a folder]",
 )
 @click.option(
@@ -68,11 +70,11 @@ def _formats(
     help="Formats of the figures.  [default: all three; of more than 4 comparisons "
     "png alone, of more than 10 none]",
 )
-@click.option("--width", type=click.FloatRange(2, 20), help="Of figures for a paper, in inches.")
+@click.option("--width", type=Number(2, 20), help="Of figures for a paper, in inches.")
 @click.option("--rows", metavar="A,B,…", help="The rows that figures show.")
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=PathGiven(path_type=Path, exists=True, dir_okay=False),
     help="YAML of what figures call rows, such as `tiny: TINY`.",
 )
 @click.option("--no-title", is_flag=True, help="Figures without titles.")

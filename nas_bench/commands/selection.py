@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nas_bench.commands.parameters import data_option, plugin_option, results_option
+from nas_bench.commands.parameters import PathGiven, data_option, plugin_option, results_option
 
 RERUNS = ("none", "failed", "stale", "all")
 
@@ -31,7 +31,7 @@ def _options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
         ),
         click.option(
             "--config",
-            type=click.Path(path_type=Path),
+            type=PathGiven(path_type=Path),
             help="YAML file of a study: protocol, methods, plugins, tasks, data, seeds, results, "
             "changes to the protocol.",
         ),

@@ -10,6 +10,7 @@ from nas_bench.commands.parameters import (
     MANY,
     OK,
     CannotRunError,
+    PathGiven,
     counted,
     data_option,
     device_option,
@@ -46,7 +47,7 @@ _EPILOG = examples(
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathGiven(path_type=Path, dir_okay=False),
     help="File of the pack.  [default: submission-FOLDER.zip]",
 )
 @device_option("auto takes each trial's own, if there is one like it here.")

@@ -92,6 +92,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(strict_yaml.SIZE + 1)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"cannot read {path}: it is no UTF-8 text ({error.reason}): save it as UTF-8"
+        ) from None
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
