@@ -39,17 +39,20 @@ def ledgers_of(given: Iterable[str | Path]) -> tuple[Path, ...]:
         found = [other for other in named if real(other) == real(path)]
         if len(found) > 1:
             raise InputError(f"the ledger {path} is given twice: name each once")
-        _refuse_part(path)
+        _refuse_part(path, named)
     if not named:
         return (results_folder(),)
     return tuple(p if p.is_file() and p.suffix == ".zip" else results_folder(p) for p in named)
 
 
-def _refuse_part(path: Path) -> None:
+def _refuse_part(path: Path, named: Sequence[Path]) -> None:
+    """Refuse a part of a results folder, and a pack that lies in another of the ledgers."""
     from nas_bench.results.layout import results_above
 
-    above = results_above(path.with_suffix("") if path.is_file() else path)
-    if above:
+    is_pack = path.is_file()
+    above = results_above(path.with_suffix("") if is_pack else path)
+    around = [other for other in named if is_pack and real(other) == real(path).parent.parent]
+    if above := next(iter(around), above):
         raise InputError(
             f"{path} is a part of the results folder {above}: name that, or copies elsewhere"
         )

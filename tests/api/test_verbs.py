@@ -2,6 +2,7 @@ import base64
 import json
 import linecache
 import runpy
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +15,7 @@ import nas_bench
 from nas_bench import discovery, plugins
 from nas_bench.cli import status
 from nas_bench.methods.random_growth import RandomGrowth
+from nas_bench.results.packing import pack
 from nas_bench.tasks.sine import Sine
 
 CELL = """
@@ -252,6 +254,29 @@ def test_a_ledger_is_named_once_and_without_its_parts(ledger):
         nas_bench.report([ledger, ledger / ".." / ledger.name])
     with pytest.raises(nas_bench.InputError, match="is a part of the results folder"):
         nas_bench.report([ledger, next(ledger.rglob("run.json")).parents[3]])
+
+
+def test_a_pack_is_no_second_ledger_beside_the_folder_that_holds_it(ledger, tmp_path):
+    shutil.copytree(ledger, tmp_path / "copy")
+    copy = tmp_path / "copy"
+    inside = copy / f"{next(iter(pack(copy))).place}.zip"
+    with pytest.raises(nas_bench.InputError, match="is a part of the results folder"):
+        nas_bench.compare("tiny", "fixed", results=[inside, copy])
+    assert len(nas_bench.compare("tiny", "fixed", results=[inside, ledger])) == 1
+
+
+def test_a_report_goes_to_no_place_of_trials(ledger):
+    with pytest.raises(nas_bench.InputError, match="report is where trials lie"):
+        nas_bench.report(ledger, figures=(), into=ledger / "smoke")
+    nas_bench.report(ledger, figures=(), into=ledger / "report" / "second")
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_what_can_be_no_path_is_refused_in_a_sentence(path):
+    with pytest.raises(nas_bench.InputError, match="is no path"):
+        nas_bench.plan("tiny", "sine", results=path)
+    with pytest.raises(nas_bench.InputError, match="is no path"):
+        nas_bench.plan("tiny", "sine", plugins=[path])
 
 
 def test_several_ledgers_are_named_in_the_frame_and_head_the_results(ledger, tmp_path):
