@@ -241,6 +241,27 @@ def test_tables_are_not_written_among_trials(ledger, said, place):
     said("export", "--format", "csv", "--out", str(ledger.folder / "report" / "tables"))
 
 
+def test_a_submission_is_not_written_among_trials(ledger, said):
+    before = snapshot(ledger.folder)
+    _, err = said("submit", "--output", str(ledger.folder / "smoke" / "digits.zip"), code=2)
+    assert "digits.zip is where trials lie" in err
+    assert snapshot(ledger.folder) == before
+
+
+def test_a_file_or_dangling_link_where_tables_belong_is_one_sentence(said, tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "file").write_text("mine")
+    _, err = said("export", "--format", "csv", "--out", "link", code=4)
+    assert "a file, or a link that leads nowhere, has this name; choose another one" in err
+    _, err = said("export", "--format", "csv", "--out", "file/tables", code=4)
+    assert "a file lies where a folder belongs; choose another place" in err
+
+
+def test_a_report_of_nothing_names_the_ledger_that_has_none(said, tmp_path):
+    _, err = said("report", str(tmp_path / "empty"), "--into", "elsewhere", code=3)
+    assert f"there are no results in {tmp_path / 'empty'}" in err
+
+
 def test_a_file_is_no_results_folder(said, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("mine")
     monkeypatch.setenv("NAS_BENCH_RESULTS", str(tmp_path / "file"))

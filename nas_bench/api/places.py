@@ -62,14 +62,30 @@ def report_folder(ledgers: Sequence[Path], into: str | Path | None = None) -> Pa
     """The folder that a report of ledgers goes into, its `report/`: the last of them, or `into`.
 
     Raises:
-        InputError: if all of them are packs.
+        InputError: if all of them are packs, or `into` lies among trials.
     """
     if into is not None:
+        for path in ledgers:
+            refuse_among_trials(absolute(Path(into)) / "report", path)
         return absolute(Path(into))
     for path in reversed(ledgers):
         if not path.is_file():
             return path
     raise InputError("a report of packs alone has no folder to go to: give one with --into")
+
+
+def refuse_among_trials(target: Path, results: Path) -> None:
+    """Refuse a folder in which files would stand in the way of trials.
+
+    Raises:
+        InputError: if it lies in a results folder, outside of its `report/`.
+    """
+    target, results = real(target), real(results)
+    if target.is_relative_to(results) and not target.is_relative_to(results / "report"):
+        raise InputError(
+            f"{target} is where trials lie: choose a folder outside of {results}, or below its "
+            "report/"
+        )
 
 
 def load_plugins(paths: Iterable[Path]) -> tuple[Path, ...]:

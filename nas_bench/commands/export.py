@@ -1,12 +1,12 @@
 """`nas-bench export`: the ledger as tables for pandas, DuckDB or R."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from nas_bench.api.places import refuse_among_trials
 from nas_bench.commands.parameters import (
     OK,
     CannotRunError,
@@ -59,7 +59,7 @@ def export(
 
     place = folder_given(folder, results)
     target = absolute(out or place / "report" / "export")
-    _refuse_trials_place(target, place)
+    refuse_among_trials(target, place)
     found = Ledger(place).contents()
     say_damage(found.damage)
     say_strays(found.aside)
@@ -75,16 +75,6 @@ def export(
         for path in paths:
             click.echo(path)
     return OK
-
-
-def _refuse_trials_place(target: Path, results: Path) -> None:
-    """Refuse a folder in which files would stand in the way of trials."""
-    target, results = (Path(os.path.realpath(path)) for path in (target, results))
-    if target.is_relative_to(results) and not target.is_relative_to(results / "report"):
-        raise click.UsageError(
-            f"--out {target} is where trials lie: choose a folder outside of {results}, or below "
-            "its report/"
-        )
 
 
 def _write(made: "Sequence[Columns]", kind: Format, target: Path, results: Path) -> list[Path]:

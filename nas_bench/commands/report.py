@@ -110,7 +110,7 @@ def report(
         place, as_json, figures, read, _paper(width, rows, labels, not no_title)
     )
     if written is None:
-        return say_nothing("report", place, "results")
+        return say_nothing("report", read[0], "results")
     _show(written, read, as_json, explain=explain)
     return OK
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nas_bench.api.places import load_plugins
+from nas_bench.api.places import load_plugins, refuse_among_trials
 from nas_bench.commands.parameters import (
     GATE,
     MANY,
@@ -78,9 +78,10 @@ def submit(
 
     ledger = Ledger(folder_given(folder, results))
     settings = Settings(data=data, plugins=load_plugins(plugin_paths), device=device)
+    path = output or Path(f"submission-{ledger.folder.name}.zip")
+    refuse_among_trials(path, ledger.folder)
     found = checked(ledger, settings, rerun, seed)
     say_strays(found.aside)
-    path = output or Path(f"submission-{ledger.folder.name}.zip")
     try:
         if found.ok:
             write_pack(found, path)

@@ -26,6 +26,8 @@ _CURES = {
     errno.EROFS: "it is on a read-only disk; choose another folder with --results",
     errno.EACCES: "you may not write there; choose another folder with --results",
     errno.EPERM: "you may not write there; choose another folder with --results",
+    errno.EEXIST: "a file, or a link that leads nowhere, has this name; choose another one",
+    errno.ENOTDIR: "a file lies where a folder belongs; choose another place",
 }
 
 
