@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ CATEGORIES, CLASSES = 100, 1000
 ROWS, ROWS_OF_CLASS = 10, 3
 """At least."""
 _LONGEST_HEADER = 1 << 20
+_AMOUNT = re.compile(
+    r"[-+]?[\d.,]*\d[\d.,]*(e[-+]?\d+)?\s?%?|\d{1,4}([-/.])\d{1,2}\2\d{1,4}\b.*", re.I | re.A
+)
+"""Texts that stand for numbers or dates, whatever the country."""
 _EXPECTED = "a .csv or .parquet file"
 
 
@@ -114,6 +119,8 @@ def _split(numbers: Tensor, texts: Tensor, targets: Tensor, strata: Tensor, clas
 
 def _standardised(columns: Tensor, train: Tensor) -> Tensor:
     """Less the mean and over the deviation of training rows, float32; constants become 0."""
+    if not columns.shape[1]:
+        return columns.float()
     sizes = columns.abs().amax(0).clamp(min=torch.finfo(torch.float64).tiny)
     columns = columns / sizes  # squares of what is very large or small stay numbers
     deviations = columns[train].std(0, correction=0)
@@ -208,6 +215,8 @@ def _refuse_names(names: Sequence[str]) -> None:
             )
         if name in seen:
             raise ValueError(f"two columns are named {shown(name)}: rename one")
+        if name != name.strip(" \t"):
+            raise ValueError(f"column {shown(name)} begins or ends with a blank: take it out")
         seen.add(name)
 
 
@@ -267,7 +276,19 @@ def _texts(name: str, column: "Series") -> tuple[np.ndarray, Tensor]:
             f"column {shown(name)} holds {len(found)} different texts, such as {shown(found[0])}, "
             f"more than {CATEGORIES}: leave it out, or turn it into numbers"
         )
+    _refuse_amounts(name, found)
     return found, codes
+
+
+def _refuse_amounts(name: str, texts: np.ndarray) -> None:
+    """Refuse numbers and dates that are text: `0,5`, or a `?` among numbers; not `1`, `2`, `3`."""
+    others = [text for text in texts if not _AMOUNT.fullmatch(text.strip())]
+    if 2 * len(others) < len(texts) and not all(map(str.isdecimal, texts)):
+        raise ValueError(
+            f"column {shown(name)} holds text such as {shown(str((others or texts)[0]))} where "
+            "numbers or dates seem to be meant: turn it into numbers, leave rows out, or begin "
+            "categories with a letter"
+        )
 
 
 def _distinct(column: "Series") -> tuple[np.ndarray, Tensor]:
@@ -288,6 +309,8 @@ def _labels(answers: "Series") -> tuple[Tensor, int]:
     """The class of each row, and how many there are."""
     found, labels = _distinct(answers)
     name, other = shown(answers.name), "choose another target"
+    if _holds_text(answers):
+        _refuse_amounts(str(answers.name), found)
     if not _holds_text(answers) and len(found) > 2:
         other += ", or say kind=regression"
     if not 2 <= len(found) <= CLASSES:

@@ -130,6 +130,7 @@ TEXT = "a,b\n" + "1,x\n2,y\n" * 10
         (TEXT + "1,2,3\n", "b", "it is no table of commas .*line 22, saw 3"),
         (TEXT.replace("x", "x,z"), "b", "it is no table of commas"),
         ("a,a,b\n" + "1,2,x\n" * 20, "b", "two columns are named 'a'"),
+        ("a, b\n" + "1,x\n2,y\n" * 9, "b", "column ' b' begins or ends with a blank: take"),
         (",a,b\n" + "1,2,x\n" * 20, "b", "column 1 has no name: .*index=False"),
         ('a,"b\nc",d\n' + "1,2,x\n" * 20, "d", "line break within quotes"),
         ("a," * 11_000 + "b\n", "b", "11001 columns, more than 10000"),
@@ -142,6 +143,38 @@ def test_a_table_that_does_not_fit_is_refused_in_one_sentence(content, target, s
         table(path, target, "auto")
     assert str(raised.value).startswith(str(path))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "odd"),
+    [
+        (["1", "2", "?"], "'\\?'"),
+        (["1.5", "2e3", "-7", "abc"], "'abc'"),
+        (["0,5", "1,2"], "'0,5'"),
+        (["10%", "20 %"], "'10%'"),
+        (["1,234", "567"], "'1,234'"),
+        (["2024-01-31", "2024-02-01 12:00"], "'2024-01-31'"),
+        (["31.1.2024", "1.2.2024"], "'1.2.2024'"),
+    ],
+)
+def test_numbers_and_dates_that_are_text_are_no_categories(values, odd, written):
+    column = [values[i % len(values)] for i in range(40)]
+    for target, changes in (("paid", {"city": column}), ("paid", {"paid": column})):
+        with pytest.raises(DataMissingError, match=f"holds text such as {odd} where numbers"):
+            table(written(rows(**changes)), target, "auto")
+
+
+@pytest.mark.parametrize("values", [["18-25", "26-35", "65+"], ["1st", "2nd"], ["3+", "a1"]])
+def test_categories_may_begin_with_digits(values, written):
+    column = [values[i % len(values)] for i in range(40)]
+    assert table(written(rows(city=column)), "paid", "auto").features == 2 + len(values)
+    numbers = [str(i % 3) for i in range(40)]
+    assert table(written(rows(city=numbers), "parquet"), "paid", "auto").features == 5
+
+
+def test_a_table_without_numbers_needs_none(written):
+    found = table(written(rows(age=None, member=None)), "paid", "auto")
+    assert (found.features, found.train.inputs.isfinite().all()) == (3, True)
 
 
 def test_texts_that_are_no_categories_and_no_numbers_are_refused(written):
