@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
@@ -127,9 +128,18 @@ def check_context(model: nn.Module, optimizer: Optimizer | None) -> None:
     """Refuse a model that cannot be grown where it is used.
 
     Raises:
-        ValueError: if it has no parameters, is inside DistributedDataParallel or inference mode,
-            or the optimiser trains none of it.
+        ValueError: if it has no parameters, or some without values, is inside
+            DistributedDataParallel or inference mode, or the optimiser trains none of it.
     """
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            raise ValueError(
+                f"{name} has no shape yet: pass one batch through the model before it grows"
+            )
+        if parameter.is_meta:
+            raise ValueError(
+                f"{name} is on the meta device, without values: make the model on a real one"
+            )
     own = {id(parameter) for parameter in model.parameters()}
     if not own:
         raise ValueError(f"{type(model).__name__} has no parameters: there is nothing to grow")

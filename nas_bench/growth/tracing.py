@@ -238,9 +238,15 @@ def _traced(model: nn.Module, example: Tensor) -> fx.Graph:
         with evaluating(model):
             traced = fx.GraphModule(model, _Tracer().trace(model))
     except Exception as error:
+        wrapped = isinstance(model, nn.DataParallel | torch.jit.ScriptModule)
+        cure = (
+            "grow the module that it wraps, and wrap that anew after each growth"
+            if wrapped or hasattr(model, "_orig_mod")  # of torch.compile
+            else "its sites can be named by hand with nas_bench.growth.named_site"
+        )
+        reason = " ".join(str(error).split())
         raise SiteError(
-            f"{type(model).__name__} cannot be traced by torch.fx ({error}); "
-            "its sites can be named by hand with nas_bench.growth.named_site"
+            f"{type(model).__name__} cannot be traced by torch.fx ({reason}); {cure}"
         ) from error
     with evaluating(model), torch.no_grad(), randomness_kept(example.device):
         try:

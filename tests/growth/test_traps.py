@@ -245,6 +245,19 @@ def test_inference_mode_is_refused():
         grow(model, [data()], CROSS_ENTROPY, EAGER)
 
 
+def test_parameters_without_values_are_refused_with_the_cure():
+    lazy = nn.Sequential(nn.LazyLinear(3), nn.ReLU(), nn.Linear(3, 2))
+    for model, cure in ((lazy, "pass one batch through"), (network().to("meta"), "meta device")):
+        with pytest.raises(ValueError, match=cure):
+            grow(model, [data()], CROSS_ENTROPY, EAGER)
+
+
+@pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel])
+def test_a_wrapped_model_is_refused_with_the_cure(wrap):
+    with pytest.raises(SiteError, match="grow the module that it wraps, and wrap that anew"):
+        grow(wrap(network()), [data()], CROSS_ENTROPY, EAGER)
+
+
 def test_data_made_in_inference_mode_is_as_good_as_any():
     with torch.inference_mode():
         batches = [tuple(x + 0 for x in data())]
