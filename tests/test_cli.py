@@ -86,6 +86,7 @@ def test_python_m_nas_bench_is_nas_bench():
         (["run", "--set", "recipe.batch_size=0"], "recipe: batch_size is 0, expected a whole"),
         (["run", "--set", "budget=3"], "budget '3' is not of the form 10 epochs"),
         (["run", "--tasks", "digits[target_widths=[5]]"], "one width each for every hidden"),
+        (["plan", "--set", "schedule.max_parameters=0"], "max_parameters: expected a number gr"),
         (["run", "--set", "recipe.lr=1"], "recipe: unknown option 'lr'"),
         (["run", "--config", "none.yaml"], "cannot read none.yaml: No such file"),
         (["run", "--plugin", "none.py"], "is not there: give the path of a Python file"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas_bench.specs import InputError, shown
+from nas_bench.specs import InputError, absolute, shown
 
 _OPTIONS = (
     "executor", "address", "device", "gpus_per_trial", "trials_per_gpu", "max_concurrent",
@@ -68,18 +68,18 @@ def _refuse(path: Path, name: str, value: Any) -> None:
 
 def _text(path: Path, values: dict[str, Any], name: str) -> Any:
     value = values.get(name)
-    if value is not None and not isinstance(value, str):
+    if value is not None and not (isinstance(value, str) and value):
         raise InputError(f"{path}: {name} is {shown(value)}, expected text")
     return value
 
 
 def _plugins(path: Path, value: Any) -> list[str]:
     found = [] if value is None else [value] if isinstance(value, str) else value
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+    if not isinstance(found, list) or not all(isinstance(each, str) and each for each in found):
         raise InputError(f"{path}: plugins is {shown(value)}, expected a path or a list of paths")
     return found
 
 
 def _beside(path: Path, named: str) -> Path:
     """A path that a file names."""
-    return path.parent / Path(named).expanduser()
+    return absolute(Path(named)) if named.startswith("~") else path.parent / named

@@ -13,6 +13,8 @@ from nas_bench.trials import strict_yaml
 from nas_bench.trials.config import Budget
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_ALTERNATIVE = re.compile(r"constrained-.+|literal\[.+\]|\[key\]")
+"""Parts of pydantic's places that are no names of settings."""
 _UNITS = {"epoch": "epochs", "step": "steps", "flop": "flops", "second": "seconds"}
 _TIMES = {"minute": 60, "hour": 3600, "day": 86400}
 SEEDS = 10_000
@@ -118,7 +120,8 @@ def mapping(text: str, source: str) -> dict[str, Any]:
 def explained(error: ValidationError) -> str:
     """The first finding of pydantic as one sentence."""
     found = error.errors()[0]
-    where = ".".join(str(part) for part in found["loc"])
+    parts = [str(part) for part in found["loc"]]
+    where = ".".join(part for part in parts if not _ALTERNATIVE.fullmatch(part))
     said = options.explained(found)
     given = f", not {shown(found['input'])}" if said.startswith("expected") else ""
     hint = "; put it in quotes" if found["type"] == "string_type" and found["input"] else ""
