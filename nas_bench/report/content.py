@@ -14,6 +14,7 @@ from nas_bench.report.comparison import (
 )
 from nas_bench.report.contrasts import Contrast, settings_apart
 from nas_bench.report.curve_content import AXES, curve
+from nas_bench.report.footnotes import notes
 from nas_bench.report.json_values import interval, number
 from nas_bench.report.profiles import profile, relative
 from nas_bench.report.published import published_points
@@ -112,6 +113,7 @@ def _comparison(
         "differing": list(comparison.differing),
         "detectable_gap": number(found.detectable),
         "answer": answer(found),
+        "notes": [{"sentence": n.sentence, "items": list(n.items)} for n in notes(found)],
         "best": found.best,
         "cost": telling_cost(comparison),
         "targets": list(wanted),

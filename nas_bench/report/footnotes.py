@@ -53,6 +53,17 @@ def remarks(found: Standing) -> tuple[Remark, ...]:
     )
 
 
+def notes(found: Standing) -> tuple[Remark, ...]:
+    """Those of the remarks that a page has no other place for than under its leaderboard."""
+    return (
+        *_ledgers(found),
+        *_caveats(found),
+        *_redrawn(found),
+        *_filled(found),
+        *_silent(found),
+    )
+
+
 def _ledgers(found: Standing) -> Iterator[Remark]:
     """Whose the rows are, where several ledgers are read."""
     rows = found.comparison.rows

@@ -302,11 +302,16 @@ function boardNotes(found, rows) {
     marks.length > 0 && `† Trials without a result ${isNumber(found.worst) ? `count as ${score(found.worst, metric)}, the worst score of this comparison, untrained networks included, and ` : ""}are never left out: ${listed(marks)}.`,
     "Scores are means over all seeds with their 95 % confidence interval, drawn as a bar whose scale stands above the column, better to the right: ‹ are rows that are far worse, the thin line is fixed. Costs are means over the seeds with a result. FLOPs are multiply-adds.",
     found.growing.length > 0 && "Growing compares each grown network with the same network trained from scratch, seed by seed: ▲ growing gave a better network, ▼ a worse one, neither where the difference is not significant. p is that of the max-T test over all rows of the column, the interval what that test would not reject.",
-    rows.some((row) => isNumber(row.own_neurons) && row.own_neurons < 0.5) && `Less than half of the neurons added are the method’s own, the others random, silent ones of the harness: ${listed(rows.filter((row) => isNumber(row.own_neurons) && row.own_neurons < 0.5).map((row) => `${shortened(row.name, 40)} (${percent(row.own_neurons)})`))}.`,
   ];
   if (found.departures.length) texts.push(`The protocol has ${plural(found.departures.length, "thing")} otherwise than its source; Provenance says which.`);
   return [
-    element("div", { className: "notes" }, ...texts.filter(Boolean).map((text) => paragraph(text, "says"))),
+    element("div", { className: "notes" }, ...texts.filter(Boolean).map((text) => paragraph(text, "says")), ...found.notes.flatMap(remark)),
     meanings.length > 0 && element("dl", { className: "meanings" }, ...meanings.flatMap(([name, meaning]) => [element("dt", {}, name), element("dd", {}, meaning)])),
   ];
 }
+
+/** What the tables beside the page say too. */
+const remark = ({ sentence, items }) => [
+  paragraph(sentence, "says"),
+  items.length > 0 && element("ul", { className: "says" }, ...items.map((item) => element("li", {}, item))),
+];

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Iterator
-from itertools import combinations, pairwise
+from dataclasses import replace
+from itertools import combinations, pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,10 @@ import pytest
 import synthetic
 from playwright.sync_api import expect
 
+from nas_bench.report.comparison import comparisons
 from nas_bench.report.content import content
+from nas_bench.report.footnotes import notes
+from nas_bench.report.standing import standing
 from nas_bench.results.ledger import Ledger
 
 pytestmark = pytest.mark.slow
@@ -110,6 +114,32 @@ def test_the_leaderboard_says_what_the_content_says(opened: Any, shown: dict[str
         assert " ".join(row["score"]["text"]) in line
         assert f"{row['seeds_ok']}/{row['seeds']}" in line
         assert ("†" in line) == bool(row["counted_as_worst"])
+
+
+def test_remarks_without_a_view_of_their_own_are_under_the_leaderboard(
+    opened: Any, tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path)
+    for seed, method in product(range(6), ("north_preactivation", "gradmax", "random_growth")):
+        config = synthetic.trial(method, seed)
+        synthetic.begin(ledger, config)
+        for record in synthetic.records(config):
+            ledger.write(config, synthetic.as_dict(replace(record, redraws=2 * (seed == 3))))
+        ledger.finish(config)
+    runs = [replace(r, ledger="mine" if r.seed == 5 else "") for r in ledger.runs()]
+    (comparison,) = comparisons(runs)
+    found = standing(comparison)
+    tab = opened("", content(runs, "made up", [found]))
+    shown = tab.locator(".notes").inner_text()
+    for part in (
+        "of that ledger",
+        "seeds 5 of mine",
+        "NORTH's initialiser",
+        "seeds (and how often): 3 (2)",
+    ):
+        assert part in shown
+    for note in notes(found):
+        assert all(line in shown for line in (note.sentence, *note.items))
 
 
 def test_growing_is_compared_with_its_twin(opened: Any, shown: dict[str, Any]) -> None:
