@@ -32,6 +32,14 @@ def counted(count: float, one: str, many: str = "") -> str:
     return f"{number} {one if count == 1 else many or one + 's'}"
 
 
+def multiple(value: float) -> str:
+    """The shortest form that is exact: `400 G`, `1.25 M`, `1234567`."""
+    number, _, unit = human(value).partition(" ")
+    size = 1000.0 ** _UNITS.index(f" {unit}".rstrip())
+    is_exact = math.isclose(float(number) * size, value, rel_tol=1e-12)
+    return f"{float(number):g} {unit}".rstrip() if is_exact else f"{value:.15g}"
+
+
 Ends = tuple[float, float]
 
 

@@ -102,6 +102,15 @@ def test_counts_are_singular_where_one_and_no_two_read_the_same(count, said):
 
 
 @pytest.mark.parametrize(
+    ("value", "shown"),
+    [(4e11, "400 G"), (8e8, "800 M"), (1.25e6, "1.25 M"), (2000, "2 k"), (999, "999"),
+     (1.1e9, "1.1 G"), (1234567, "1234567"), (1234.5, "1234.5"), (0.5, "0.5"), (2.5e15, "2.5 P")],
+)  # fmt: skip
+def test_budgets_are_short_where_that_is_exact(value: float, shown: str) -> None:
+    assert text.multiple(value) == shown
+
+
+@pytest.mark.parametrize(
     ("given", "shown"),
     [
         ("two\nlines\tand é → 日本", "two\nlines\tand é → 日本"),

@@ -18,7 +18,7 @@ def answer(found: Standing) -> str:
     comparison = found.comparison
     if found.best is None or not comparison.rows[0].results:
         tried = "no trial has a result" if comparison.rows else "no method is applicable"
-        where = f"{comparison.task_name} ({comparison.protocol}, {comparison.budget})"
+        where = f"{comparison.task_name} ({comparison.protocol}, {comparison.budget_name})"
         return f"On {where} {tried}."
     return " ".join((_best(found), *_growing(found), *_cost(found)))
 
@@ -26,7 +26,8 @@ def answer(found: Standing) -> str:
 def _best(found: Standing) -> str:
     comparison, best = found.comparison, _row(found, found.best or "")
     seeds = text.counted(len(best.asked), "seed")
-    where = f"On {comparison.task_name} ({comparison.protocol}, {comparison.budget}, {seeds})"
+    within = f"{comparison.protocol}, {comparison.budget_name}, {seeds}"
+    where = f"On {comparison.task_name} ({within})"
     score = f"{text.one_line(best.name)} {cells.score(found, best)}"
     leaders = [text.one_line(row.name) for row in comparison.rows if found.leads(row)]
     if comparison.differing:

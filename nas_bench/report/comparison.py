@@ -16,6 +16,7 @@ from nas_bench.results.reading import Run
 from nas_bench.results.staleness import outdated
 from nas_bench.results.suffixes import suffixes
 from nas_bench.specs import InputError, parse, short_names
+from nas_bench.text import multiple
 from nas_bench.trials.config import Budget, TrialConfig
 from nas_bench.trials.messages import Record
 from nas_bench.trials.planning import CONTROLS
@@ -177,7 +178,13 @@ class Comparison:
     def title(self) -> str:
         """One line that tells this comparison from all others."""
         where = f"{self.protocol} v{self.version} · {kind_name(self.kind)}"
-        return f"{self.task_name or self.task} · {where} · {self.budget}"
+        return f"{self.task_name or self.task} · {where} · {self.budget_name}"
+
+    @property
+    def budget_name(self) -> str:
+        """The budget as people read it: `400 G FLOPs`, `12 epochs`."""
+        flops = self.budget.flops
+        return str(self.budget) if flops is None else f"{multiple(flops)} FLOPs"
 
     @cached_property
     def differing(self) -> tuple[str, ...]:

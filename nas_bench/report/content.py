@@ -279,6 +279,7 @@ def _across(group: Sequence[Standing]) -> dict[str, Any]:
         "version": first.version,
         "kind": first.kind,
         "budget": str(first.budget),
+        "budget_name": first.budget_name,
         "tasks": list(higher),
         "ranks": [
             {"name": n, "mean": number(rank.mean), "interval": interval(rank.interval)}

@@ -78,7 +78,7 @@ def caption(stem: str, found: Standing) -> str:
 
 def _place(comparison: Comparison) -> str:
     where = f"{comparison.protocol} v{comparison.version}, {kind_name(comparison.kind)}"
-    return f"{comparison.task_name or comparison.task} ({where}, {comparison.budget})"
+    return f"{comparison.task_name or comparison.task} ({where}, {comparison.budget_name})"
 
 
 def _seeds(rows: Sequence[Row]) -> str:

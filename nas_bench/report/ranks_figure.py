@@ -51,7 +51,7 @@ def ranks_figure(
         _name(axes, scale, shown, mean, low, place < rows, looked[name].colour)
     place = f"{group['protocol']} v{group['version']} · {kind_name(group['kind'])}"
     tasks = f"{len(group['tasks'])} tasks"
-    title = caption(f"{place} · {group['budget']} · {tasks} · {_friedman(found)}", 115)
+    title = caption(f"{place} · {group['budget_name']} · {tasks} · {_friedman(found)}", 115)
     axes.text(0.06, _HEAD - 0.06, title if titled else "", va="top", fontsize=8)
     return figure
 

@@ -178,7 +178,7 @@ def _across(group: Mapping[str, Any]) -> Table:
     ranks = group["ranks"]
     least = ranks[0]["mean"]
     kind = kind_name(group["kind"])
-    where = f"{group['protocol']} v{group['version']} · {kind} · {group['budget']}"
+    where = f"{group['protocol']} v{group['version']} · {kind} · {group['budget_name']}"
     lacking = ", ".join(map(text.one_line, group["not_everywhere"]))
     return Table(
         text.one_line(f"Mean ranks across {len(group['tasks'])} tasks · {where}"),

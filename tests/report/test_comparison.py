@@ -35,6 +35,12 @@ def test_protocol_kind_task_and_budget_never_share_a_comparison(tmp_path: Path) 
     assert len({comparison.title for comparison in compared(ledger)}) == len(changes)
 
 
+def test_a_budget_in_flops_is_named_as_people_read_it(tmp_path: Path) -> None:
+    synthetic.run(Ledger(tmp_path), trial(budget=Budget(flops=4e11)))
+    (comparison,) = compared(Ledger(tmp_path))
+    assert comparison.title == "digits · smoke v1 · same target · 400 G FLOPs"
+
+
 def test_seeds_share_a_row_and_settings_do_not(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for seed in range(2):

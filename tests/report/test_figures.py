@@ -384,7 +384,7 @@ def test_growths_and_refusals_are_marked_on_their_site(tmp_path: Path) -> None:
 def test_critical_differences_join_what_is_not_told_apart() -> None:
     names = ["a", "b", "c", "d"]
     group = {
-        "protocol": "lite", "version": 1, "kind": "free", "budget": "9 steps",
+        "protocol": "lite", "version": 1, "kind": "free", "budget_name": "9 steps",
         "tasks": ["1", "2", "3", "4", "5"],
         "ranks": [{"name": n, "mean": 1.0 + i, "interval": [1, 4]} for i, n in enumerate(names)],
         "critical_difference": {
