@@ -20,7 +20,7 @@ def answer(found: Standing) -> str:
         tried = "no trial has a result" if comparison.rows else "no method is applicable"
         where = f"{comparison.task_name} ({comparison.protocol}, {comparison.budget_name})"
         return f"On {where} {tried}."
-    return " ".join((_best(found), *_growing(found), *_cost(found)))
+    return " ".join((_best(found), *_control(found), *_growing(found), *_cost(found)))
 
 
 def _best(found: Standing) -> str:
@@ -40,6 +40,14 @@ def _best(found: Standing) -> str:
         return f"{where} the best is {score}."
     others = leaders[1:] if len(leaders) <= _NAMED else [f"{len(leaders) - 1} other rows"]
     return f"{where} the best is {score}, and {_listed(others)} cannot be told from it."
+
+
+def _control(found: Standing) -> Iterator[str]:
+    """The control whose mean is better than that of the best row."""
+    first = next(row for row in found.comparison.rows if row.role != "twin")
+    means = [found.scores[name].estimate.mean for name in (first.name, found.best or "")]
+    if first.role == "control" and means[0] != means[1] and not found.comparison.differing:
+        yield f"The mean of {_scored(found, first)}, a control and not ranked, is better."
 
 
 def _growing(found: Standing) -> Iterator[str]:

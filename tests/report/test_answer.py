@@ -3,6 +3,7 @@ from pathlib import Path
 import synthetic
 from synthetic import trial
 
+from nas_bench.report import cells
 from nas_bench.report.answer import answer
 from nas_bench.report.cells import difference_parts
 from nas_bench.report.comparison import comparisons
@@ -43,6 +44,18 @@ def test_a_method_that_is_best_is_named_once(tmp_path: Path) -> None:
         synthetic.run(ledger, trial("tiny", seed))
         synthetic.run(ledger, trial("random_growth", seed))
     assert answer(found(ledger)).endswith("seeds) the best is tiny 94.55 ± 0.40.")
+
+
+def test_a_control_that_is_better_is_not_kept_silent(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(6):
+        synthetic.run(ledger, trial("gradmax", seed))
+        synthetic.run(ledger, trial("tiny[update=false]", seed))
+    shown = found(ledger)
+    score = cells.score(shown, shown.comparison.rows[0])
+    control = f"The mean of tiny[update=false] {score}, a control and not ranked, is better."
+    assert control in answer(shown)
+    assert "the best mean is that of gradmax" in answer(shown)
 
 
 def test_differences_are_those_of_the_table(tmp_path: Path) -> None:
