@@ -93,17 +93,20 @@ const broken = (points) => points.flatMap((point) => (point.gap ? [{ ...point, m
 /** The two ends of each gap. */
 const gapsOf = (points) => points.flatMap((point, i) => (point.gap && i ? [{ row: point.row, from: points[i - 1], to: point }] : []));
 
+const LABEL = 14; // pixels from a name at a line's end to the next
+const NAMED = 50; // lines that are named: more are told by the pointer
 const DOTS = 200; // evaluations of a row that can be told from each other
 
 function anytimeChart(along, rows, points, singles, width) {
-  const height = Math.round(Math.max(320, Math.min(500, width * 0.56)));
+  const isNamed = width >= 640 && rows.length <= NAMED;
+  const height = Math.round(Math.max(320, Math.min(500, width * 0.56), isNamed ? 68 + LABEL * rows.length : 0));
   const { metric } = comparison();
   const seeds = singles ? rows.flatMap((row) => row.trials.flatMap((trial) => trial.curve.step.map((x, i) => ({ row, trial, x, score: trial.curve.score[i] })))) : [];
   const curves = rows.map((row) => curvePoints(row, along));
   const marks = curves.flatMap(everyFew);
   const ends = curves.filter((curve) => curve.length && curve[0].row.seeds_ok < curve[0].row.seeds).map((curve) => curve.at(-1));
   const y = scoreScale(points.map((p) => p.middle), height, "validation");
-  const named = width >= 640 && rows.length <= 14 ? lineEnds(curves, y, height) : [];
+  const named = isNamed ? lineEnds(curves, y, height) : [];
   const chart = plot({
     width,
     height,
@@ -133,7 +136,7 @@ function lineEnds(curves, y, height) {
   const transform = y.transform ?? ((value) => value);
   const ends = curves.filter((curve) => curve.length).map((curve) => curve.at(-1));
   const [low, high] = y.domain;
-  const least = (14 / (height - 68)) * (high - low);
+  const least = (LABEL / (height - 68)) * (high - low);
   const inverse = (place) => (y.inverse ?? ((value) => value))(place);
   let above = high + least;
   const placed = d3.sort(ends, (p) => -transform(p.middle)).map((point) => {

@@ -303,6 +303,18 @@ def test_lines_are_named_at_their_ends_where_there_is_room(
     assert not {*rows} & {*phone.locator("main .chart svg text").all_text_contents()}
 
 
+def test_forty_lines_are_named_at_their_ends_too(opened: Any, shown: dict[str, Any]) -> None:
+    made = json.loads(json.dumps(shown))
+    rows = [row for row in made["comparisons"][0]["rows"] if row["role"] != "twin"]
+    many = [row | {"name": f"{row['name']} {i}"} for i in range(5) for row in rows][:40]
+    made["comparisons"][0]["rows"] += many
+    hidden = ",".join(row["name"] for row in rows)
+    tab = opened(f"view=anytime&hide={hidden}", made, viewport={"width": 1440, "height": 900})
+    labels = tab.locator("main .chart svg text")
+    for row in many:
+        expect(labels.get_by_text(row["name"], exact=True)).to_have_count(1)
+
+
 def test_bands_show_at_the_pointer_and_are_quartiles_where_a_seed_failed(
     opened: Any, shown: dict[str, Any]
 ) -> None:
