@@ -54,7 +54,7 @@ function problemList() {
   const lines = d3.groups(troubles(), ({ folder, said }) => `${folder}: ${said}`).map(([, own]) => {
     const [{ folder, said }] = own;
     const seeds = own.flatMap(({ seed }) => (seed === undefined ? [] : [Number(seed)]));
-    return element("li", {}, folder && element("code", {}, folder), seeds.length > 0 && `, seed ${seedList(seeds)}`, folder && ": ", said);
+    return element("li", {}, folder && element("code", {}, folder), seeds.length > 0 && `, ${seedWords(seeds)}`, folder && ": ", said);
   });
   return element("ul", { className: "problems" }, ...lines);
 }

@@ -138,7 +138,7 @@ function scoreColumn(found, ends) {
 }
 
 const worstReason = (found, row) =>
-  `no result for seed ${seedList(row.counted_as_worst)}: counts as ${score(found.worst, found.metric)}, the worst of this comparison`;
+  `no result for ${seedWords(row.counted_as_worst)}: counts as ${score(found.worst, found.metric)}, the worst of this comparison`;
 
 /** The scores that the small bars reach from and to, worse first: of all rows but the far worse. */
 function whiskerEnds(found, rows) {
@@ -297,7 +297,7 @@ function boardNotes(found, rows) {
     ...badges.map((badge) => [element("span", { className: `badge ${BADGES[badge]?.[0] ?? "plain"}` }, badge), BADGES[badge]?.[1] ?? badge]),
   ];
   const { metric } = found;
-  const marks = marked.map((row) => `${shortened(row.name, 40)} (seed ${seedList(row.counted_as_worst)})`);
+  const marks = marked.map((row) => `${shortened(row.name, 40)} (${seedWords(row.counted_as_worst)})`);
   const texts = [
     marks.length > 0 && `† Trials without a result ${isNumber(found.worst) ? `count as ${score(found.worst, metric)}, the worst score of this comparison, untrained networks included, and ` : ""}are never left out: ${listed(marks)}.`,
     "Scores are means over all seeds with their 95 % confidence interval, drawn as a bar whose scale stands above the column, better to the right: ‹ are rows that are far worse, the thin line is fixed. Costs are means over the seeds with a result. FLOPs are multiply-adds.",

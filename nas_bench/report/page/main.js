@@ -52,7 +52,7 @@ function optionText({ title, task_name: task }) {
 function standing(found) {
   const grown = found.rows.filter((row) => row.role !== "twin").length;
   const twins = found.rows.length - grown;
-  const facts = [plural(grown, "row"), twins > 0 && plural(twins, "twin"), grown > 0 && `${found.seeds.length === 1 ? "seed" : "seeds"} ${seedList(found.seeds)}`, `${found.metric === "loss" ? "test loss, lower" : "test accuracy, higher"} is better`].filter(Boolean).join(" · ");
+  const facts = [plural(grown, "row"), twins > 0 && plural(twins, "twin"), grown > 0 && seedWords(found.seeds), `${found.metric === "loss" ? "test loss, lower" : "test accuracy, higher"} is better`].filter(Boolean).join(" · ");
   return element("div", { className: "standing" }, paragraph(facts), found.answer && paragraph(oneLine(found.answer), "answer"), ...cautions(found).map((text) => note(text)), power(found));
 }
 

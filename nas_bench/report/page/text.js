@@ -119,6 +119,9 @@ const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one :
 const listed = (items) =>
   items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items.at(-1)}`;
 
+/** `seed 3`, `seeds 0–4, 7`. */
+const seedWords = (seeds) => `${seeds.length === 1 ? "seed" : "seeds"} ${seedList(seeds)}`;
+
 /** Seeds as ranges: `0–4, 7`. */
 function seedList(seeds) {
   const parts = [];

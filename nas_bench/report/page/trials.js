@@ -50,8 +50,8 @@ function rowsParts(rows) {
 
 function rowFacts(row) {
   const missing = [
-    row.counted_as_worst.length > 0 && `without a result, counted as the worst: seed ${seedList(row.counted_as_worst)}`,
-    row.not_run.length > 0 && `not run: seed ${seedList(row.not_run)}`,
+    row.counted_as_worst.length > 0 && `without a result, counted as the worst: ${seedWords(row.counted_as_worst)}`,
+    row.not_run.length > 0 && `not run: ${seedWords(row.not_run)}`,
   ].filter(Boolean);
   const tuned = row.tuning ? ` · ${tunedSettings(row)}` : "";
   return element("p", { className: "says" }, rowLabel(row), ` · ${row.role}${tuned} · settings `, element("code", {}, row.settings), missing.length ? `; ${missing.join("; ")}` : "");

@@ -83,3 +83,4 @@ def test_what_is_not_known_is_a_dash(called: Any) -> None:
 
 def test_seeds_are_ranges(called: Any) -> None:
     assert called("seedList", [[[0, 1, 2, 5]], [[3, 4]], [[7]]]) == ["0–2, 5", "3, 4", "7"]
+    assert called("seedWords", [[[0, 1]], [[7]]]) == ["seeds 0, 1", "seed 7"]

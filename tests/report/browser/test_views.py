@@ -203,7 +203,7 @@ def test_problems_of_a_trial_and_of_its_seeds_are_one_line(
     said += [f"mine: {place}/s5: a is", "other/s0: c is", "as it is"]
     tab = opened("view=failures", shown | {"problems": said})
     assert tab.locator(".problems li").all_inner_texts() == [
-        f"{place}, seed 1, 2, 4: a is; b: is",
+        f"{place}, seeds 1, 2, 4: a is; b: is",
         f"mine: {place}, seed 5: a is",
         "other, seed 0: c is",
         "as it is",
