@@ -20,7 +20,10 @@ function forest(found) {
     { label: "p", numeric: true, value: (p) => p.adjusted, text: (p) => pValue(p.adjusted) },
   ];
   const better = found.higher ? "right" : "left";
-  const says = `Differences with the intervals of their tests, in ${found.metric === "loss" ? "loss" : "points"}; better to the ${better} of 0. Filled where significant among all rows of its question; hollow where it may be chance.`;
+  const unit = found.metric === "loss" ? "loss" : "points";
+  const says = pairs.some((pair) => isNumber(pair.adjusted))
+    ? `Differences with the intervals of their tests, in ${unit}; better to the ${better} of 0. Filled where significant among all rows of its question; hollow where it may be chance.`
+    : `Differences in ${unit}; better to the ${better} of 0. Hollow, and without intervals, because none of them can be tested.`;
   const charts = d3.groups(points, (p) => LANES.includes(p.question)).map(([, own]) => {
     const lanes = [...new Set(own.map((p) => p.question))];
     const title = lanes.length > 1 ? "Minus networks from scratch" : label(lanes[0]);

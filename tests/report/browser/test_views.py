@@ -159,6 +159,7 @@ def test_ranks_of_too_few_seeds_are_withheld_and_why_is_said(
     tab = opened(f"compare={few['id']}")
     assert {cell.inner_text() for cell in tab.locator(".board td:first-child").all()} == {"–"}
     expect(tab.locator(".standing")).to_contain_text("Not testable below 6 paired seeds")
+    expect(tab.locator("figcaption").first).to_contain_text("none of them can be tested")
 
 
 def test_a_loss_is_called_a_loss(opened: Any, shown: dict[str, Any]) -> None:
