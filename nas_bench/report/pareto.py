@@ -192,10 +192,16 @@ def _aside(axes: Axes, points: float) -> Transform:
     return axes.transData + ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
 
 
+def mixed_places(count: int) -> list[float]:
+    """Places between 0 and 1, one after the other far apart, so that their order is no slope."""
+    mixed = sorted(range(count), key=lambda i: i * 0.618034 % 1)
+    return [(mixed.index(i) + 0.5) / count for i in range(count)]
+
+
 def _draw(axes: Axes, plot: Plot, point: Point, look: Look) -> None:
     """A row with its seeds, interval and twins; equal costs at most a marker's width apart."""
     equal = agreeing(plot.points, point)
-    shift = _SIZE * ((equal.index(point) + 0.5) / len(equal) - 0.5)
+    shift = _SIZE * (mixed_places(len(equal))[equal.index(point)] - 0.5)
     own = _aside(axes, shift)
     results, score = point.row.results, plot.comparison.score
     seeds = {**mark(look, 3.0), "markeredgewidth": 0, "alpha": 0.3, "transform": own}

@@ -14,7 +14,7 @@ from nas_bench.report.comparison import Comparison, Row, comparisons, training_f
 from nas_bench.report.content import content
 from nas_bench.report.curves import anytime_figure, mean_curve, quartile_curve
 from nas_bench.report.growth_figure import growth_figure, mean_widths
-from nas_bench.report.pareto import front, pareto_figure
+from nas_bench.report.pareto import front, mixed_places, pareto_figure
 from nas_bench.report.pareto_points import Point
 from nas_bench.report.ranks_figure import Scale, ranks_figure
 from nas_bench.report.standing import Standing, standing
@@ -228,6 +228,12 @@ def test_some_equal_costs_lie_within_a_marker(tmp_path: Path) -> None:
     assert len(apart) == 2  # where they are is their cost
     first, second, *_ = sorted(shown, reverse=True)
     assert 0 < (first - second) * 72 / figure.dpi <= 5.5
+
+
+def test_rows_of_equal_cost_in_the_order_of_their_scores_make_no_slope() -> None:
+    places = mixed_places(40)
+    assert sorted(places) == pytest.approx([(i + 0.5) / 40 for i in range(40)])
+    assert abs(np.corrcoef(range(40), places)[0, 1]) < 0.1
 
 
 def test_points_are_where_the_table_says(tmp_path: Path) -> None:

@@ -140,14 +140,22 @@ function paretoFrame({ cost, view, papers }) {
   return { seeds, scores, only: areEqual(low, high) ? low : null, domain: padded(areEqual(low, high) ? [0.9 * low, 1.1 * high] : [low, high], state.costs) };
 }
 
-/** Factors that put points of equal cost beside each other, by name: all within a marker's width. */
+/** Places between 0 and 1 for so many, one after the other far apart: their order makes no slope. */
+function mixedPlaces(count) {
+  const place = (i) => (i * 0.618034) % 1;
+  const numbers = [...Array(count).keys()];
+  const mixed = numbers.toSorted((a, b) => place(a) - place(b));
+  return numbers.map((i) => (mixed.indexOf(i) + 0.5) / count);
+}
+
+/** Factors that put points of equal cost beside each other: all within a marker's width. */
 function dodged(points, { domain: [low, high] }, width) {
   const place = state.costs === "log" ? (cost) => Math.log(cost / low) / Math.log(high / low) : (cost) => (cost - low) / (high - low);
   return (point) => {
     const equal = d3.sort(points.filter((p) => areEqual(p.cost, point.cost)), (p) => p.row.name);
     const free = d3.min(points.filter((p) => !equal.includes(p)), (p) => Math.abs(place(p.cost) - place(point.cost))) ?? 1;
     const across = Math.min(12 / width, free);
-    const share = across * ((equal.findIndex((p) => p.row === point.row) + 0.5) / equal.length - 0.5);
+    const share = across * (mixedPlaces(equal.length)[equal.findIndex((p) => p.row === point.row)] - 0.5);
     return state.costs === "log" ? (high / low) ** share : 1 + ((high - low) * share) / point.cost;
   };
 }

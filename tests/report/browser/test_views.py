@@ -1,6 +1,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.resources import files
 from itertools import combinations, pairwise, product
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from playwright.sync_api import expect
 from nas_bench.report.comparison import comparisons
 from nas_bench.report.content import content
 from nas_bench.report.footnotes import notes
+from nas_bench.report.pareto import mixed_places
 from nas_bench.report.standing import standing
 from nas_bench.results.ledger import Ledger
 
@@ -397,6 +399,12 @@ def test_equal_costs_are_a_line_for_each_row(opened: Any, shown: dict[str, Any])
     assert {row["name"] for row in found["rows"]} <= set(labels)
     assert not any("FLOPs" in label for label in labels)
     expect(tab.locator("figcaption").first).to_contain_text("All rows: 92.4 k FLOPs per sample")
+
+
+def test_equal_costs_are_set_apart_as_in_the_figures(opened: Any) -> None:
+    code = (files("nas_bench.report") / "page" / "pareto.js").read_text(encoding="utf-8")
+    places = opened().evaluate(f"() => {{ {code}; return mixedPlaces(40); }}")
+    assert places == pytest.approx(mixed_places(40))
 
 
 def test_rows_of_the_front_are_named_where_their_names_cover_nothing(
