@@ -81,10 +81,10 @@ function paretoPanels(cost, points, papers) {
   const near = nearBest(points, (p) => p.score);
   const whole = (frame) => (width) => (isStrip(points, papers) ? stripChart({ cost, view: points, frame }, width) : paretoChart({ cost, points, view: points, papers, frame, short: Boolean(frame) }, width));
   if (near.length < 2 || near.length === points.length) return chartPlace(whole());
-  const scores = paretoFrame({ cost, view: near, papers: [] }).scores;
-  const [bottom, top] = d3.extent(scores);
+  const { scores } = paretoFrame({ cost, view: near, papers: [] });
+  const [bottom, top] = scaleEnds(scoreScale(scores, LEAST));
   const inside = points.filter((point) => bottom <= point.score && point.score <= top);
-  const close = (width) => (isStrip(inside, []) ? stripChart({ cost, view: inside }, width) : paretoChart({ cost, points, view: inside, papers: [], short: true }, width));
+  const close = (width) => (isStrip(inside, []) ? stripChart({ cost, view: inside, scores }, width) : paretoChart({ cost, points, view: inside, papers: [], short: true, scores }, width));
   const panel = (title, made) => element("div", { className: "small" }, element("h3", {}, title), chartPlace(made));
   const equal = isStrip(inside, []) && !isStrip(points, papers) ? `, all at ${COSTS[cost].text(inside[0].cost)}` : "";
   return element(
@@ -96,9 +96,8 @@ function paretoPanels(cost, points, papers) {
 }
 
 /** Rows whose costs agree: a line for each, the best first, twins below their own. */
-function stripChart({ cost, view, frame }, width) {
+function stripChart({ cost, view, frame, scores }, width) {
   const seeds = seedPoints(view, cost);
-  const scores = [...view, ...seeds].map((p) => p.score);
   const { metric, higher } = comparison();
   const best = d3.sort(view, (p) => (higher ? -p.score : p.score));
   const owner = (point) => best.find((p) => Object.values(p.row.twins).includes(point.row.name));
@@ -115,10 +114,10 @@ function stripChart({ cost, view, frame }, width) {
     marginRight: 16,
     marginTop: 8,
     ariaLabel: "Score of each row; the table below has the numbers",
-    x: { ...scoreScale(scores, width * 0.6), labelAnchor: "center" },
+    x: { ...scoreScale(scores ?? [...view, ...seeds].map((p) => p.score), width * 0.6), labelAnchor: "center" },
     y: { type: "point", domain: ordered.map(name), label: null, tickSize: 0, tickFormat: (each) => fitting(each, room - 12), padding: 0.6 },
     marks: [
-      frame ? Plot.rectX([frame], { x1: "bottom", x2: "top", fill: "currentColor", fillOpacity: 0.07 }) : null,
+      frame ? Plot.rectX([frame], { x1: "bottom", x2: "top", fill: "currentColor", fillOpacity: 0.07, clip: true }) : null,
       Plot.dot(seeds, { x: "score", y: name, symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), fillOpacity: 0.5, r: 3, clip: true }),
       Plot.ruleY(ordered.filter((p) => !isTwin(p)), bar),
       Plot.ruleY(ordered.filter(isTwin), { ...bar, strokeDasharray: "2 3" }),
@@ -160,9 +159,9 @@ function dodged(points, { domain: [low, high] }, width) {
   };
 }
 
-function paretoChart({ cost, points, view, papers, short = false, frame }, width) {
+function paretoChart({ cost, points, view, papers, short = false, frame, scores }, width) {
   const shown = paretoFrame({ cost, view, papers });
-  const { seeds, scores, only, domain } = shown;
+  const { seeds, only, domain } = shown;
   const shift = dodged(view, shown, width - 64);
   const placed = view.map((point) => ({ ...point, at: point.cost * shift(point) }));
   const shifts = new Map(placed.map((point) => [point.row, point.at / point.cost]));
@@ -170,7 +169,7 @@ function paretoChart({ cost, points, view, papers, short = false, frame }, width
   const front = best.map((p) => ({ score: p.score, cost: p.cost * (shifts.get(p.row) ?? 1) }));
   const line = front.length ? [...front, { ...front.at(-1), cost: domain[1] }] : [];
   const height = Math.round(Math.max(300, Math.min(480, width * (short ? 0.72 : 0.5))));
-  const y = scoreScale(scores, height);
+  const y = scoreScale(scores ?? shown.scores, height);
   const bar = { x: "at", y1: "low", y2: "high", stroke: (p) => rowColour(p.row), strokeWidth: 1.5, clip: true };
   const chart = plot({
     width,
@@ -181,7 +180,7 @@ function paretoChart({ cost, points, view, papers, short = false, frame }, width
     x: { ...costScale(cost, domain, width), ...(only && { ticks: [state.costs === "log" ? Math.log10(only) : only], tickFormat: () => COSTS[cost].text(only) }) },
     y,
     marks: [
-      frame ? Plot.rectY([frame], { y1: "bottom", y2: "top", fill: "currentColor", fillOpacity: 0.07 }) : null,
+      frame ? Plot.rectY([frame], { y1: "bottom", y2: "top", fill: "currentColor", fillOpacity: 0.07, clip: true }) : null,
       Plot.line(line, { x: "cost", y: "score", curve: "step-after", stroke: "currentColor", strokeOpacity: 0.5, strokeDasharray: "5 4", clip: true }),
       Plot.dot(seeds, { x: (p) => p.cost * shifts.get(p.row), y: "score", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), fillOpacity: 0.5, r: 3, clip: true }),
       Plot.ruleX(placed.filter((p) => p.row.role !== "twin"), bar),

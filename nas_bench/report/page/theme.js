@@ -147,6 +147,9 @@ function scoreScale(values, height, split = "test") {
   return { ...errorScale(ends, height), label: `${label}, log scale of the error` };
 }
 
+/** The scores that an axis begins and ends with. */
+const scaleEnds = ({ domain, inverse = (place) => place }) => domain.map(inverse);
+
 /** Accuracies in percent, the distance to 100.3 % logarithmic: 90, 99 and 100 apart. */
 function errorScale(ends, height) {
   const depth = (value) => -Math.log10(Math.max(TOP - value, 1e-3));
