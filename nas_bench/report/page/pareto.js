@@ -196,17 +196,18 @@ function paretoChart({ cost, points, view, papers, short = false, frame, scores 
     ...placed.filter((p) => best.some(({ row }) => row === p.row)).map((p) => ({ at: [p.at, p.score], text: shortened(p.row.name, 32) })),
     ...papers.map((p) => ({ at: [p.parameters, p.score], text: `${shortened(oneLine(p.method), 24)} (published)` })),
   ];
-  addNames(chart, names, marks, width);
+  addNames(chart, names, marks);
   return clickable(chart);
 }
 
 /** Names beside marks, each where it covers no mark and no other name; else it is left out. */
-function addNames(chart, names, marks, width) {
+function addNames(chart, names, marks) {
   const [x, y] = ["x", "y"].map((name) => chart.scale(name));
+  const [start, end] = x.range;
   const place = (scale, value) => scale.apply(scale.transform ? scale.transform(value) : value);
   const taken = marks.map(([cost, score]) => [place(x, cost), place(y, score)]).map(([left, top]) => [left - 9, top - 9, left + 9, top + 9]);
   const free = ([left, top, right, bottom]) =>
-    left > 0 && right < width && top > 0 && taken.every((box) => right < box[0] || left > box[2] || bottom < box[1] || top > box[3]);
+    left > start && right < end && top > 0 && taken.every((box) => right < box[0] || left > box[2] || bottom < box[1] || top > box[3]);
   for (const { at, text } of names) {
     const [left, top, long] = [place(x, at[0]), place(y, at[1]), textWidth(text)];
     const ways = [[14, -9], [-14 - long, -9], [-long / 2, -30], [-long / 2, 12], [11, -28], [11, 10], [-11 - long, -28], [-11 - long, 10]];

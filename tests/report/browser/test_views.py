@@ -31,6 +31,14 @@ def wide(tab: Any) -> bool:
     return tab.evaluate("document.documentElement.scrollWidth > innerWidth")
 
 
+def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
+    """Whether two boxes lie on each other."""
+    ends = (("x", "width"), ("y", "height"))
+    return all(
+        one[at] < other[at] + other[size] and other[at] < one[at] + one[size] for at, size in ends
+    )
+
+
 def visits(tab: Any) -> Iterator[str]:
     """Every view, by its tab."""
     for view in VIEWS:
@@ -426,6 +434,38 @@ def test_rows_of_the_front_are_named_where_their_names_cover_nothing(
             beside = x + width <= left or left + wide <= x
             assert beside or y + height <= top or top + high <= y, said
     assert cheapest["name"] in said
+
+
+def test_names_in_a_chart_cover_no_label_of_an_axis(opened: Any, shown: dict[str, Any]) -> None:
+    made = json.loads(json.dumps(shown))
+    for i, row in enumerate(made["comparisons"][0]["rows"]):
+        row["score"] |= {"mean": 90 if i == 4 else 96, "interval": [90, 96]}
+        row["costs"]["parameters"]["mean"] = 1000 * (2 if i == 4 else 1 + 0.05 * i)
+        row["trials"] = row["trials"][:1]
+        row["trials"][0] |= {"score": 96, "parameters": 1000}
+    tab = opened("view=pareto&cost=parameters", made, viewport=PHONE)
+    chart = tab.locator("main .chart svg").first
+    names = [name.bounding_box() for name in chart.locator("xpath=./*[name()='text']").all()]
+    labels = [label.bounding_box() for label in chart.locator("g text").all()]
+    assert names
+    assert not any(overlap(name, label) for name, label in product(names, labels))
+
+
+def test_the_frame_holds_what_the_other_chart_shows(opened: Any, shown: dict[str, Any]) -> None:
+    made = json.loads(json.dumps(shown))
+    rows = [row for row in made["comparisons"][0]["rows"] if row["role"] != "twin"]
+    for i, row in enumerate(rows):
+        mean = (99.0, 98.9, 96.0, 85.0)[min(i, 3)]
+        row["score"] |= {"mean": mean, "interval": [mean, mean]}
+        row["seeds_ok"] = row["seeds"]
+        for trial in row["trials"]:
+            trial["score"] = mean
+        rows[i]["trials"][0]["score"] = {0: 95.5, 2: 80.0}.get(i, mean)
+    tab = opened("view=pareto&cost=training_flops", made)
+    labels = tab.locator("main .chart").first.locator("svg text").all_text_contents()
+    scores = [float(label) for label in labels if label.replace(".", "").isdigit()]
+    assert len(scores) > 2
+    assert min(scores) > 90, "the axis goes where 85 would be, which is not drawn"
 
 
 def test_labels_of_growth_fit_beside_their_axes(opened: Any, shown: dict[str, Any]) -> None:
