@@ -668,3 +668,15 @@ def test_settings_show_what_differs_unless_all_are_asked_for(
     expect(table.locator("tbody tr").first).to_contain_text("0.25")
     tab.get_by_label("Only what differs").uncheck()
     expect(table.locator("thead")).to_contain_text("schedule.growths")
+
+
+def test_names_beside_many_settings_are_not_broken_into_bits(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    made = json.loads(json.dumps(shown))
+    for row in made["comparisons"][0]["rows"]:
+        row["own_settings"] = {f"method.some_setting_{i}": row["name"] for i in range(20)}
+    tab = opened("view=provenance", made, viewport={"width": 1440, "height": 900})
+    table = tab.get_by_role("region", name="Settings")
+    name = table.locator("th .row-label > span[title='north_preactivation']").bounding_box()
+    assert name["height"] < 30, "one line"
