@@ -165,11 +165,11 @@ function whisker(found, row, place) {
   const [low, high] = d3.extent(ends);
   const mean = place(row.score.mean);
   const colour = rowColour(row);
-  const fixedRow = found.rows.find((each) => each.name === "fixed");
+  const reference = place(found.rows.find((each) => each.name === "fixed")?.score.mean ?? NaN);
   return element(
     "span",
     { className: "whisker", "aria-hidden": "true" },
-    fixedRow && isNumber(fixedRow.score.mean) && element("i", { className: "reference", style: { left: `${100 * place(fixedRow.score.mean)}%` } }),
+    reference > 0 && element("i", { className: "reference", style: { left: `${100 * reference}%` } }),
     element("i", { className: "range", style: { left: `${100 * low}%`, width: `${100 * (high - low)}%`, background: colour } }),
     mean > 0 ? element("i", { className: "mean", style: { left: `${100 * mean}%`, background: colour } }) : element("i", { className: "cut" }, "‹"),
   );
@@ -300,7 +300,7 @@ function boardNotes(found, rows) {
   const marks = marked.map((row) => `${shortened(row.name, 40)} (${seedWords(row.counted_as_worst)})`);
   const texts = [
     marks.length > 0 && `† Trials without a result ${isNumber(found.worst) ? `count as ${score(found.worst, metric)}, the worst score of this comparison, untrained networks included, and ` : ""}are never left out: ${listed(marks)}.`,
-    "Scores are means over all seeds with their 95 % confidence interval, drawn as a bar whose scale stands above the column, better to the right: ‹ are rows that are far worse, the thin line is fixed. Costs are means over the seeds with a result. FLOPs are multiply-adds.",
+    "Scores are means over all seeds with their 95 % confidence interval, drawn as a bar whose scale stands above the column, better to the right: ‹ are rows that are far worse, the thin line is fixed, unless it is one of them. Costs are means over the seeds with a result. FLOPs are multiply-adds.",
     found.growing.length > 0 && "Growing compares each grown network with the same network trained from scratch, seed by seed: ▲ growing gave a better network, ▼ a worse one, neither where the difference is not significant. p is that of the max-T test over all rows of the column, the interval what that test would not reject.",
   ];
   if (found.departures.length) texts.push(`The protocol has ${plural(found.departures.length, "thing")} otherwise than its source; Provenance says which.`);

@@ -593,6 +593,17 @@ def test_small_bars_are_better_to_the_right(opened: Any, shown: dict[str, Any]) 
         assert places == sorted(places, reverse=True), metric  # the best row is the first
 
 
+def test_the_line_of_fixed_is_left_out_where_it_is_far_worse(
+    opened: Any, shown: dict[str, Any]
+) -> None:
+    made = json.loads(json.dumps(shown))
+    row = next(r for r in made["comparisons"][0]["rows"] if r["name"] == "fixed")
+    lines = opened(content=made).locator(".whisker .reference")
+    assert lines.count() > 1
+    row["score"] |= {"mean": 5.0, "interval": [4.0, 6.0]}
+    assert opened(content=made).locator(".whisker .reference").count() == 0
+
+
 def test_a_link_to_what_is_gone_says_so(opened: Any) -> None:
     tab = opened("compare=lite.v9.free.mnist.9-steps&view=constructor")
     expect(tab.locator(".standing")).to_contain_text("The link asks for lite.v9.free.mnist")
