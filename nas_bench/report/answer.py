@@ -96,7 +96,8 @@ def _cost(found: Standing) -> Iterator[str]:
     spent = [r.estimate(COSTS["training_flops"]).mean for r in (grower, fixed) if r and r.results]
     if len(spent) == 2 and spent[1]:
         times = float(f"{spent[0] / spent[1]:.2g}")
-        yield f"{shown} took {times:g} × the training FLOPs of fixed."
+        much = "as many training FLOPs as" if times == 1 else f"{times:g} × the training FLOPs of"
+        yield f"{shown} took {much} fixed."
     elif not is_named:
         yield f"The best that grows is {_scored(found, grower)}."
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import synthetic
@@ -76,6 +78,18 @@ def test_whose_cost_it_is_is_said(tmp_path: Path) -> None:
     shown = found(ledger)
     assert shown.best == "tiny"
     assert answer(shown).endswith(" at equal steps. tiny took 1.2 × the training FLOPs of fixed.")
+
+
+def test_equal_costs_are_not_called_a_multiple(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for seed, method in product(range(6), ("net2net", "fixed")):
+        config = trial(method, seed)
+        synthetic.begin(ledger, config)
+        for record in synthetic.records(config):
+            record = replace(record, train_flops=1e6 * record.step, growth_flops=0.0)
+            ledger.write(config, synthetic.as_dict(record))
+        ledger.finish(config)
+    assert answer(found(ledger)).endswith(" took as many training FLOPs as fixed.")
 
 
 def test_many_that_are_tied_are_counted(tmp_path: Path) -> None:
