@@ -78,7 +78,7 @@ function profileFigure(group) {
       y: { domain: [0, 1.05], label: "share of tasks", labelArrow: "none", ticks: [0, 0.25, 0.5, 0.75, 1], tickFormat: "%", grid: true },
       marks: [
         Plot.line(points, { x: "at", y: "share", z: "name", curve: "step-after", stroke: (p) => colourNamed(p.name), strokeWidth: 1.8 }),
-        Plot.text(ends(250), { x: () => last, y: "place", text: (p) => fitting(p.name, room - 10), dx: 8, textAnchor: "start", fill: (p) => colourNamed(p.name) }),
+        Plot.text(ends(250), { x: () => last, y: "place", text: (p) => fitting(p.name, room - 10), dx: 8, textAnchor: "start", fill: (p) => inked(colourNamed(p.name)) }),
       ],
     });
   };

@@ -122,9 +122,9 @@ function anytimeChart(along, rows, points, singles, width) {
       Plot.link(curves.flatMap(gapsOf), { x1: (g) => g.from.x, x2: (g) => g.to.x, y1: (g) => g.from.middle, y2: (g) => g.to.middle, stroke: (g) => rowColour(g.row), strokeWidth: 1, strokeDasharray: "1.5 4", clip: true }),
       Plot.dot(curves.filter((curve) => curve.length <= DOTS).flat(), { x: "x", y: "middle", fill: (p) => rowColour(p.row), r: 2, clip: true }),
       Plot.dot(marks, { x: "x", y: "middle", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", r: 4.2 }),
-      Plot.text(ends, { x: "x", y: "middle", text: (p) => `× ${p.row.seeds_ok}/${p.row.seeds}`, dy: -10, textAnchor: "end", fill: (p) => rowColour(p.row), stroke: "var(--paper)", strokeWidth: 3 }),
+      Plot.text(ends, { x: "x", y: "middle", text: (p) => `× ${p.row.seeds_ok}/${p.row.seeds}`, dy: -10, textAnchor: "end", fill: (p) => inked(rowColour(p.row)), stroke: "var(--paper)", strokeWidth: 3 }),
       Plot.link(named, { x1: (p) => p.from.x, y1: (p) => p.from.middle, x2: "x", y2: "place", stroke: (p) => rowColour(p.row), strokeOpacity: 0.35, strokeWidth: 0.7 }),
-      Plot.text(named, { x: "x", y: "place", text: "name", dx: 8, textAnchor: "start", fill: (p) => rowColour(p.row) }),
+      Plot.text(named, { x: "x", y: "place", text: "name", dx: 8, textAnchor: "start", fill: (p) => inked(rowColour(p.row)) }),
       Plot.tip(points, Plot.pointer({ x: "x", y: "middle", title: (p) => `${shortened(p.row.name, 60)}\n${p.row.curve.median ? "median " : ""}${score(p.middle, metric)} (${p.row.curve.median ? "quartiles " : "± sd "}${p.ends.map((end) => score(end, metric)).join(" to ")})\n${along === "seconds" ? `${duration(p.x)} s` : `${human(p.x)} ${ALONG[along]}`}`, ...TIP })),
     ],
   });

@@ -13,6 +13,9 @@ const knownCosts = () => Object.entries(COSTS).filter(([name]) => comparison().r
 
 const rowColour = (row) => `var(--row-${comparison().rows.indexOf(row)})`;
 
+/** A colour as that of text, which can be read on the page. */
+const inked = (colour) => `color-mix(in oklab, ${colour} 45%, var(--ink))`;
+
 /** Makes the colours of a comparison's rows known to the style sheet. */
 function setRowColours() {
   comparison().rows.forEach((row, index) => {
