@@ -20,7 +20,12 @@ def answer(found: Standing) -> str:
         tried = "no trial has a result" if comparison.rows else "no method is applicable"
         where = f"{comparison.task_name} ({comparison.protocol}, {comparison.budget_name})"
         return f"On {where} {tried}."
-    return " ".join((_best(found), *_control(found), *_growing(found), *_cost(found)))
+    return " ".join(_parts(found))
+
+
+def _parts(found: Standing) -> Iterator[str]:
+    yield _best(found)
+    yield from (*_control(found), *_incomplete(found), *_growing(found), *_cost(found))
 
 
 def _best(found: Standing) -> str:
@@ -48,6 +53,15 @@ def _control(found: Standing) -> Iterator[str]:
     means = [found.scores[name].estimate.mean for name in (first.name, found.best or "")]
     if first.role == "control" and means[0] != means[1] and not found.comparison.differing:
         yield f"The mean of {_scored(found, first)}, a control and not ranked, is better."
+
+
+def _incomplete(found: Standing) -> Iterator[str]:
+    """The rows that look worse than their networks are, since seeds lack: failed or never run."""
+    rows = [row for row in found.comparison.rows if not row.complete]
+    few = [f"{text.one_line(row.name)} has {len(row.results)} of {len(row.asked)}" for row in rows]
+    if few:
+        said = _listed(few) if len(few) <= _NAMED else f"{len(few)} rows have not all"
+        yield f"Seeds without a result count as the worst: {said}."
 
 
 def _growing(found: Standing) -> Iterator[str]:

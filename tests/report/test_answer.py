@@ -80,6 +80,18 @@ def test_whose_cost_it_is_is_said(tmp_path: Path) -> None:
     assert answer(shown).endswith(" at equal steps. tiny took 1.2 × the training FLOPs of fixed.")
 
 
+def test_rows_that_lack_seeds_are_named_before_it_is_said_that_growing_paid(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path)
+    for seed in range(8):
+        for method in ("tiny", "fixed")[: 1 + (seed < 2)]:
+            synthetic.run(ledger, trial(method, seed))
+    lacking, paid = "Seeds without a result count as the worst: fixed has 2 of 8.", "Growing paid"
+    said = answer(found(ledger))
+    assert said.index(lacking) < said.index(paid)
+
+
 def test_equal_costs_are_not_called_a_multiple(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     for seed, method in product(range(6), ("net2net", "fixed")):
