@@ -88,14 +88,26 @@ function widthsFigure(rows) {
   const top = d3.max(points, (p) => p.width);
   const last = d3.max(points, (p) => p.step);
   const asMap = widthsAs(rows) === "map";
-  const small = [...lines].map(([row, own]) =>
-    element("div", { className: "small" }, element("h3", {}, opens([row], rowLabel(row, 40))), own.length ? chartPlace((width) => (asMap ? widthMap(row, own, top, last, width) : widthChart(row, own, top, last, width))) : paragraph(`Seed ${state.seed} has not run.`, "says")),
-  );
+  const chart = asMap ? widthMap : widthChart;
+  const groups = alike([...lines]);
+  const small = groups.map((each) => {
+    const [[row, own]] = each;
+    const colour = each.length > 1 ? "currentColor" : rowColour(row);
+    const heading = element("h3", { className: "alike" }, ...each.flatMap(([one], i) => [i > 0 && element("span", { className: "hidden" }, ", "), opens([one], rowLabel(one, 40))]));
+    return element("div", { className: "small" }, heading, own.length ? chartPlace((width) => chart(row, own, colour, top, last, width)) : paragraph(`Seed ${state.seed} has not run.`, "says"));
+  });
   const says = asMap ? `Width of every site over steps, ${state.seed === "mean" ? "mean over the seeds with a result" : `of seed ${state.seed}`}: the darker, the wider, on one scale up to ${Math.round(top)}. The first site is on top.` : state.seed === "mean" ? "Mean width over the seeds with a result, one line for each site, at its name." : `Seed ${state.seed}, one line for each site; marks are attempts to grow: filled where neurons were added, hollow where not.`;
-  return figure({ name: "widths", title: "Widths while training", says, columns, rows: points }, element("div", { className: "multiples" }, ...small));
+  const shared = groups.length < lines.size ? " Rows whose widths are the same share one chart." : "";
+  return figure({ name: "widths", title: "Widths while training", says: says + shared, columns, rows: points }, element("div", { className: "multiples" }, ...small));
 }
 
-function widthChart(row, own, top, last, width) {
+/** Rows with their lines, those together whose mean widths are the same at every step. */
+function alike(lines) {
+  const key = (row, own) => (state.seed === "mean" && own.length ? JSON.stringify(own.map((p) => [p.step, p.site, p.width])) : row.name);
+  return d3.groups(lines, ([row, own]) => key(row, own)).map(([, each]) => each);
+}
+
+function widthChart(row, own, colour, top, last, width) {
   const sites = [...new Set(own.map((p) => p.site))];
   const ends = sites.length > 8 ? [] : spaced(sites.map((site) => own.findLast((p) => p.site === site)), top, 150);
   const trial = state.seed === "mean" ? null : row.trials.find((each) => String(each.seed) === state.seed);
@@ -112,8 +124,8 @@ function widthChart(row, own, top, last, width) {
     x: { domain: [0, last], label: "steps", labelAnchor: "center", labelArrow: "none", ticks: 3, tickFormat: tick },
     y,
     marks: [
-      Plot.line(own, { x: "step", y: "width", z: "site", curve: "step-after", stroke: rowColour(row), strokeWidth: 1.6, strokeDasharray: undefined }),
-      Plot.dot(marks, { x: "step", y: "width", r: 3.2, fill: (e) => (e.added ? rowColour(row) : "var(--paper)"), stroke: rowColour(row) }),
+      Plot.line(own, { x: "step", y: "width", z: "site", curve: "step-after", stroke: colour, strokeWidth: 1.6 }),
+      Plot.dot(marks, { x: "step", y: "width", r: 3.2, fill: (e) => (e.added ? colour : "var(--paper)"), stroke: colour }),
       Plot.text(ends, { x: "step", y: "place", text: (p) => siteLabel(p.site, 12), dx: 6, textAnchor: "start", fill: "currentColor" }),
       Plot.tip(marks.length ? marks : own, Plot.pointer({ x: "step", y: "width", title: (p) => `${siteLabel(p.site)}\nstep ${p.step}: ${p.asked === undefined ? `width ${Number(p.width.toFixed(1))}` : `${p.status}, ${p.added} of ${p.asked} added`}`, ...TIP })),
     ],
@@ -121,14 +133,14 @@ function widthChart(row, own, top, last, width) {
 }
 
 /** Widths as colours: a line for each site, a field from each change to the next. */
-function widthMap(row, own, top, last, width) {
+function widthMap(row, own, colour, top, last, width) {
   const sites = [...new Set(own.map((p) => p.site))];
   const fields = sites.flatMap((site) => {
     const steps = own.filter((p) => p.site === site);
     return steps.slice(0, -1).map((point, i) => ({ ...point, until: steps[i + 1].step }));
   });
   const room = labelRoom(sites.map((site) => siteLabel(site, 24)), width);
-  const shade = (p) => `color-mix(in oklab, ${rowColour(row)} ${Math.round(8 + (92 * p.width) / top)}%, var(--paper))`;
+  const shade = (p) => `color-mix(in oklab, ${colour} ${Math.round(8 + (92 * p.width) / top)}%, var(--paper))`;
   return plot({
     width,
     height: 42 + Math.max(9, Math.min(20, 220 / sites.length)) * sites.length,
@@ -197,6 +209,7 @@ function eventsSection(grew, row) {
   const events = eventsOf(trial);
   const all = trials.flatMap(eventsOf);
   const drops = all.filter((event) => isNumber(event.predicted) && isNumber(event.measured));
+  const predicts = drops.some((event) => event.predicted !== 0);
   const gains = all.filter((event) => event.gain > 0);
   const eventTable = () => table(EVENTS, events, `Growth events of ${shortened(row.name, 60)}, seed ${trial.seed}`);
   return section(
@@ -205,7 +218,7 @@ function eventsSection(grew, row) {
     element(
       "div",
       { className: "pair-of-charts" },
-      drops.length > 0 ? dropsFigure(row, drops) : paragraph("This method predicts no drop of the loss.", "says"),
+      predicts ? dropsFigure(row, drops) : paragraph("This method predicts no drop of the loss.", "says"),
       gains.length > 0 ? gainsFigure(row, gains) : paragraph("This method’s neurons have no gains λ.", "says"),
     ),
     element("h3", {}, `Every attempt of seed ${trial.seed}`),

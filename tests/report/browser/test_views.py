@@ -363,6 +363,26 @@ def test_sites_by_steps_are_a_map_where_there_are_many(opened: Any, shown: dict[
     assert tab.locator("main .multiples .chart").first.locator("svg rect").count() == 0
 
 
+def test_rows_that_grow_alike_share_a_chart(opened: Any, shown: dict[str, Any]) -> None:
+    made = json.loads(json.dumps(shown))
+    place = {name: made["event_columns"].index(name) for name in ("predicted", "measured")}
+    grown = [r for r in made["comparisons"][0]["rows"] if any(t["events"] for t in r["trials"])]
+    for row in grown:
+        for trial in row["trials"]:
+            trial |= {"start": [9, 9] if row["name"] == "tiny" else [2, 2], "steps": 100}
+            for event in trial["events"]:
+                event[place["predicted"]] = event[place["measured"]] = 0
+    tab = opened("view=growth", made)
+    charts = tab.locator("main .multiples .small")
+    assert charts.count() == 2
+    for row in grown:
+        expect(tab.locator(f".multiples h3 [title='{row['name']}']")).to_have_count(1)
+    expect(tab.locator("main")).to_contain_text("Rows whose widths are the same share one chart.")
+    expect(tab.locator("main")).to_contain_text("This method predicts no drop of the loss.")
+    tab.goto(f"{tab.url}&seed=0")
+    expect(charts).to_have_count(len(grown))
+
+
 def test_own_and_filled_neurons_are_told_apart(opened: Any, shown: dict[str, Any]) -> None:
     row = next(r for r in shown["comparisons"][0]["rows"] if r["name"] == "tiny")
     added = shown["event_columns"].index("added")
