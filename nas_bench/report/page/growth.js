@@ -91,7 +91,7 @@ function widthsFigure(rows) {
   const chart = asMap ? widthMap : widthChart;
   const groups = alike([...lines]);
   const small = groups.map((each) => {
-    const [[row, own]] = each;
+    const [row, own] = d3.greatest(each, ([, points]) => points.at(-1)?.step ?? 0);
     const colour = each.length > 1 ? "currentColor" : rowColour(row);
     const heading = element("h3", { className: "alike" }, ...each.flatMap(([one], i) => [i > 0 && element("span", { className: "hidden" }, ", "), opens([one], rowLabel(one, 40))]));
     return element("div", { className: "small" }, heading, own.length ? chartPlace((width) => chart(row, own, colour, top, last, width)) : paragraph(`Seed ${state.seed} has not run.`, "says"));
@@ -101,9 +101,10 @@ function widthsFigure(rows) {
   return figure({ name: "widths", title: "Widths while training", says: says + shared, columns, rows: points }, element("div", { className: "multiples" }, ...small));
 }
 
-/** Rows with their lines, those together whose mean widths are the same at every step. */
+/** Rows with their lines, those together whose mean widths are the same until they end. */
 function alike(lines) {
-  const key = (row, own) => (state.seed === "mean" && own.length ? JSON.stringify(own.map((p) => [p.step, p.site, p.width])) : row.name);
+  const changes = (own) => own.filter((point, i) => own.slice(0, i).findLast((p) => p.site === point.site)?.width !== point.width);
+  const key = (row, own) => (state.seed === "mean" && own.length ? JSON.stringify(changes(own).map((p) => [p.step, p.site, p.width])) : row.name);
   return d3.groups(lines, ([row, own]) => key(row, own)).map(([, each]) => each);
 }
 

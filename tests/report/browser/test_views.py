@@ -369,7 +369,8 @@ def test_rows_that_grow_alike_share_a_chart(opened: Any, shown: dict[str, Any]) 
     grown = [r for r in made["comparisons"][0]["rows"] if any(t["events"] for t in r["trials"])]
     for row in grown:
         for trial in row["trials"]:
-            trial |= {"start": [9, 9] if row["name"] == "tiny" else [2, 2], "steps": 100}
+            trial |= {"start": [9, 9] if row["name"] == "tiny" else [2, 2]}
+            trial["steps"] = 100 + grown.index(row)
             for event in trial["events"]:
                 event[place["predicted"]] = event[place["measured"]] = 0
     tab = opened("view=growth", made)
