@@ -15,7 +15,7 @@ from nas_bench.report.statistics import (
     paired,
     smallest_p,
 )
-from nas_bench.specs import InputError, parse, unknown
+from nas_bench.specs import InputError, parse, shown, unknown
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ def narrowed(
         InputError: if there are none.
     """
     for what, name in (("protocol", protocol), ("task", task)):
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"{shown(name)} is no name of a {what}, such as in tables")
         if name is not None:
             spelled = _spelled(what, name, {getattr(c, what) for c in found})
             found = [c for c in found if getattr(c, what) == spelled]

@@ -115,6 +115,11 @@ def capture(
             module = model.get_submodule(name)
             stack.enter_context(_removed(module.register_forward_hook(writer(name))))
         mean = mean_over(batch, loss, model(inputs))
+        if goals and not mean.requires_grad:
+            raise ValueError(
+                "the loss does not depend on the model's weights: give one that is made of its "
+                "outputs, in torch, without detach or no_grad"
+            )
         gradients = torch.autograd.grad(mean, list(outputs.values())) if goals else ()
     weight = batch_weight(loss, batch)
     seen = Captured(

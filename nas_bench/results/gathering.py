@@ -30,7 +30,7 @@ class ReferenceCheck:
 
     Attributes:
         ledger, first: their names.
-        compared: how many trials both have with a result.
+        compared: how many trials both have with a result, without copies, which show nothing.
         differing: those beyond the tolerance of `verify`, with what differs, one line each.
     """
 
@@ -51,7 +51,7 @@ class ReferenceCheck:
         if not self.compared:
             return (
                 f"Nothing shows whether {self.ledger} reproduces {self.first}: "
-                f"they share no result of {names}."
+                f"they share no result of {names} that was trained twice."
             )
         trials = counted(self.compared, "trial")
         if not self.differing:
@@ -129,7 +129,8 @@ def reference_check(
         name: of the other one.
     """
     known = {run.id: run for run in first if _is_reference(run)}
-    pairs = [(known[run.id], run) for run in other if _is_reference(run) and run.id in known]
+    both = [(known[run.id], run) for run in other if _is_reference(run) and run.id in known]
+    pairs = [(one, run) for one, run in both if not _is_copy(one, run)]
     found = ((run, disagreement(one, run)[1]) for one, run in pairs)
     differing = tuple(
         f"{run.protocol} {run.task} {run.label} seed {run.seed}: {reasons[0]}"
@@ -198,6 +199,11 @@ def _names(ledgers: Sequence[Path]) -> list[str]:
 def _key(run: Run, ledger: str) -> str:
     """Two of a kind are one trial; what cannot be read is alone."""
     return run.id or f"{ledger}: {run.place}"
+
+
+def _is_copy(one: Run, other: Run) -> bool:
+    """Whether two trials are the same one: no two take the same seconds, to the last digit."""
+    return (one.started, one.finished, one.costs) == (other.started, other.finished, other.costs)
 
 
 def _is_reference(run: Run) -> bool:

@@ -407,6 +407,13 @@ def test_a_function_that_is_no_mean_over_samples_is_refused(loss):
     assert "expected the mean over samples" in refusal(network(), loss=loss)
 
 
+@pytest.mark.parametrize(
+    "loss", [lambda outputs, _: outputs.detach().mean(), lambda *_: torch.tensor(1.0)]
+)
+def test_a_loss_that_does_not_depend_on_the_model_is_refused(loss):
+    assert "does not depend on the model's weights" in refusal(network(), loss=loss)
+
+
 def test_a_loss_of_one_entry_will_do():
     def loss(outputs, targets):
         return functional.cross_entropy(outputs, targets)[None]

@@ -1,3 +1,5 @@
+import itertools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
@@ -17,6 +19,9 @@ from nas_bench.trials.messages import as_dict
 pytestmark = pytest.mark.usefixtures("no_figures")
 
 
+_CLOCK = itertools.count(1)
+
+
 def ledger(folder: Path, *methods: str, seeds: range = range(2), off: float = 0.0) -> Path:
     """A ledger whose final test accuracies of all methods are off by so much."""
     found = Ledger(folder)
@@ -24,7 +29,8 @@ def ledger(folder: Path, *methods: str, seeds: range = range(2), off: float = 0.
         synthetic.begin(found, config)
         for record in synthetic.records(config):
             assert record.test_accuracy is not None
-            record = replace(record, test_accuracy=record.test_accuracy - off)
+            clocks = replace(record.seconds, train=record.seconds.train + next(_CLOCK))
+            record = replace(record, test_accuracy=record.test_accuracy - off, seconds=clocks)
             found.write(config, as_dict(record))
         found.finish(config)
     return folder
@@ -64,6 +70,14 @@ def test_a_ledger_that_does_not_reproduce_the_first_is_named_in_the_head(tmp_pat
     assert report.content["reference"][0]["reproduced"] is False
     within = ledger(tmp_path / "near", "fixed", off=0.02)
     assert "agree within the tolerance" in write(second, (), [first, within]).heads[0]
+
+
+def test_a_copy_shows_nothing_about_what_is_reproduced(tmp_path):
+    first = ledger(tmp_path / "published", "fixed", "tiny")
+    shutil.copytree(first, tmp_path / "copy")
+    (check,) = gathered([first, tmp_path / "copy"]).checks
+    assert (check.compared, check.reproduced) == (0, False)
+    assert "they share no result of fixed and random_growth that was trained twice" in check.sentence
 
 
 def test_ledgers_without_a_shared_reference_say_that_nothing_shows_it(tmp_path):
