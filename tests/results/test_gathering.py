@@ -77,7 +77,7 @@ def test_a_copy_shows_nothing_about_what_is_reproduced(tmp_path):
     shutil.copytree(first, tmp_path / "copy")
     (check,) = gathered([first, tmp_path / "copy"]).checks
     assert (check.compared, check.reproduced) == (0, False)
-    assert "they share no result of fixed and random_growth that was trained twice" in check.sentence
+    assert "no result of fixed and random_growth that was trained twice" in check.sentence
 
 
 def test_ledgers_without_a_shared_reference_say_that_nothing_shows_it(tmp_path):
