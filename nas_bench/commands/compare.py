@@ -166,7 +166,7 @@ def _remarks(pairing: "Pairing") -> Iterator[str]:
         for seed, why in pairing.missing(row).items():
             yield f"{place}, seed {seed}: {one_line(why)}"
         if row.mixed:
-            yield f"{place}: seeds of different behaviour or data"
+            yield f"{place}: seeds of different behaviour, defaults or data"
 
 
 def _note(pairings: Sequence["Pairing"], first: str, second: str) -> str:

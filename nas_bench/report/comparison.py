@@ -118,11 +118,12 @@ class Row:
 
     @property
     def mixed(self) -> bool:
-        """Whether its results come from different behaviour or different data."""
+        """Whether its results come from different behaviour, data, or defaults of options."""
         ended = [run for run in self.runs if run.status == "ok"]
         behaviours = [run.behaviour for run in ended if run.behaviour]
         data = [run.environment["data"] for run in ended if "data" in run.environment]
-        return any(found != seen[0] for seen in (behaviours, data) for found in seen)
+        moved = any(found != seen[0] for seen in (behaviours, data) for found in seen)
+        return moved or any(_unlike(ended[0], run, "method") for run in ended[1:])
 
     @property
     def shared(self) -> bool:
@@ -149,6 +150,15 @@ class Row:
     def estimate(self, measure: Measure) -> Estimate:
         """Mean and sd of a measure of the results."""
         return estimate([measure(record) for record in self.results])
+
+
+def _unlike(one: Run, other: Run, *parts: str) -> bool:
+    """Whether two trials resolved a setting of the recipe, or of these parts, differently."""
+    for part in ("recipe", *parts):
+        first, second = (run.resolved.get(part, {}) for run in (one, other))
+        if any(first[name] != second[name] for name in first.keys() & second.keys()):
+            return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -191,7 +201,10 @@ class Comparison:
         """What rows should share to be ranked and do not; recipes may differ where tuned."""
         untuned = [row.config for row in self.rows if row.config is not None and not row.tuning]
         recipes = {json.dumps(config.recipe, sort_keys=True) for config in untuned}
-        return differing(self.rows) + ("recipe",) * (len(recipes) > 1)
+        rows = [row for row in self.rows if not row.tuning]
+        ran = [run for row in rows for run in row.runs if run.status == "ok"]
+        apart = len(recipes) > 1 or any(_unlike(ran[0], run) for run in ran[1:])
+        return differing(self.rows) + ("recipe",) * apart
 
     @property
     def without_result(self) -> tuple[tuple[Row, Run], ...]:

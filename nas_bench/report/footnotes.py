@@ -227,4 +227,4 @@ def _mixed(found: Standing) -> Iterator[Remark]:
     """What makes the numbers of a table hard to compare."""
     names = ", ".join(text.one_line(row.name) for row in found.comparison.rows if row.mixed)
     if names:
-        yield Remark(f"Seeds of different behaviour or data: {names}.")
+        yield Remark(f"Seeds of different behaviour, defaults or data: {names}.")

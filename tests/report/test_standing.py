@@ -281,6 +281,8 @@ def test_a_row_without_a_fixed_of_its_own_configuration_says_so(tmp_path: Path) 
             ("data", "behaviour"),
         ),
         ({"environment": {"data": "a", "device": "cpu"}}, ()),
+        ({"resolved": {"recipe": {"learning_rate": 0.1, "new": 1}}}, ()),
+        ({"resolved": {"recipe": {"learning_rate": 0.2}}}, ("recipe",)),
         ({"environment": {"data": "a", "device": "NVIDIA H100"}}, ("device",)),
     ],
 )  # fmt: skip
@@ -289,7 +291,11 @@ def test_rows_of_different_data_or_behaviour_are_not_ranked(
 ) -> None:
     ledger = Ledger(tmp_path)
     environment = {"data": "a", "device": "cpu"}
-    same = {"environment": environment, "behaviour": {"core": core_version(), "task": 1}}
+    same = {
+        "environment": environment,
+        "behaviour": {"core": core_version(), "task": 1},
+        "resolved": {"recipe": {"learning_rate": 0.1}},
+    }
     for method, loaded in (("tiny", same), ("fixed", {**same, **other})):
         for seed in SEEDS:
             config = trial(method, seed)
@@ -304,6 +310,25 @@ def test_rows_of_different_data_or_behaviour_are_not_ranked(
     assert (set(found.ranks.values()) == {None}) == bool(differing)
     said = " ".join(remark.sentence for remark in remarks(found))
     assert ("Not comparable, so not ranked" in said) == bool(differing)
+
+
+@pytest.mark.parametrize(("later", "mixed"), [(5, False), (7, True)])
+def test_seeds_of_different_defaults_are_no_row_of_one_kind(
+    later: int, mixed: bool, tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path)
+    for seed, rate in enumerate((5, 5, later)):
+        config = trial("tiny", seed)
+        synthetic.begin(ledger, config)
+        loaded = {"environment": {}, "resolved": {"method": {"neurons": rate}}}
+        ledger.write(config, {"type": "loaded", **loaded})
+        for record in synthetic.records(config):
+            ledger.write(config, synthetic.as_dict(record))
+        ledger.finish(config)
+    (comparison,) = comparisons(ledger.runs())
+    assert [row.mixed for row in comparison.rows] == [mixed]
+    said = " ".join(remark.sentence for remark in remarks(standing(comparison)))
+    assert ("Seeds of different behaviour, defaults or data: tiny." in said) == mixed
 
 
 def test_rows_of_different_recipes_are_not_ranked_but_where_they_were_tuned(

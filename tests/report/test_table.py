@@ -212,7 +212,7 @@ def test_seeds_of_different_behaviour_are_noted_under_the_table(tmp_path: Path) 
         for record in synthetic.records(trial(seed=seed)):
             ledger.write(trial(seed=seed), synthetic.as_dict(record))
         ledger.finish(trial(seed=seed))
-    line = "Seeds of different behaviour or data: tiny."
+    line = "Seeds of different behaviour, defaults or data: tiny."
     assert line in sentences(leaderboard(found(ledger))).splitlines()
 
 

@@ -135,7 +135,7 @@ def check(
     return len(found) + 2
 
 
-@pytest.mark.parametrize("part", [6, pytest.param(1, marks=(pytest.mark.slow, pytest.mark.crash))])
+@pytest.mark.parametrize("part", [7, pytest.param(1, marks=(pytest.mark.slow, pytest.mark.crash))])
 def test_strays_are_named_once_and_change_nothing(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], part: int
 ) -> None:

@@ -232,7 +232,7 @@ function eventsSection(grew, row) {
 const SEED_EVENTS = () => [{ label: "Seed", numeric: true, value: (e) => e.trial.seed }, ...EVENTS];
 
 function dropsFigure(row, drops) {
-  const says = "Attempts of all seeds; on the line the first-order prediction holds. Filled where neurons were added.";
+  const says = "Attempts of all seeds; on the line the first-order prediction holds. Filled where neurons were added. Where a few drops are far larger than the others, axes are logarithmic away from 0.";
   const about = { name: "drops", title: "Predicted and measured drop of the loss", says, columns: SEED_EVENTS(), rows: drops };
   return figure(about, chartPlace((width) => dropsChart(row, drops, width)));
 }
@@ -293,8 +293,9 @@ function eventCounts(events) {
 }
 
 function dropsChart(row, drops, width) {
-  const domain = d3.nice(Math.min(0, d3.min(drops, (e) => Math.min(e.predicted, e.measured))), d3.max(drops, (e) => Math.max(e.predicted, e.measured)), 5);
-  const y = { domain, label: "measured", grid: true, ticks: 5, labelArrow: "none", tickFormat: four };
+  const values = drops.flatMap((e) => [e.predicted, e.measured]);
+  const domain = d3.nice(Math.min(0, d3.min(values)), d3.max(values), 5);
+  const y = { ...dropScale(values, domain), domain, label: "measured", grid: true, labelArrow: "none", tickFormat: four };
   return plot({
     width,
     height: 340,
@@ -309,6 +310,15 @@ function dropsChart(row, drops, width) {
       Plot.tip(drops, Plot.pointer({ x: "predicted", y: "measured", title: eventTip, ...TIP })),
     ],
   });
+}
+
+/** Linear, but logarithmic away from 0 where a few drops are so large that the others lie in a corner. */
+function dropScale(values, [low, high]) {
+  const usual = d3.median(values, Math.abs);
+  if (!(d3.max(values, Math.abs) > 30 * usual && usual > 0)) return { ticks: 5 };
+  const powers = d3.range(Math.round(Math.log10(usual)), Math.floor(Math.log10(Math.max(high, -low))) + 1).map((power) => 10 ** power);
+  const ticks = [...powers.map((power) => -power), 0, ...powers].filter((tick) => low <= tick && tick <= high);
+  return { type: "symlog", constant: usual, ticks };
 }
 
 /** The final networks side by side: the width of every site, and its range over seeds. */

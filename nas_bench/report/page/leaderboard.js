@@ -20,7 +20,7 @@ const BADGES = {
   reproduced: ["good", "every result was run again and came out the same"],
   "not reproduced": ["bad", "a result was run again and came out differently"],
   incomplete: ["bad", "some seeds have no result; they count as the worst of this comparison"],
-  "mixed behaviour or data": ["bad", "its seeds are of different behaviour versions or data"],
+  "mixed behaviour or data": ["bad", "its seeds are of different behaviour versions, defaults or data"],
   "stale": ["plain", "behaviour or data have changed since it ran; the result itself is whole"],
   "shared device": ["plain", "trials ran beside each other on one device: its seconds are too long"],
 };
@@ -117,7 +117,7 @@ function scoreColumn(found, ends) {
   const missing = (row) => row.counted_as_worst.length > 0;
   return {
     label: found.metric === "loss" ? "Test loss" : "Test accuracy, %",
-    key: "score", chosen: "score", numeric: true, falls: found.higher,
+    key: "score", numeric: true, falls: found.higher,
     help: "Mean over all seeds ± half of its 95 % confidence interval",
     under: ends.every(isNumber) && element("span", { className: "ends", "aria-hidden": "true" }, ...ends.map((end) => element("span", {}, score(end, found.metric)))),
     value: (row) => row.score.mean,

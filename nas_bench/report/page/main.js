@@ -62,7 +62,7 @@ function cautions(found) {
     state.missing !== "" && `The link asks for ${shortened(state.missing, 60)}, which this report does not have; shown is another comparison.`,
     found.pairs.length > 0 && most < content.testable_from && `Not testable below ${content.testable_from} paired seeds; here: ${most}. Nothing is ranked, and no difference here should be called real.`,
     content.problems.length > 0 && `The ledger has ${plural(content.problems.length, "problem")}: trials may be missing. Failures lists ${content.problems.length === 1 ? "it" : "them"}.`,
-    found.differing.length > 0 && `Not comparable, so not ranked: rows are of different ${found.differing.join(" and ")}.`,
+    found.differing.length > 0 && `Not comparable, so not ranked: rows are of different ${found.differing.join(" and ")}. Run the older ones again with --rerun stale.`,
     found.lacking.length > 0 && `Missing here, though the comparison needs ${found.lacking.length > 1 ? "them" : "it"}: ${listed(found.lacking.map(oneLine))}.`,
   ].filter(Boolean);
 }

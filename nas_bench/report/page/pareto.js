@@ -66,7 +66,7 @@ function paretoFigure(cost, points, papers) {
   const about = {
     name: "pareto",
     title: `${metric === "loss" ? "Test loss" : "Test accuracy"} against ${COSTS[cost].label}`,
-    says: `Large marks are means, bars 95 % confidence intervals, small marks single seeds. ${isStrip(points, papers) ? `All rows: ${COSTS[cost].text(points[0].cost)} ${COSTS[cost].label}.` : "The ring is as strong as the probability of being on the front; the dashed line joins the means that no other beats. Equal costs stand at most a marker apart."} Twins are dotted and never part of the front.`,
+    says: `Large marks are means, bars 95 % confidence intervals, small marks single seeds. ${isStrip(points, papers) ? `All rows: ${COSTS[cost].text(points[0].cost)} ${COSTS[cost].label}.` : "The ring is as strong as the probability of being on the front; the dashed line joins the means that no other beats. Equal costs stand at most a marker apart."} Twins are dotted and never part of the front. Arrows: the bar goes on.`,
     columns,
     rows: d3.sort(points, (p) => p.cost),
   };
@@ -105,6 +105,7 @@ function stripChart({ cost, view, frame, scores }, width) {
   const ordered = own.flatMap((point) => [point, ...best.filter((p) => p.row.role === "twin" && owner(p) === point)]);
   const name = (p) => p.row.name;
   const room = labelRoom(ordered.map(name), width);
+  const x = { ...scoreScale(scores ?? [...view, ...seeds].map((p) => p.score), width * 0.6), labelAnchor: "center" };
   const bar = { y: name, x1: "low", x2: "high", stroke: (p) => rowColour(p.row), strokeWidth: 1.5, clip: true };
   const isTwin = (p) => p.row.role === "twin";
   const chart = plot({
@@ -114,18 +115,25 @@ function stripChart({ cost, view, frame, scores }, width) {
     marginRight: 16,
     marginTop: 8,
     ariaLabel: "Score of each row; the table below has the numbers",
-    x: { ...scoreScale(scores ?? [...view, ...seeds].map((p) => p.score), width * 0.6), labelAnchor: "center" },
+    x,
     y: { type: "point", domain: ordered.map(name), label: null, tickSize: 0, tickFormat: (each) => fitting(each, room - 12), padding: 0.6 },
     marks: [
       frame ? Plot.rectX([frame], { x1: "bottom", x2: "top", fill: "currentColor", fillOpacity: 0.07, clip: true }) : null,
       Plot.dot(seeds, { x: "score", y: name, symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), fillOpacity: 0.5, r: 3, clip: true }),
       Plot.ruleY(ordered.filter((p) => !isTwin(p)), bar),
       Plot.ruleY(ordered.filter(isTwin), { ...bar, strokeDasharray: "2 3" }),
+      Plot.text(beyond(ordered, x), { x: "end", y: name, text: () => "↔", fill: (p) => rowColour(p.row) }),
       Plot.dot(ordered, { x: "score", y: name, symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", strokeWidth: 1, r: 6 }),
       Plot.tip(ordered, Plot.pointer({ x: "score", y: name, title: (p) => paretoTip(cost, p), ...TIP })),
     ],
   });
   return clickable(chart);
+}
+
+/** Where bars go on beyond the ends of an axis of scores. */
+function beyond(points, scale) {
+  const [least, most] = d3.extent(scaleEnds(scale));
+  return points.flatMap((p) => [p.low < least && { ...p, end: least }, p.high > most && { ...p, end: most }]).filter(Boolean);
 }
 
 const areEqual = (a, b) => Math.abs(b / a - 1) < 0.005;
@@ -185,6 +193,7 @@ function paretoChart({ cost, points, view, papers, short = false, frame, scores 
       Plot.dot(seeds, { x: (p) => p.cost * shifts.get(p.row), y: "score", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), fillOpacity: 0.5, r: 3, clip: true }),
       Plot.ruleX(placed.filter((p) => p.row.role !== "twin"), bar),
       Plot.ruleX(placed.filter((p) => p.row.role === "twin"), { ...bar, strokeDasharray: "2 3" }),
+      Plot.text(beyond(placed, y), { x: "at", y: "end", text: () => "↕", fill: (p) => rowColour(p.row) }),
       Plot.dot(placed, { x: "at", y: "score", symbol: (p) => rowSymbol(p.row), fill: (p) => rowColour(p.row), stroke: "var(--paper)", strokeWidth: 1, r: 6 }),
       Plot.dot(placed.filter((p) => p.chance > 0), { x: "at", y: "score", r: 10, fill: "none", stroke: "currentColor", strokeOpacity: (p) => p.chance, strokeWidth: 1.3 }),
       Plot.dot(papers, { x: "parameters", y: "score", r: 6, fill: "none", stroke: "currentColor", strokeWidth: 1.4, strokeDasharray: "2 1.5" }),

@@ -11,7 +11,7 @@ const DEFAULTS = {
   view: "leaderboard",
   compare: content.comparisons[0]?.id ?? "",
   theme: "",
-  columns: ["score", "paid", "against fixed", "against random_growth", "seeds", "own", "parameters", "flops", "training_flops", "seconds"],
+  columns: ["paid", "against fixed", "against random_growth", "seeds", "own", "parameters", "flops", "training_flops", "seconds"],
   sort: "",
   twins: "no",
   controls: "no",

@@ -54,8 +54,17 @@ function rowFacts(row) {
     row.not_run.length > 0 && `not run: ${seedWords(row.not_run)}`,
   ].filter(Boolean);
   const tuned = row.tuning ? ` · ${tunedSettings(row)}` : "";
-  return element("p", { className: "says" }, rowLabel(row), ` · ${row.role}${tuned} · settings `, element("code", {}, row.settings), missing.length ? `; ${missing.join("; ")}` : "");
+  return element("p", { className: "says" }, rowLabel(row), ` · ${row.role}${tuned} · ${trainedWith(row)} · settings `, element("code", {}, row.settings), missing.length ? `; ${missing.join("; ")}` : "");
 }
+
+/** How a row was trained, and what else was set otherwise for it than for others. */
+function trainedWith(row) {
+  const all = { ...comparison().shared_settings, ...row.own_settings };
+  const names = [...new Set([...TRAINED_WITH.filter((name) => name in all), ...Object.keys(row.own_settings)])];
+  return names.map((name) => `${name.split(".").at(-1).replaceAll("_", " ")} ${settingText(all[name])}`).join(", ") || "settings not known";
+}
+
+const TRAINED_WITH = ["recipe.optimizer", "recipe.learning_rate", "recipe.batch_size", "optimizer_policy"];
 
 function trialColumns(several) {
   const { metric } = comparison();

@@ -212,6 +212,16 @@ def test_a_number_opens_its_trials_and_one_of_them(opened: Any, shown: dict[str,
     expect(tab).not_to_have_url(re.compile("trial=|rows="))
 
 
+def test_the_panel_says_how_a_row_was_trained(opened: Any, shown: dict[str, Any]) -> None:
+    made = json.loads(json.dumps(shown))
+    found = made["comparisons"][0]
+    found["shared_settings"]["recipe.batch_size"] = 32
+    row = next(row for row in found["rows"] if row["name"] == "tiny")
+    row["own_settings"] |= {"recipe.learning_rate": 0.01}
+    tab = opened(f"compare={found['id']}&rows=tiny", made)
+    assert "learning rate 0.01, batch size 32" in tab.locator("#trials").inner_text()
+
+
 def test_focus_returns_to_the_number_that_opened_the_panel(opened: Any) -> None:
     tab = opened()
     first = tab.locator(".board tbody .opens").first

@@ -507,6 +507,43 @@ def test_labels_of_growth_fit_beside_their_axes(opened: Any, shown: dict[str, An
             assert label.bounding_box()["x"] >= left, label.text_content()
 
 
+def test_one_large_drop_does_not_squeeze_the_others(opened: Any, shown: dict[str, Any]) -> None:
+    made = json.loads(json.dumps(shown))
+    place = {name: made["event_columns"].index(name) for name in ("predicted", "measured")}
+    for row in made["comparisons"][0]["rows"]:
+        events = [event for trial in row["trials"] for event in trial["events"]]
+        for i, event in enumerate(events):
+            drop = 500.0 if i == 0 else 0.01 * (1 + i % 5)
+            event[place["predicted"]], event[place["measured"]] = drop, drop / 2
+    tab = opened("view=growth", made)
+    chart = tab.get_by_label("Measured against predicted drop of the loss")
+    boxes = [dot.bounding_box() for dot in chart.locator("circle").all()]
+    left, *others = sorted({round(box["x"]) for box in boxes if box})
+    assert len(others) > 3
+    assert others[-2] - left > 20, "the small drops lie in a corner"
+
+
+def test_a_bar_that_goes_on_beyond_the_axis_says_so(opened: Any, shown: dict[str, Any]) -> None:
+    made = json.loads(json.dumps(shown))
+    for i, row in enumerate(made["comparisons"][0]["rows"]):
+        row["score"] |= {"mean": 96, "interval": [1 if i == 0 else 95.5, 96.5]}
+    for cost, arrow in (("training_flops", "↕"), ("parameters", "↔")):
+        if arrow == "↔":
+            for row in made["comparisons"][0]["rows"]:
+                row["costs"]["parameters"]["mean"] = 1000
+        tab = opened(f"view=pareto&cost={cost}", made)
+        assert tab.locator("main .chart").first.get_by_text(arrow).count() == 1
+
+
+def test_names_of_rows_stay_where_pairs_are_scrolled(opened: Any) -> None:
+    tab = opened("view=pairwise", viewport=PHONE)
+    name = tab.locator(".matrix tbody th").first
+    before = name.bounding_box()
+    tab.locator(".matrix").evaluate("e => e.scrollLeft = 200")
+    assert tab.locator(".matrix").evaluate("e => e.scrollLeft") == 200
+    assert name.bounding_box() == before
+
+
 def test_a_score_is_reached_between_two_evaluations(opened: Any, shown: dict[str, Any]) -> None:
     found = shown["comparisons"][0]
     tab = opened("view=anytime")
