@@ -177,9 +177,15 @@ class Grower:
                     f"{self.method.name} proposed a {name} of shape {tuple(update.shape)} at "
                     f"site {statistics.site!r}; expected {tuple(shape)}"
                 )
-        weights = [proposal.fan_in, proposal.fan_out, *(update for update, _ in updates.values())]
-        if not all(weight is None or weight.isfinite().all() for weight in weights):
+        parts = (proposal.fan_in, proposal.fan_out, *(update for update, _ in updates.values()))
+        weights = [part for part in parts if part is not None]
+        if not all(weight.isfinite().all() for weight in weights):
             raise ValueError(f"{self.method.name} proposed nan or inf at site {statistics.site!r}")
+        if any(map(torch.is_complex, weights)):
+            raise ValueError(
+                f"{self.method.name} proposed complex numbers at site {statistics.site!r}; "
+                "expected real ones"
+            )
         return _moved(proposal, statistics.grown_weight.device)
 
     def _scored(self, candidates: list[Candidate], *, measured: bool) -> list[Candidate]:

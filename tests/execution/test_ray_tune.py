@@ -15,7 +15,7 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError
 
 import nas_bench
 from nas_bench.execution import ExecutionError, Settings, executor, overdue
-from nas_bench.execution.ray_session import _is_cluster
+from nas_bench.execution.ray_session import _LONGEST, _is_cluster
 from nas_bench.execution.ray_tune import BREATH, Inbox, Outbox, lost
 from nas_bench.trials.config import Schedule
 
@@ -110,6 +110,15 @@ def test_workers_import_from_where_inline_does_and_have_its_working_directory(ra
     paths, folder = library.get(library.remote(lambda: (sys.path, str(Path.cwd()))).remote())
     assert folder == str(Path.cwd())
     assert not {"", folder, str(Path(folder) / "tests")} & {*paths}
+
+
+@pytest.mark.slow
+def test_its_files_lie_in_the_short_folder_that_was_chosen(ray):
+    import ray as library
+
+    place = Path(library._private.worker._global_node.get_temp_dir_path())
+    assert place.name.startswith("nb-ray-")
+    assert len(str(place)) <= _LONGEST
 
 
 @pytest.mark.slow

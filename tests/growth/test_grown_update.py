@@ -218,7 +218,8 @@ def test_rows_measured_before_the_layer_gained_inputs_are_moved_in_those_they_ha
 @pytest.mark.parametrize(
     ("change", "message"),
     [(lambda rows: rows[:, :-1], r"moves proposed a grown_update of shape \(4, 5\).*\(4, 6\)"),
-     (lambda rows: rows / 0, "moves proposed nan or inf")],
+     (lambda rows: rows / 0, "moves proposed nan or inf"),
+     (lambda rows: rows * 1j, "moves proposed complex numbers at site.*expected real ones")],
 )  # fmt: skip
 def test_what_cannot_be_added_to_the_rows_is_refused(change, message):
     class Wrong(Moves):
