@@ -48,7 +48,7 @@ def curve(comparison: Comparison, row: Row) -> dict[str, list[Any]] | None:
             found = quartile_curve(lines, cut, absent, comparison.worst)
         x, *scores, gaps = thinned(*found)
         shown[axis] = all_drawn(x)
-        shown |= {name: all_drawn(y) for name, y in zip(names, scores, strict=True)}
+        shown |= {name: all_drawn(y, 4) for name, y in zip(names, scores, strict=True)}
         shown["gap"] = gaps.tolist()
     return shown
 

@@ -52,12 +52,33 @@ def page(content: dict[str, Any]) -> bytes:
 def _embedded(content: dict[str, Any]) -> tuple[str, str]:
     """The media type and the text of the content, in which nothing ends the element around it.
 
-    JSON in ASCII; in Base64 and compressed where it is long.
+    JSON in ASCII; by columns, compressed and in Base64 where it is long.
     """
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    text = _json(content)
     if len(text) < _PACKED_FROM:
         return "application/json", text.replace("<", "\\u003c")
-    return "application/gzip", _packed(text)
+    columns = content | {"comparisons": _columns(content["comparisons"])}
+    return "application/gzip", _packed(_json(columns))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _columns(value: Any) -> Any:
+    """Records that have the same fields as one list a field, which becomes shorter compressed.
+
+    The page undoes it (`records` of state.js).
+    """
+    if isinstance(value, dict):
+        return {name: _columns(part) for name, part in value.items()}
+    if not isinstance(value, list) or not value or not isinstance(value[0], dict | list):
+        return value
+    fields = [tuple(part) if isinstance(part, dict) else () for part in value]
+    if len(value) < 2 or not fields[0] or len(set(fields)) > 1:
+        return [_columns(part) for part in value]
+    columns = [_columns([record[name] for record in value]) for name in fields[0]]
+    return {"=": fields[0], "columns": columns}
 
 
 def _packed(text: str) -> str:

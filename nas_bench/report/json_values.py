@@ -19,11 +19,11 @@ def number(value: float | None) -> float | None:
     return int(value) if whole else float(value)
 
 
-def drawn(value: float | None) -> float | None:
-    """The number with five digits: more than a chart shows, and half as long."""
-    return number(None if value is None else float(f"{value:.5g}"))
+def drawn(value: float | None, digits: int = 5) -> float | None:
+    """The number with so many digits: more than a chart shows, and half as long."""
+    return number(None if value is None else float(f"{value:.{digits}g}"))
 
 
-def all_drawn(values: Iterable[float]) -> list[float | None]:
+def all_drawn(values: Iterable[float], digits: int = 5) -> list[float | None]:
     """`drawn` of each."""
-    return [drawn(value) for value in values]
+    return [drawn(value, digits) for value in values]

@@ -62,7 +62,7 @@ def trial(comparison: Comparison, run: Run, environments: Environments) -> dict[
         **(_measured(last) if last else {}),
         "curve": {
             "step": [record.step for record in shown],
-            "score": all_drawn([comparison.score(record, "validation") for record in shown]),
+            "score": all_drawn([comparison.score(record, "validation") for record in shown], 4),
         },
         "start": list(run.curve[0].widths) if run.curve else [],
         **_growth(run),

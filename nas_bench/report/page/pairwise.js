@@ -37,7 +37,7 @@ function matrixSection(found, names) {
   made.classList.add("matrix");
   return section(
     "Every pair",
-    paragraph(`Difference of the ${found.metric === "loss" ? "test loss" : "test accuracy in points"}, the row’s minus the column’s, paired by seed. p is that of the max-T test over all ${plural(found.pairs.length, "pair")}, which the ranks are made of; the questions below were asked before looking and are families of their own. ▲ the row is significantly better, ▼ significantly worse (p ≤ 0.05).`, "says"),
+    paragraph(`Difference of the ${found.metric === "loss" ? "test loss" : "test accuracy in points"}, the row’s minus the column’s, paired by seed. p is that of the max-T test over all ${plural(found.pairs.length, "pair")}, which the ranks are made of, so that rows without a rank (controls, networks of the seed’s size) have no line; the questions below were asked before looking and are families of their own. ▲ the row is significantly better, ▼ significantly worse (p ≤ 0.05).`, "says"),
     made,
     under(saving(columns, rows, "pairs", { plain: [flat, found.pairs] })),
   );
@@ -56,7 +56,7 @@ function pairCell(pair) {
   const sign = { better: "▲ ", worse: "▼ ", open: "" }[verdict];
   const short = isNumber(pair.adjusted) ? pValue(pair.adjusted).replace("= ", "") : `${plural(pair.pairs, "seed")}`;
   const { metric } = comparison();
-  const made = opens([rowNamed(pair.first), rowNamed(pair.second)], element("span", {}, sign + signed(pair.difference, metric, half(pair.interval))), element("small", {}, short));
+  const made = opens([rowNamed(pair.first), rowNamed(pair.second)], element("span", {}, sign + signed(pair.difference, metric, half(pair.interval))), pair.interval && element("small", {}, range(pair.difference, pair.interval, metric)), element("small", {}, short));
   made.classList.add("pair", verdict);
   const seen = isNumber(pair.detectable) ? `; ${score(pair.detectable, metric)} would be seen in four of five cases` : "";
   made.title = `${pair.first} − ${pair.second}: ${signed(pair.difference, metric, half(pair.interval))}, interval ${range(pair.difference, pair.interval, metric)}, ${pValue(pair.adjusted)}, ${plural(pair.pairs, "paired seed")}${seen}`;

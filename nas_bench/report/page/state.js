@@ -4,7 +4,16 @@ const content = await embedded(document.getElementById("content"));
 
 /** The content that the page holds, compressed where it is long. */
 async function embedded(place) {
-  return JSON.parse(place.type === "application/json" ? place.textContent : await unpacked(place));
+  return place.type === "application/json" ? JSON.parse(place.textContent) : records(JSON.parse(await unpacked(place)));
+}
+
+/** A value whose records the page holds column by column. */
+function records(value) {
+  if (value === null || typeof value !== "object") return value;
+  if (Array.isArray(value)) return value.some((part) => typeof part === "object") ? value.map(records) : value;
+  if (!Array.isArray(value["="]) || !Array.isArray(value.columns)) return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, records(part)]));
+  const columns = value.columns.map(records);
+  return columns[0].map((_, i) => Object.fromEntries(value["="].map((name, j) => [name, columns[j][i]])));
 }
 
 const DEFAULTS = {

@@ -60,6 +60,22 @@ def test_every_view_shows_every_comparison(opened: Any, shown: dict[str, Any]) -
             assert not wide(tab), place
 
 
+def test_a_compressed_page_shows_the_same(
+    opened: Any, shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seen(made: dict[str, Any]) -> list[str]:
+        tab = opened("view=overview", made)
+        texts = []
+        for view in VIEWS:
+            tab.goto(tab.url.partition("#")[0] + f"#view={view}")
+            texts.append(tab.locator("main").inner_text())
+        return texts
+
+    plain = seen(shown)
+    monkeypatch.setattr("nas_bench.report.html._PACKED_FROM", 0)
+    assert seen(shown | {"results": "made up, compressed"}) == plain
+
+
 def test_the_page_opens_with_all_comparisons(opened: Any, shown: dict[str, Any]) -> None:
     tab = opened("")
     expect(tab.locator("nav [aria-current]")).to_have_text("Overview")
