@@ -83,6 +83,48 @@ def test_every_block_trains_as_under_an_optimiser_of_its_own(kind, growths):
     torch.testing.assert_close(model[2].bias, blocks[0][3])
 
 
+@EACH
+def test_copies_train_on_as_under_a_plain_optimiser_with_the_state_of_their_originals(kind):
+    stage, method = problems.problem(0, activation=nn.Tanh()), Net2Net()
+    plain, options = KINDS[kind]
+    model = copy.deepcopy(stage.model)
+    optimizer = plain(model.parameters(), **options)
+    for _ in range(5):
+        step(stage, model, optimizer)
+    old = [p.detach().clone().requires_grad_() for p in model.parameters()]
+    first = plain(old, **options)
+    first.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    site = problems.site_of(problems.replace(stage, model=model))
+    measured = problems.statistics(problems.replace(stage, model=model), needs=method.needs(site))
+    new = method.propose(measured, 3, torch.Generator().manual_seed(0))
+    width = len(model[0].weight)
+    transplant(optimizer, widen(model, site, new, None), "copied")
+    parts = [model[0].weight[width:], model[0].bias[width:], model[2].weight[:, width:]]
+    added = [part.detach().clone().requires_grad_() for part in parts]
+    with torch.no_grad():
+        old[2].copy_(model[2].weight[:, :width])  # which has given its copies their shares
+    second = plain(added, **options)
+    for original, part, dim in zip(old, added, (0, 0, 1), strict=False):
+        second.state[part] = {
+            name: value.index_select(dim, new.copied) if value.dim() else value.clone()
+            for name, value in first.state[original].items()
+        }
+    for _ in range(5):
+        step(stage, model, optimizer)
+        first.zero_grad()
+        second.zero_grad()
+        rows, biases = torch.cat([old[0], added[0]]), torch.cat([old[1], added[1]])
+        hidden = torch.tanh(stage.x @ rows.T + biases)
+        outputs = hidden @ torch.cat([old[2], added[2]], 1).T + old[3]
+        stage.loss(outputs, stage.y).backward()
+        first.step()
+        second.step()
+    torch.testing.assert_close(model[0].weight, torch.cat([old[0], added[0]]))
+    torch.testing.assert_close(model[0].bias, torch.cat([old[1], added[1]]))
+    torch.testing.assert_close(model[2].weight, torch.cat([old[2], added[2]], 1))
+    torch.testing.assert_close(model[2].bias, old[3])
+
+
 def test_state_goes_into_checkpoints_bit_for_bit():
     stage = problems.ALL["tanh"]
     model = copy.deepcopy(stage.model)
