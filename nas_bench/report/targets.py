@@ -1,7 +1,6 @@
 """When curves reach a score: between two evaluations, for nothing is known in between."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median_high
@@ -81,14 +80,12 @@ def _between(
 
     -1 where there is none before, infinite where it is never seen.
     """
-    known: Sequence[tuple[float, float]] = [
-        (measure(record), score)
-        for record in run.curve
-        if math.isfinite(score := comparison.score(record, "validation"))
-    ]
-    before = -1.0
-    for spent, score in known:
+    before = None
+    for record in run.curve:
+        score = comparison.score(record, "validation")
+        if not math.isfinite(score):
+            continue
         if score >= target if comparison.higher else score <= target:
-            return before, spent
-        before = spent
+            return -1.0 if before is None else measure(before), measure(record)
+        before = record
     return math.inf, math.inf
