@@ -8,7 +8,7 @@ from torch import nn
 
 from nas_bench.training.cifar import CIFAR100, CIFAR100_COARSE, SHAPE, Cifar, CifarFiles
 from nas_bench.training.convnet import convnet
-from nas_bench.training.resnet import CHANNELS, resnet18, thin_resnet
+from nas_bench.training.resnet import MIDDLES, resnet18, thin_resnet
 from nas_bench.training.task import Recipe
 from nas_bench.training.vit import VisionTransformer
 
@@ -20,7 +20,6 @@ class _Architecture(NamedTuple):
     gpu_share: float
 
 
-_MIDDLES = tuple(channels for channels in CHANNELS for _ in range(2))
 _TINY = Recipe(optimizer="adam", learning_rate=1e-3, batch_size=100)
 _RESNET = Recipe(
     optimizer="sgd",
@@ -42,7 +41,7 @@ _VIT = Recipe(
 _ARCHITECTURES = {
     "thin_resnet": _Architecture((1,) * 8, (91, 76, 41, 11, 6, 3, 1, 1), _TINY, 0.25),
     "convnet": _Architecture((1,) * 5, (16, 16, 32, 32, 16), _TINY, 0.25),
-    "resnet18": _Architecture(tuple(c // 4 for c in _MIDDLES), _MIDDLES, _RESNET, 1.0),
+    "resnet18": _Architecture(tuple(w // 4 for w in MIDDLES), MIDDLES, _RESNET, 1.0),
     "vit": _Architecture((128,) * 6, (512,) * 6, _VIT, 0.5),
 }
 

@@ -10,7 +10,7 @@ from torch import nn
 from nas_bench.training.convnet import convnet
 from nas_bench.training.file_task import FileTask
 from nas_bench.training.image_files import Crops, ImageFiles, classes, parts
-from nas_bench.training.resnet import CHANNELS, resnet18
+from nas_bench.training.resnet import MIDDLES, resnet18
 from nas_bench.training.task import DataMissingError, Recipe
 
 
@@ -49,8 +49,7 @@ class ImageFolder(FileTask):
         if not 8 <= self.size <= 1024:
             raise ValueError(f"size is {self.size}, expected a whole number from 8 to 1024")
         if self.architecture == "resnet":
-            middles = tuple(channels for channels in CHANNELS for _ in range(2))
-            self.set_widths(tuple(width // 4 for width in middles), middles)
+            self.set_widths(tuple(width // 4 for width in MIDDLES), MIDDLES)
         self.set_widths((1, 1, 1, 1, 1), (16, 16, 32, 32, 16))
         super().__post_init__()
 

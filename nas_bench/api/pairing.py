@@ -87,11 +87,12 @@ def narrowed(
         InputError: if there are none.
     """
     for what, name in (("protocol", protocol), ("task", task)):
-        if name is not None and not isinstance(name, str):
+        if name is None:
+            continue
+        if not isinstance(name, str):
             raise InputError(f"{shown(name)} is no name of a {what}, such as in tables")
-        if name is not None:
-            spelled = _spelled(what, name, {getattr(c, what) for c in found})
-            found = [c for c in found if getattr(c, what) == spelled]
+        spelled = _spelled(what, name, {getattr(c, what) for c in found})
+        found = [c for c in found if getattr(c, what) == spelled]
     return found
 
 

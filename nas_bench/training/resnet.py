@@ -9,6 +9,8 @@ from nas_bench.training.initialisation import kaiming
 
 THIN_CHANNELS = (8, 16, 32, 64)
 CHANNELS = (64, 128, 256, 512)
+MIDDLES = tuple(channels for channels in CHANNELS for _ in range(2))
+"""Widths in the middles of the blocks of ResNet-18."""
 
 
 class Residual(nn.Module):
